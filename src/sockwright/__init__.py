@@ -1,0 +1,1 @@
+"""One workbench for every kind of socket: stream, datagram and raw."""

@@ -1,0 +1,81 @@
+"""Every error of this package.
+
+Kernel errors stay `OSError`. Wrong arguments of a Python call stay `ValueError` and `TypeError`.
+Everything else that this package raises on its own is a `SockwrightError`, and each of those knows
+the exit status that the command ends with when it meets one.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "DecodeError",
+    "EndpointError",
+    "LayerError",
+    "NotPossibleError",
+    "SockwrightError",
+    "TruncatedError",
+    "UsageError",
+]
+
+
+class SockwrightError(Exception):
+    """The base of all errors of this package."""
+
+    exit_status = 1
+
+
+class UsageError(SockwrightError):
+    """The command was called with words that do not fit."""
+
+    exit_status = 2
+
+
+class EndpointError(UsageError, ValueError):
+    """An endpoint such as ``tcp://host:port`` is not well formed."""
+
+
+class NotPossibleError(SockwrightError):
+    """A privilege, a kernel feature, a program or an optional package is missing here.
+
+    `missing` names it, `remedy` says how to get it.
+    """
+
+    exit_status = 5
+
+    def __init__(self, missing: str, remedy: str = "") -> None:
+        super().__init__(f"{missing}; {remedy}" if remedy else missing)
+        self.missing = missing
+        self.remedy = remedy
+
+
+class LayerError(SockwrightError, KeyError):
+    """A packet was asked for a layer that it does not have."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class DecodeError(SockwrightError, ValueError):
+    """Octets do not hold what they claim.
+
+    `layer` is the name of the header, `offset` the octet (from the start of the packet or file)
+    where decoding stopped.
+    """
+
+    exit_status = 6
+
+    def __init__(self, layer: str, offset: int, message: str) -> None:
+        super().__init__(f"{layer} at octet {offset}: {message}")
+        self.layer = layer
+        self.offset = offset
+        self.message = message
+
+
+class TruncatedError(DecodeError):
+    """Octets end before what they claim to hold: `needed` octets, `available` octets."""
+
+    def __init__(self, layer: str, offset: int, needed: int, available: int, what: str = "") -> None:
+        subject = f"{what} needs" if what else "needs"
+        super().__init__(layer, offset, f"{subject} {needed} octets, {available} are there")
+        self.needed = needed
+        self.available = available
