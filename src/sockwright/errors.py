@@ -9,8 +9,10 @@ from __future__ import annotations
 
 __all__ = [
     "DecodeError",
+    "EndOfStreamError",
     "EndpointError",
     "LayerError",
+    "LimitError",
     "NotPossibleError",
     "SockwrightError",
     "TruncatedError",
@@ -46,6 +48,18 @@ class NotPossibleError(SockwrightError):
         super().__init__(f"{missing}; {remedy}" if remedy else missing)
         self.missing = missing
         self.remedy = remedy
+
+
+class EndOfStreamError(SockwrightError, EOFError):
+    """The peer ended the stream before what was asked for; `partial` holds what did arrive."""
+
+    def __init__(self, message: str, partial: bytes) -> None:
+        super().__init__(message)
+        self.partial = partial
+
+
+class LimitError(SockwrightError, ValueError):
+    """The peer sent more than the limit that was given."""
 
 
 class LayerError(SockwrightError, KeyError):
