@@ -1,0 +1,101 @@
+"""`sw`: one verb from the words of the command line to its exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from sockwright.cli.verbs import find_verbs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import TextIO
+
+    from sockwright.cli.verbs import Verb
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command with the words `argv` (without its own name); return the exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if "_ARGCOMPLETE" in os.environ:
+        return _complete()
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the locale cannot write is shown escaped; it does not end the command.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        return _dispatch(words)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return _output_closed()
+
+
+def _dispatch(words: Sequence[str]) -> int:
+    first = words[0] if words else ""
+    if first == "--version":
+        from sockwright import __version__
+
+        print(f"sockwright {__version__}")
+        return 0
+    verbs = find_verbs()
+    if first in {"", "-h", "--help", "help"}:
+        if first == "help" and len(words) > 1:
+            return _dispatch([words[1], "--help"])
+        print(_help(verbs), end="", flush=True)
+        # A command without its verb is not complete, however helpful the answer.
+        return 0 if first else 2
+    verb = verbs.get(first)
+    if verb is None:
+        print(_unknown(first, verbs), file=sys.stderr)
+        return 2
+    from sockwright.cli.runner import run_verb
+
+    return run_verb(verb, words[1:])
+
+
+def _help(verbs: dict[str, Verb]) -> str:
+    import shutil
+
+    from sockwright.cli.page import help_page
+
+    width = shutil.get_terminal_size((80, 24)).columns
+    return help_page(verbs.values(), width, colour=_colour(sys.stdout))
+
+
+def _colour(stream: TextIO) -> bool:
+    from sockwright.cli.colour import wants_colour
+
+    return wants_colour(stream)
+
+
+def _unknown(word: str, verbs: dict[str, Verb]) -> str:
+    from difflib import get_close_matches
+
+    from sockwright.cli.clean import clean
+
+    what = "option" if word.startswith("-") else "verb"
+    known = [*verbs, "--help", "--version"]
+    close = get_close_matches(word, known, n=2, cutoff=0.5)
+    hint = f"did you mean {' or '.join(close)}?" if close else "sw --help lists the verbs"
+    return f"sw: no {what} {clean(word)!r}; {hint}"
+
+
+def _complete() -> int:
+    from sockwright.cli.parser import complete, words_before
+
+    line = os.environ.get("COMP_LINE", "")
+    point = int(os.environ.get("COMP_POINT", len(line)))
+    complete(find_verbs(), list(words_before(line, point)))
+    return 1
+
+
+def _output_closed() -> int:
+    """Leave as a program does that SIGPIPE ended, without a word: `sw … | head` is no fault."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())
+    os.close(devnull)
+    return 141

@@ -1,0 +1,79 @@
+"""The parser of one verb, and the tree of all of them that completion walks."""
+
+from __future__ import annotations
+
+import argparse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import NoReturn
+
+    from sockwright.cli.verbs import Verb, VerbModule
+
+__all__ = ["VerbParser", "complete", "verb_parser"]
+
+
+class VerbParser(argparse.ArgumentParser):
+    """A parser that keeps a usage error to one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print `message` and leave with status 2."""
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def verb_parser(verb: Verb, module: VerbModule) -> VerbParser:
+    """Return the parser of `verb`, whose imported file is `module`."""
+    parser = VerbParser(prog=f"sw {verb.name}", allow_abbrev=False)
+    _fill(parser, verb, module)
+    return parser
+
+
+def complete(verbs: dict[str, Verb], words: list[str]) -> None:
+    """Answer the shell's request for completions, which the environment holds, and leave.
+
+    `words` are the words of the line so far, the command first. Only the verb that the line names
+    is imported.
+    """
+    from argcomplete import autocomplete
+
+    tree = VerbParser(prog="sw", allow_abbrev=False)
+    tree.add_argument("--version", action="store_true", help="print the version")
+    branches = tree.add_subparsers(parser_class=VerbParser)
+    for verb in verbs.values():
+        branch = branches.add_parser(verb.name, help=verb.summary, allow_abbrev=False)
+        if words[1:2] == [verb.name]:
+            _fill(branch, verb, verb.load())
+    autocomplete(tree)
+
+
+def words_before(line: str, point: int) -> Iterable[str]:
+    """Return the words of `line` up to the octet `point`."""
+    return line.encode()[:point].decode(errors="replace").split()
+
+
+def _fill(parser: VerbParser, verb: Verb, module: VerbModule) -> None:
+    parser.description = f"{verb.summary}."
+    if verb.stands_in_for:
+        parser.description += f" Stands in for {verb.stands_in_for}."
+    parser.formatter_class = _Formatter
+    parser.epilog = _examples(module.EXAMPLES)
+    module.arguments(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object a line, for programs")
+
+
+def _examples(examples: Iterable[tuple[str, str]]) -> str:
+    """Return the examples as lines: what it does as a comment, then the command."""
+    lines = ["examples:"]
+    for command, meaning in examples:
+        lines += [f"  # {meaning}", f"  {command}", ""]
+    return "\n".join(lines).rstrip()
+
+
+class _Formatter(argparse.HelpFormatter):
+    """Folds prose to the width and leaves the examples as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if text.startswith("examples:"):
+            return text
+        return super()._fill_text(text, width, indent)

@@ -1,0 +1,131 @@
+"""Runs one verb: parses its words, goes through its rows, turns errors into one line and a status.
+
+Rules: rows are shown as they come. What the verb raises is told from what writing the output
+raises, since a broken pipe of a socket is a failure and a closed `| head` is not. However the run
+ends, the generator of the verb is closed before the command leaves, so that its `finally` and
+`with` undo what they did.
+"""
+
+from __future__ import annotations
+
+import sys
+from errno import errorcode
+from typing import TYPE_CHECKING, Any
+
+from sockwright.cli.clean import clean
+from sockwright.cli.parser import verb_parser
+from sockwright.errors import SockwrightError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from sockwright.cli.screen import Screen
+    from sockwright.cli.verbs import Verb
+
+__all__ = ["run_verb"]
+
+
+class _Rows:
+    """The rows of a verb, once; keeps what the generator returned or raised."""
+
+    def __init__(self, source: Iterator[Any]) -> None:
+        self._source = source
+        self.status = 0
+        self.failure: BaseException | None = None
+
+    def __iter__(self) -> Iterator[Any]:
+        while True:
+            try:
+                row = next(self._source)
+            except StopIteration as end:
+                self.status = end.value if isinstance(end.value, int) else 0
+                return
+            except BaseException as error:
+                self.failure = error
+                raise
+            yield row
+
+    def close(self) -> None:
+        close = getattr(self._source, "close", None)
+        if close is not None:
+            close()
+
+
+def run_verb(verb: Verb, words: Sequence[str]) -> int:
+    """Run `verb` with `words`; return the exit status.
+
+    Raises:
+        BrokenPipeError: the reader of the output went away.
+        KeyboardInterrupt: after the verb was closed.
+    """
+    module = verb.load()
+    try:
+        args = verb_parser(verb, module).parse_args(words)
+    except SystemExit as leave:  # argparse's way to end after --help or a usage error
+        return leave.code if isinstance(leave.code, int) else 2
+    rows: _Rows | None = None
+    try:
+        rows = _Rows(iter(module.run(args)))
+        try:
+            _show(rows, verb, as_json=args.json)
+        finally:
+            rows.close()
+    except SockwrightError as error:
+        return _tell(verb, str(error), error.exit_status)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) and (rows is None or rows.failure is not error):
+            raise
+        return _tell(verb, _kernel_message(error), _kernel_status(error))
+    return rows.status
+
+
+def _show(rows: Iterable[Any], verb: Verb, *, as_json: bool) -> None:
+    if as_json:
+        from sockwright.cli.values import as_line
+
+        for row in rows:
+            sys.stdout.write(as_line(row) + "\n")
+            sys.stdout.flush()
+        return
+    from sockwright.cli.screen import Screen
+
+    _renderer(verb)(rows, Screen(sys.stdout))
+
+
+def _renderer(verb: Verb) -> Callable[[Iterable[Any], Screen], None]:
+    """Return the page of `verb` where it has one, else the table."""
+    from importlib import import_module
+
+    page = f"sockwright.cli.pages.{verb.module}"
+    try:
+        render: Callable[[Iterable[Any], Screen], None] = import_module(page).render
+    except ModuleNotFoundError as error:
+        if error.name != page:
+            raise
+        from sockwright.cli.table import render_table
+
+        return render_table
+    return render
+
+
+def _tell(verb: Verb, message: str, status: int) -> int:
+    sys.stdout.flush()
+    print(f"sw {verb.name}: {clean(message)}", file=sys.stderr)
+    return status
+
+
+def _kernel_message(error: OSError) -> str:
+    """Return the error in one line: which file, what the kernel said, and its symbolic name."""
+    if error.strerror is None:
+        return str(error) or type(error).__name__
+    where = f"{error.filename}: " if error.filename else ""
+    name = errorcode.get(error.errno or 0)
+    # Errors that this package explains already say the name, or more.
+    told = name is None or name in error.strerror
+    return f"{where}{error.strerror}" + ("" if told else f" ({name})")
+
+
+def _kernel_status(error: OSError) -> int:
+    if isinstance(error, PermissionError):
+        return 5
+    return 3 if isinstance(error, TimeoutError) else 1

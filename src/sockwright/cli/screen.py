@@ -1,0 +1,99 @@
+"""Where text goes: a terminal with colour, a terminal without, or a pipe.
+
+Everything that a page or a table shows passes through `Screen.line`, which is where text from
+outside is cleaned. rich is loaded only when styles are to be seen.
+"""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any, TextIO
+
+from sockwright.cli.clean import clean
+from sockwright.cli.colour import wants_colour
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["Part", "Screen"]
+
+# Text, or text with a style of rich: "bold", "red", "dim cyan" …
+Part = str | tuple[str, str]
+
+_WIDTH_OF_A_PIPE = 80
+
+
+class Screen:
+    """A stream that text for people is written to.
+
+    `terminal` is whether a person looks at it, `colour` whether styles are shown, `width` how many
+    columns it has (80 where it is no terminal; long lines are then left whole).
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.terminal = stream.isatty()
+        self.colour = wants_colour(stream)
+        self.width = (
+            max(20, shutil.get_terminal_size((_WIDTH_OF_A_PIPE, 24)).columns)
+            if self.terminal
+            else _WIDTH_OF_A_PIPE
+        )
+        self._console: Console | None = None
+
+    def line(self, *parts: Part) -> None:
+        """Write one line made of `parts`, each text or (text, style), and flush it.
+
+        Characters that could act on the terminal are escaped; the line is not wrapped.
+        """
+        if not self.colour:
+            text = "".join(clean(part if isinstance(part, str) else part[0]) for part in parts)
+            self.stream.write(text.rstrip(" ") + "\n")
+        else:
+            from rich.text import Text
+
+            styled = [clean(p) if isinstance(p, str) else (clean(p[0]), p[1]) for p in parts]
+            self._rich().print(Text.assemble(*styled), soft_wrap=True)
+        self.stream.flush()
+
+    def paragraph(self, text: str, indent: str = "", style: str = "") -> None:
+        """Write `text` folded to the width, each line after `indent`."""
+        from textwrap import wrap
+
+        for line in wrap(clean(text), max(10, self.width - len(indent))):
+            self.line(indent, (line, style))
+
+    def code(self, source: str, indent: str = "") -> None:
+        """Write Python source, highlighted where there is colour."""
+        if not self.colour:
+            for line in source.splitlines():
+                self.line(indent + line)
+            return
+        from rich.syntax import Syntax
+
+        safe = "\n".join(clean(line) for line in source.splitlines())
+        text = Syntax(safe, "python", theme="ansi_dark", background_color="default").highlight(safe)
+        text.rstrip()
+        for piece in text.split("\n"):
+            self._rich().print(indent, piece, sep="", soft_wrap=True)
+        self.stream.flush()
+
+    def verbatim(self, text: str) -> None:
+        """Write `text` that this package made itself, such as a script, as it is."""
+        self.stream.write(text)
+        self.stream.flush()
+
+    def _rich(self) -> Console:
+        if self._console is None:
+            from rich.console import Console
+
+            class Output(Console):
+                def on_broken_pipe(self) -> None:
+                    # rich would end the program here; how it ends is for the runner to say.
+                    raise BrokenPipeError
+
+            options: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
+            self._console = Output(
+                file=self.stream, force_terminal=True, width=self.width, **options
+            )
+        return self._console

@@ -1,0 +1,75 @@
+"""Values of rows: as JSON for programs, as short text for people."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, is_dataclass
+from enum import Enum, Flag
+from typing import Any
+
+__all__ = ["as_json", "as_line", "as_text", "column_names"]
+
+
+def as_json(value: object) -> Any:
+    """Return `value` in terms that JSON has.
+
+    Dataclasses become objects, octets hexadecimal digits, enumerations their names, times stay
+    integers in nanoseconds; what JSON has no word for (addresses, paths) becomes its `str`.
+    """
+    if value is None or isinstance(value, bool | str):
+        # A str may be of a subclass, an enumeration too; those are caught here by their type.
+        return _name(value) if isinstance(value, Enum) else value
+    if isinstance(value, Enum):
+        return _name(value)
+    if isinstance(value, int | float):
+        return value
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).hex()
+    if isinstance(value, dict):
+        return {str(as_json(key)): as_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_json(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return sorted((as_json(item) for item in value), key=str)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {
+            field.name: as_json(getattr(value, field.name))
+            for field in fields(value)
+            if not field.name.startswith("_")
+        }
+    return str(value)
+
+
+def as_line(row: object) -> str:
+    """Return `row` as one JSON object on one line, without the line end."""
+    # ASCII only: a line of JSON can then go to a terminal without acting on it.
+    return json.dumps(as_json(row), separators=(", ", ": "))
+
+
+def as_text(value: object) -> str:
+    """Return `value` as text for one cell of a table."""
+    if value is None or value == "":
+        return "-"
+    if value is True:
+        return "yes"
+    if value is False:
+        return "no"
+    if isinstance(value, list | tuple | set | frozenset):
+        return ", ".join(as_text(item) for item in value) or "-"
+    plain = as_json(value)
+    if isinstance(plain, dict):
+        return ", ".join(f"{key} {as_text(item)}" for key, item in plain.items()) or "-"
+    return str(plain)
+
+
+def column_names(row: Any) -> tuple[str, ...]:
+    """Return the fields of `row` that text shows: its `columns`, or else all."""
+    columns: tuple[str, ...] | None = getattr(type(row), "columns", None)
+    if columns is not None:
+        return tuple(columns)
+    return tuple(field.name for field in fields(row) if not field.name.startswith("_"))
+
+
+def _name(value: Enum) -> object:
+    # Bits that no flag stands for have no name.
+    return value.value if isinstance(value, Flag) and value.name is None else value.name
