@@ -1,0 +1,163 @@
+"""Text for people: tables that fit, colour where it is wanted, nothing that acts on a terminal."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sockwright.cli.clean import clean
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Workbench
+
+_TABLE = """
+@dataclass
+class Row:
+    action: str
+    may: bool
+    what_to_do: str
+def run(args):
+    yield Row("listen below 1024", True, "")
+    yield Row("raw send", False, "run it as root, or give the process CAP_NET_RAW by setpriv")
+"""
+
+
+def test_clean_leaves_printable_text_alone() -> None:
+    assert clean("plain, größer, 日本") == "plain, größer, 日本"
+
+
+@pytest.mark.parametrize(
+    ("hostile", "shown"),
+    [
+        ("\x1b[2J", r"\x1b[2J"),
+        ("a\nb\r\tc", r"a\nb\r\tc"),
+        ("\x9b31m", r"\x9b31m"),
+        ("\u202egnp.exe", r"\u202egnp.exe"),
+        ("\udc80", r"\udc80"),
+        ("\u200b", r"\u200b"),
+        ("\U000e0001", r"\U000e0001"),
+    ],
+)
+def test_clean_escapes_what_acts_on_a_terminal(hostile: str, shown: str) -> None:
+    assert clean(hostile) == shown
+
+
+def test_clean_lets_no_unprintable_character_through() -> None:
+    everything = "".join(map(chr, range(sys.maxunicode + 1)))
+    assert clean(everything).isprintable()
+
+
+def test_pipe_gets_one_line_a_row(workbench: Workbench) -> None:
+    workbench.add("try", _TABLE)
+    assert workbench.run("try").stdout.splitlines() == [
+        "action             may  what to do",
+        "listen below 1024  yes  -",
+        "raw send           no   run it as root, or give the process CAP_NET_RAW by setpriv",
+    ]
+
+
+@pytest.mark.parametrize("columns", [20, 30, 40, 60, 80, 200])
+def test_table_fits_the_terminal(workbench: Workbench, columns: int) -> None:
+    workbench.add("try", _TABLE)
+    text = workbench.show("try", columns=columns, NO_COLOR="1")
+    assert all(len(line) <= columns for line in text.splitlines())
+    words = text.split()
+    assert {"listen", "CAP_NET_RAW", "setpriv"} <= set(words)
+
+
+def test_narrow_terminal_gets_a_block_a_row(workbench: Workbench) -> None:
+    workbench.add("try", _TABLE)
+    assert workbench.show("try", columns=40, NO_COLOR="1").splitlines() == [
+        "listen below 1024",
+        "  may         yes",
+        "  what to do  -",
+        "",
+        "raw send",
+        "  may         no",
+        "  what to do  run it as root, or give",
+        "              the process CAP_NET_RAW by",
+        "              setpriv",
+    ]
+
+
+def test_colour_only_on_a_terminal_and_never_with_no_color(workbench: Workbench) -> None:
+    workbench.add("try", _TABLE)
+    for words in ("try",), ("--help",):
+        assert "\x1b[" in workbench.show(*words)
+        assert "\x1b" not in workbench.show(*words, NO_COLOR="1")
+        assert "\x1b" not in workbench.show(*words, TERM="dumb")
+        assert "\x1b" not in workbench.run(*words).stdout
+        assert "\x1b[" in workbench.run(*words, FORCE_COLOR="1").stdout
+        assert "\x1b" not in workbench.run(*words, FORCE_COLOR="1", NO_COLOR="1").stdout
+        assert "\x1b[" in workbench.show(*words, NO_COLOR="")
+
+
+def test_colour_changes_no_character(workbench: Workbench) -> None:
+    workbench.add("try", _TABLE)
+    coloured = re.sub(r"\x1b\[[0-9;]*m", "", workbench.show("try"))
+    plain = workbench.show("try", NO_COLOR="1")
+    assert [line.rstrip() for line in coloured.splitlines()] == plain.splitlines()
+
+
+def test_hostile_text_reaches_no_terminal(workbench: Workbench) -> None:
+    workbench.add(
+        "try",
+        """
+        @dataclass
+        class Row:
+            banner: str
+        def run(args):
+            yield Row("\\x1b]0;owned\\x07\\u202e[bold]x[/bold]")
+        """,
+    )
+    for text in workbench.show("try"), workbench.show("try", "--json"), workbench.run("try").stdout:
+        assert "\x1b]" not in text
+        assert "\x07" not in text
+        assert "\u202e" not in text
+        assert "[bold]x[/bold]" in text
+
+
+def test_live_rows_come_one_by_one_and_other_rows_start_a_new_table(workbench: Workbench) -> None:
+    workbench.add(
+        "try",
+        """
+        @dataclass
+        class Row:
+            name: str
+            n: int
+            live: ClassVar = True
+        @dataclass
+        class Sum:
+            total: int
+        def run(args):
+            yield Row("a", 1)
+            yield Row("longer name", 2)
+            yield Sum(3)
+        """,
+    )
+    assert workbench.run("try").stdout.splitlines() == [
+        "name  n",
+        "a     1",
+        "longer name  2",
+        "",
+        "total",
+        "3",
+    ]
+
+
+def test_name_that_the_locale_cannot_write_is_escaped(workbench: Workbench) -> None:
+    workbench.add(
+        "try",
+        """
+        @dataclass
+        class Row:
+            name: str
+        def run(args):
+            yield Row("größer")
+        """,
+    )
+    done = workbench.run("try", PYTHONIOENCODING="ascii")
+    assert done.stdout == "name\ngr\\xf6\\xdfer\n"
