@@ -1,0 +1,161 @@
+"""README, site and help pages: what they show is run here.
+
+The convention, which `docs/contributing.md` states: python fences of a page run in order as one
+program; a console fence runs its ``$`` lines by bash, and what stands under a line is what it must
+print, where a line ``...`` is any number of lines. A comment before a fence,
+``<!-- needs: root, tshark -->``, names what it needs. Other fences are not run.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from sockwright.cli.verbs import find_verbs
+
+_ROOT = Path(__file__).resolve().parent.parent
+_PAGES = [_ROOT / "README.md", *sorted((_ROOT / "docs").rglob("*.md"))]
+_FENCE = re.compile(
+    r"^(?:<!-- needs: (?P<needs>[^>]*?) -->\n+)?```(?P<language>\w*)\n(?P<body>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+_SECONDS = 60
+_VERBS = find_verbs()
+
+
+@dataclass(slots=True)
+class Fence:
+    """A fence of a page: where it begins, what it holds, what it needs."""
+
+    page: Path
+    line: int
+    language: str
+    body: str
+    needs: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return f"{self.page.relative_to(_ROOT)}:{self.line}"
+
+
+def _fences(page: Path) -> list[Fence]:
+    text = page.read_text()
+    return [
+        Fence(
+            page,
+            text.count("\n", 0, found.start("body")) + 1,
+            found["language"],
+            found["body"],
+            [name.strip() for name in (found["needs"] or "").split(",") if name.strip()],
+        )
+        for found in _FENCE.finditer(text)
+    ]
+
+
+_FENCES = [fence for page in _PAGES for fence in _fences(page)]
+_PROGRAMS = [page for page in _PAGES if any(f.language == "python" for f in _fences(page))]
+_CONSOLES = [
+    pytest.param(fence, id=fence.name, marks=[pytest.mark.needs(*fence.needs)])
+    for fence in _FENCES
+    if fence.language == "console"
+]
+_EXAMPLES = [
+    pytest.param(command, id=f"{name}: {command}")
+    for name, verb in _VERBS.items()
+    for command, _ in verb.load().EXAMPLES
+]
+
+
+def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    keep = {name: value for name, value in os.environ.items() if "COLOR" not in name}
+    path = os.pathsep.join([str(Path(sys.executable).parent), keep["PATH"], "/usr/sbin", "/sbin"])
+    return subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=_SECONDS,
+        cwd=folder,
+        env=keep | {"PATH": path, "HOME": str(folder)},
+    )
+
+
+@pytest.mark.parametrize("page", _PROGRAMS, ids=lambda page: str(page.relative_to(_ROOT)))
+def test_python_of_the_page_runs(page: Path, tmp_path: Path) -> None:
+    program = ""
+    for fence in _fences(page):
+        if fence.language == "python":
+            # The lines keep their numbers, so that an error names the place in the page.
+            program += "\n" * (fence.line - 1 - program.count("\n")) + fence.body
+    script = tmp_path / f"{page.stem}.py"
+    script.write_text(program)
+    done = _run([sys.executable, "-W", "error", str(script)], tmp_path)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("fence", _CONSOLES)
+def test_console_of_the_page_shows_what_happens(fence: Fence, tmp_path: Path) -> None:
+    assert fence.body.startswith("$ "), f"{fence.name}: a console fence starts with a command"
+    for part in re.split(r"^\$ ", fence.body, flags=re.MULTILINE)[1:]:
+        command, _, expected = part.partition("\n")
+        done = _run(["bash", "-c", command], tmp_path)
+        if not expected.strip():
+            assert done.returncode == 0, f"{fence.name}: {command}\n{done.stdout}"
+            continue
+        pattern = "".join(
+            r"(?:.*\n)*?" if line.strip() == "..." else re.escape(line.rstrip()) + r"[ ]*\n"
+            for line in expected.rstrip().splitlines()
+        )
+        printed = done.stdout if done.stdout.endswith("\n") else done.stdout + "\n"
+        assert re.fullmatch(pattern, printed), f"{fence.name}: {command}\n{done.stdout}"
+
+
+@pytest.mark.parametrize("command", _EXAMPLES)
+def test_example_of_the_verb_runs(command: str, tmp_path: Path) -> None:
+    done = _run(["bash", "-o", "pipefail", "-c", command], tmp_path)
+    # 5 says that this machine or this user cannot; with root and namespaces nothing says so.
+    accepted = {0} if os.geteuid() == 0 else {0, 5}
+    assert done.returncode in accepted, done.stdout
+
+
+def test_readme_starts_with_its_two_commands() -> None:
+    first = next(fence for fence in _FENCES if fence.page.name == "README.md")
+    commands = [line.split("#")[0].strip() for line in first.body.splitlines()]
+    assert commands == ["make tour", "make test"]
+
+
+def test_readme_lists_every_verb_beside_what_it_stands_in_for() -> None:
+    text = (_ROOT / "README.md").read_text()
+    rows = [
+        f"| `sw {verb.name}` | {verb.summary} | {verb.stands_in_for} |" for verb in _VERBS.values()
+    ]
+    missing = [row for row in rows if row not in text]
+    assert not missing, "the table in README.md lacks:\n" + "\n".join(missing)
+    shown = re.findall(r"^\| `sw ([\w-]+)` \|", text, re.MULTILINE)
+    assert sorted(shown) == sorted(_VERBS), "the table in README.md names a verb that is not there"
+
+
+def test_readme_shows_the_tour() -> None:
+    text = (_ROOT / "README.md").read_text()
+    block = text.partition("<!-- tour begins -->")[2].partition("<!-- tour ends -->")[0]
+    output = re.search(r"^```text\n(.*?)^```$", block, re.MULTILINE | re.DOTALL)
+    if "tour" in _VERBS:
+        assert output is not None, "README.md shows no output of the tour"
+        lines = output[1].splitlines()
+        assert len(lines) >= 10
+        assert all(len(line) <= 100 for line in lines)
+        assert re.search(r"SYN|\[S", output[1])
+
+
+def test_links_between_the_pages_lead_somewhere() -> None:
+    for page in _PAGES:
+        for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target} is not there"
