@@ -1,0 +1,155 @@
+"""Endpoints to socket addresses and back: which family, type and protocol a socket needs.
+
+Numeric addresses are made here; only names ask the resolver (getaddrinfo(3)), which blocks and
+knows no time limit: asyncio calls it in a thread, see `needs_lookup`.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from sockwright.errors import EndpointError
+from sockwright.sockets.endpoint import Delivery, Endpoint, Scheme, parse_endpoint
+from sockwright.sockets.explain import explaining
+from sockwright.sockets.interface import interface_index, interface_name
+
+__all__ = ["Candidate", "SocketAddress", "candidates", "endpoint_of", "needs_lookup", "to_endpoint"]
+
+# What Python's socket module takes and gives: ("127.0.0.1", 80), ("::1", 80, 0, 0), "/path",
+# b"\0name", ("lo", 0x0800, 0, 1, b"").
+SocketAddress: TypeAlias = "tuple[Any, ...] | str | bytes"
+
+_TYPES: dict[Delivery, socket.SocketKind] = {
+    "stream": socket.SOCK_STREAM,
+    "datagram": socket.SOCK_DGRAM,
+    "seqpacket": socket.SOCK_SEQPACKET,
+}
+_LOOPBACK = ("127.0.0.1", "::1")
+_ANY = ("::", "0.0.0.0")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One way to open a socket for an endpoint, in the words of socket(2) and bind(2)."""
+
+    family: int
+    type: int
+    protocol: int
+    address: SocketAddress
+
+    def open(self) -> socket.socket:
+        """Open the socket, neither bound nor connected; close-on-exec is set."""
+        return socket.socket(self.family, self.type, self.protocol)
+
+
+def to_endpoint(endpoint: Endpoint | str, *schemes: Scheme) -> Endpoint:
+    """Parse `endpoint` if it is text, and hold it to `schemes`.
+
+    Raises:
+        EndpointError: it is not well formed or of another scheme.
+    """
+    result = parse_endpoint(endpoint) if isinstance(endpoint, str) else endpoint
+    if result.scheme not in schemes:
+        raise EndpointError(f"{result} does not fit here: {', '.join(schemes)} would")
+    return result
+
+
+def needs_lookup(endpoint: Endpoint) -> bool:
+    """Whether `candidates` would ask the resolver."""
+    return endpoint.scheme in {"tcp", "udp", "raw"} and not _numeric(endpoint.host)
+
+
+def candidates(
+    endpoint: Endpoint, *, passive: bool = False, delivery: Delivery = "stream"
+) -> list[Candidate]:
+    """List the ways to open a socket for `endpoint`, the best first; never empty.
+
+    `passive` is for binding: there ``*`` is allowed, and an empty host is one address, not two.
+    `delivery` is what a UNIX endpoint without ``?type=`` means here.
+
+    Raises:
+        EndpointError: the endpoint cannot be used in this way.
+        OSError: `socket.gaierror`, the name does not resolve; ENODEV, the zone does not exist.
+    """
+    if endpoint.scheme == "packet":
+        raise EndpointError(f"{endpoint} is opened by packet()")
+    if endpoint.scheme in {"unix", "unix-abstract"}:
+        if not passive and endpoint == Endpoint("unix"):
+            raise EndpointError("'unix:' is the unnamed address: nobody can be reached there")
+        kind = _TYPES[endpoint.delivery or delivery]
+        return [Candidate(socket.AF_UNIX, kind, 0, _unix_address(endpoint))]
+    kind, protocol = {
+        "tcp": (socket.SOCK_STREAM, socket.IPPROTO_TCP),
+        "udp": (socket.SOCK_DGRAM, socket.IPPROTO_UDP),
+    }.get(endpoint.scheme, (socket.SOCK_RAW, endpoint.protocol or 0))
+    return [
+        Candidate(family, kind, protocol, address)
+        for family, address in _internet_addresses(endpoint, passive=passive)
+    ]
+
+
+def _internet_addresses(
+    endpoint: Endpoint, *, passive: bool
+) -> list[tuple[int, tuple[str, int] | tuple[str, int, int, int]]]:
+    host, port = endpoint.host, endpoint.port
+    if host == "*" and not passive:
+        raise EndpointError(f"{endpoint}: '*' is for listening, nobody can be reached there")
+    if _numeric(host):
+        hosts = _ANY if host == "*" else (host,) if host else _LOOPBACK[: 1 if passive else 2]
+        return [
+            (socket.AF_INET6, (name, port, 0, _scope(endpoint.zone)))
+            if ":" in name
+            else (socket.AF_INET, (name, port))
+            for name in hosts
+        ]
+    with explaining(f"look up {host}"):
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [(family, address) for family, _, _, _, address in found]  # type: ignore[misc]
+
+
+def _scope(zone: str) -> int:
+    if not zone:
+        return 0
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        return interface_index(sock, zone)
+
+
+def _unix_address(endpoint: Endpoint) -> str | bytes:
+    if endpoint.scheme == "unix-abstract":
+        return b"\0" + os.fsencode(endpoint.path)
+    return endpoint.path
+
+
+def _numeric(host: str) -> bool:
+    if not host or host == "*" or ":" in host:
+        return True
+    try:
+        socket.inet_pton(socket.AF_INET, host)
+    except OSError:
+        return False
+    return True
+
+
+def endpoint_of(sock: socket.socket, address: SocketAddress) -> Endpoint:
+    """Give the endpoint for a socket address that the kernel returned for `sock`."""
+    if sock.family == socket.AF_UNIX:
+        delivery = next((k for k, v in _TYPES.items() if v == sock.type and k != "stream"), None)
+        path = os.fsencode(address) if isinstance(address, str | bytes) else b""
+        if path.startswith(b"\0"):
+            return Endpoint("unix-abstract", path=os.fsdecode(path[1:]), delivery=delivery)
+        return Endpoint("unix", path=os.fsdecode(path), delivery=delivery)
+    if not isinstance(address, tuple):
+        raise EndpointError(f"{address!r} is not an address of family {sock.family}")
+    if sock.family == socket.AF_PACKET:
+        return Endpoint("packet", interface=address[0], protocol=address[1] or None)
+    zone = ""
+    if sock.family == socket.AF_INET6 and address[3]:
+        zone = interface_name(sock, address[3])
+    host = str(address[0]).partition("%")[0]
+    if sock.type == socket.SOCK_RAW:
+        return Endpoint("raw", host, zone=zone, protocol=sock.proto or None)
+    scheme: Scheme = "udp" if sock.type == socket.SOCK_DGRAM else "tcp"
+    return Endpoint(scheme, host, int(address[1]), zone=zone)

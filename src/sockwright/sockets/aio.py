@@ -1,0 +1,1 @@
+"""The asyncio door; see below."""

@@ -1,0 +1,58 @@
+"""Attach a classic BPF program to a socket (SO_ATTACH_FILTER, socket(7))."""
+
+from __future__ import annotations
+
+import ctypes
+import socket
+import struct
+from typing import TYPE_CHECKING, TypeAlias
+
+from sockwright.sockets.explain import explaining
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Instruction", "attach_filter", "detach_filter", "lock_filter"]
+
+# struct sock_filter: code, jump if true, jump if false, k.
+Instruction: TypeAlias = tuple[int, int, int, int]
+
+_SO_ATTACH_FILTER = 26
+_SO_DETACH_FILTER = 27
+_SO_LOCK_FILTER = 44
+_MAX_INSTRUCTIONS = 4096  # BPF_MAXINSNS
+
+
+def attach_filter(sock: socket.socket, program: Sequence[Instruction]) -> None:
+    """Let only packets through that `program` accepts; needs no privilege, replaces another.
+
+    Raises:
+        ValueError: the program is empty or has more than 4096 instructions.
+        OSError: EINVAL, the kernel's checker refuses it (a jump outside, no return at the end).
+    """
+    if not 0 < len(program) <= _MAX_INSTRUCTIONS:
+        raise ValueError(f"{len(program)} instructions are not in 1..{_MAX_INSTRUCTIONS}")
+    # struct sock_fprog holds a pointer: the octets must live until setsockopt has copied them.
+    octets = ctypes.create_string_buffer(
+        b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
+    )
+    fprog = struct.pack("@HP", len(program), ctypes.addressof(octets))
+    hint = "the kernel's checker refuses the program: a jump leads outside, or it does not return"
+    with explaining("attach a filter", hint=hint):
+        sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, fprog)
+
+
+def detach_filter(sock: socket.socket) -> None:
+    """Remove the filter.
+
+    Raises:
+        OSError: ENOENT, there is none; EPERM, it is locked.
+    """
+    with explaining("remove the filter", hint="there is none, or it is locked"):
+        sock.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
+
+
+def lock_filter(sock: socket.socket) -> None:
+    """Make the filter final: nobody, this process included, can change or remove it."""
+    with explaining("lock the filter"):
+        sock.setsockopt(socket.SOL_SOCKET, _SO_LOCK_FILTER, 1)

@@ -1,0 +1,58 @@
+"""What the tests of sockets share."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_DROP = """
+import os, sys
+import sockwright.sockets.aio, sockwright.sockets.packet_socket, sockwright.sockets.raw_socket
+import sockwright.sockets.stream_socket, sockwright.sockets.datagram_socket
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+"""
+
+
+@pytest.fixture
+def unprivileged() -> Callable[[str], str]:
+    """Run Python code as a user without privileges; what it prints is the result."""
+
+    def run(code: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", _DROP + code],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def no_descriptor_is_left_open() -> Iterator[None]:
+    """Every test closes what it opened."""
+    before = _sockets()
+    yield
+    assert _sockets() <= before
+
+
+def _sockets() -> set[tuple[str, str]]:
+    found = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # the descriptor of the listing itself is gone by now
+            found.add((entry.name, str(entry.readlink())))
+    return {(fd, name) for fd, name in found if name.startswith("socket:")}
