@@ -1,0 +1,513 @@
+"""A packet: headers in order, the octets they carry, and the octets nobody claimed.
+
+Rules
+    1. A packet decoded from octets keeps them. Headers are made when first asked for, and until the
+       first edit `bytes()` gives back those very octets, padding, trailer and errors included.
+    2. A packet built with ``/`` has headers and no octets; `bytes()` encodes them, innermost first,
+       and keeps the result until the next edit.
+    3. The first edit of a decoded packet sets its derived fields to automatic, but for those that
+       are pinned and those nobody could compute (`Header._pinned` set while decoding).
+    4. ``/`` never changes its operands. Packets made by it share header objects until one of them
+       is asked for a header; then it makes its own copies (`_own`).
+
+`_state` tells where a packet with headers stands: SHARED (rule 4), STALE (its own headers, whose
+derived fields are to be computed), SETTLED (they hold what the octets hold) or DECODED (settled, and
+never edited).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar, overload
+
+from sockwright.errors import DecodeError, LayerError, TruncatedError
+from sockwright.wire.core.field import SETTLED
+from sockwright.wire.core.finding import Finding, Place
+from sockwright.wire.core.header import Header
+from sockwright.wire.core.registry import tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from typing import Any
+
+    from sockwright.wire.core.field import Field
+    from sockwright.wire.views.diff import Difference
+
+__all__ = ["Packet"]
+
+H = TypeVar("H", bound=Header)
+D = TypeVar("D")
+
+_new = object.__new__
+SHARED, STALE, DECODED = 0, 1, 3
+
+
+class Packet:
+    """Headers, payload and trailer. Made by ``Ethernet() / IPv4() / b"data"`` or by decoding."""
+
+    __slots__ = (
+        "_errors",
+        "_first",
+        "_headers",
+        "_keep",
+        "_max_layers",
+        "_octets",
+        "_payload",
+        "_state",
+        "_trailers",
+    )
+
+    _octets: bytes | None
+    _headers: tuple[Header, ...] | None
+    _first: type[Header]
+    _errors: tuple[DecodeError, ...]
+    _keep: Iterable[str]
+    _max_layers: int
+    _state: int
+    # (n, octets): octets behind the extent of layer n, inside the extent of the layer around it.
+    _trailers: tuple[tuple[int, bytes], ...]
+
+    def __init__(self, layers: Iterable[Header] = (), payload: bytes = b"") -> None:
+        self._headers = tuple([header.copy() for header in layers])
+        self._payload = payload
+        self._octets = None
+        self._state = SHARED
+        self._trailers = ()
+        self._errors = ()
+
+    @classmethod
+    def decode(
+        cls,
+        octets: bytes | bytearray | memoryview,
+        *,
+        link_type: int = 1,
+        strict: bool = False,
+        keep: Iterable[str] = (),
+        max_layers: int = 32,
+    ) -> Packet:
+        """Decode what a capture of `link_type` (a LINKTYPE_ value; 1 is Ethernet) holds.
+
+        A link type without a header class here gives a packet that is payload alone, with an error.
+
+        Raises: DecodeError with `strict`; see `Header.decode`.
+        """
+        first = tables()["link_type"].get(link_type)
+        if first is not None:
+            return cls._lazy(first, octets, strict, keep, max_layers)
+        packet = cls((), bytes(octets))
+        packet._octets = packet._payload
+        packet._errors = (DecodeError("frame", 0, f"link type {link_type} is not known here"),)
+        if strict:
+            raise packet._errors[0]
+        return packet
+
+    @classmethod
+    def _lazy(
+        cls,
+        first: type[Header],
+        octets: bytes | bytearray | memoryview,
+        strict: bool,  # private, and called for every packet of a capture
+        keep: Iterable[str],
+        max_layers: int,
+    ) -> Packet:
+        packet: Packet = _new(cls)
+        packet._octets = octets if isinstance(octets, bytes) else bytes(octets)
+        packet._headers = None
+        packet._first = first
+        packet._keep = keep
+        packet._max_layers = max_layers
+        if strict and packet.errors:
+            raise packet.errors[0]
+        return packet
+
+    # Decoding
+
+    def _walk(self) -> tuple[Header, ...]:
+        """Make the headers out of the octets: one loop, no recursion, at most `_max_layers`."""
+        octets = self._octets
+        assert octets is not None
+        cls: type[Header] | None = self._first
+        self._trailers = ()
+        self._errors = ()
+        known = tables()
+        room = self._max_layers
+        headers: list[Header] = []
+        offset = 0
+        end = len(octets)
+        while cls is not None:
+            choose, size, unpack, auto = cls._form
+            if choose is not None:
+                cls = choose(octets, offset, end)
+                choose, size, unpack, auto = cls._form
+            if end - offset < size:
+                self.note(cls.layer, offset, size, end - offset)
+                break
+            if not room:
+                error = f"more than {self._max_layers} layers; raise max_layers"
+                self._errors = (*self._errors, DecodeError(cls.layer, offset, error))
+                break
+            room -= 1
+            header = _new(cls)
+            header._values = unpack(octets, offset)
+            header._auto = auto
+            header._tail = b""
+            header._packet = self
+            headers.append(header)
+            offset, stop, cls = header.advance(octets, offset, end, known, self)
+            if stop < end:
+                # What a header cuts off lies behind its own extent.
+                stop = max(stop, offset)
+                self._trailers = (*self._trailers, (len(headers) - 1, octets[stop:end]))
+                end = stop
+        self._payload = octets[offset:end]
+        self._state = DECODED
+        self._headers = made = tuple(headers)
+        if self._keep:
+            self._pin_kept(self._keep)
+        return made
+
+    def _pin_kept(self, keep: Iterable[str]) -> None:
+        for name in (keep,) if isinstance(keep, str) else keep:
+            layer, _, field_name = name.rpartition(".")
+            fitting = [
+                header
+                for header in self._headers or ()
+                if (not layer or header.layer == layer) and field_name in header._by_name
+            ]
+            for header in fitting:
+                header.pin(field_name)
+
+    def note(self, layer: str, offset: int, needed: int, available: int, what: str = "") -> None:
+        """Note that octets end too early; called by headers while they are decoded."""
+        error = TruncatedError(layer, offset, needed, available, what)
+        self._errors = (*self._errors, error)
+
+    @property
+    def errors(self) -> tuple[DecodeError, ...]:
+        """What ended before its claimed length while decoding, in the order met."""
+        if self._headers is None:
+            self._walk()
+        return self._errors
+
+    # Layers
+
+    def _own(self) -> tuple[Header, ...]:
+        """Return the headers, made to be this packet's alone."""
+        headers = self._headers
+        if headers is None:
+            return self._walk()
+        if self._state == SHARED:
+            self._headers = headers = tuple([header.copy() for header in headers])
+            for header in headers:
+                header._packet = self
+            self._state = STALE
+        return headers
+
+    @property
+    def layers(self) -> tuple[Header, ...]:
+        """The headers, outermost first; made for ``match packet.layers``."""
+        return self._own()
+
+    @overload
+    def __getitem__(self, layer: type[H]) -> H: ...
+    @overload
+    def __getitem__(self, layer: int) -> Header: ...
+    def __getitem__(self, layer: type[H] | int) -> Header:
+        """Return the first header of a class, or the one at a position.
+
+        Raises: LayerError (a KeyError) when the packet has no such layer.
+        """
+        headers = self._own()
+        if isinstance(layer, int):
+            return headers[layer]
+        for header in headers:
+            if header.__class__ is layer:
+                return header
+        names = " / ".join(type(header).__name__ for header in headers) or "no headers"
+        raise LayerError(f"no {layer.__name__} in this packet: it has {names}")
+
+    @overload
+    def get(self, layer: type[H]) -> H | None: ...
+    @overload
+    def get(self, layer: type[H], default: D) -> H | D: ...
+    def get(self, layer: type[H], default: D | None = None) -> H | D | None:
+        """Return the first header of a class, or `default`."""
+        for header in self._own():
+            if header.__class__ is layer:
+                return header
+        return default
+
+    def __contains__(self, layer: type[Header]) -> bool:
+        return any(header.__class__ is layer for header in self._own())
+
+    def __iter__(self) -> Iterator[Header]:
+        return iter(self._own())
+
+    @property
+    def payload(self) -> bytes:
+        """The octets the innermost header carries."""
+        if self._headers is None:
+            self._walk()
+        return self._payload
+
+    @payload.setter
+    def payload(self, octets: bytes) -> None:
+        octets = bytes(memoryview(octets))
+        self._own()
+        self._touch()
+        self._payload = octets
+
+    @property
+    def trailer(self) -> bytes:
+        """Octets behind what the headers claim: Ethernet padding, a frame check sequence."""
+        if self._headers is None:
+            self._walk()
+        return b"".join(octets for _, octets in reversed(self._trailers))
+
+    @trailer.setter
+    def trailer(self, octets: bytes) -> None:
+        octets = bytes(memoryview(octets))
+        self._own()
+        self._touch()
+        # The first header behind the link layer is the one whose extent ends before padding.
+        self._trailers = ((min(1, len(self._own()) - 1), octets),) if octets else ()
+
+    def offset_of(self, header: Header) -> int:
+        """Return the octet at which `header` starts.
+
+        Raises: LayerError when it is not of this packet.
+        """
+        offset = 0
+        for own in self._own():
+            if own is header:
+                return offset
+            offset += own.size
+        raise LayerError(f"this {type(header).__name__} is not of this packet")
+
+    # Building
+
+    def __truediv__(self, upper: Header | Packet | bytes) -> Packet:
+        """Return a new packet with `upper` behind what is here.
+
+        Raises: ValueError when a header would follow payload octets.
+        """
+        headers = self._headers
+        if headers is None:
+            headers = self._walk()
+        if self._state:
+            headers = tuple([header.copy() for header in headers])
+        return join(headers, self._payload, self._trailers, upper)
+
+    def copy(self) -> Packet:
+        """Return a packet of its own with the same headers, pins, payload and trailer."""
+        if self._headers is None:
+            new: Packet = _new(Packet)
+            new._octets = self._octets
+            new._headers = None
+            new._first = self._first
+            new._keep = self._keep
+            new._max_layers = self._max_layers
+            return new
+        new = Packet(self._headers, self._payload)
+        new._trailers = self._trailers
+        new._errors = self._errors
+        new._octets = self._octets
+        if self._state >= SETTLED:
+            new._own()
+            new._state = self._state
+        return new
+
+    def __bytes__(self) -> bytes:
+        octets = self._octets
+        if octets is None:
+            octets = self._octets = self._encode()
+        return octets
+
+    def __len__(self) -> int:
+        return len(bytes(self))
+
+    def _encode(self) -> bytes:
+        """Encode innermost first: each header sees the octets it carries and the header above."""
+        headers = self._headers
+        assert headers is not None
+        body = self._payload
+        # A trailer lies behind the extent of its layer, so it joins once that layer is encoded.
+        behind: dict[int, bytes] = {}
+        for position, octets in self._trailers:
+            behind[position] = octets + behind.get(position, b"")
+        upper: Header | None = None
+        index = len(headers)
+        while index:
+            index -= 1
+            header = headers[index]
+            body = header.emit(body, upper, headers, index)
+            if behind and index in behind:
+                body += behind[index]
+            upper = header
+        return body
+
+    # Editing
+
+    def _touch(self) -> None:
+        """Note an edit: the octets are stale, and in a decoded packet derived fields follow now."""
+        self._octets = None
+        self._state = STALE
+
+    def _settle(self) -> None:
+        """Encode if need be and read the automatic fields back from the octets."""
+        if self._state >= SETTLED:
+            return
+        octets = bytes(self)
+        offset = 0
+        for header in self._own():
+            header._values = header._layout.unpack_from(octets, offset)
+            offset += header.size
+        self._state = SETTLED
+
+    # Judging and showing; the work is done in `views`, loaded when asked for.
+
+    def verify(self) -> tuple[Finding, ...]:
+        """Return what is wrong with the packet, outermost layer first; see `Finding`."""
+        octets = bytes(self)
+        headers = self._own()
+        self._settle()
+        ends = self._extents(len(octets))
+        findings: list[Finding] = []
+        network: Header | None = None
+        fragment = False
+        start = 0
+        for index, header in enumerate(headers):
+            upper = headers[index + 1] if index + 1 < len(headers) else None
+            place = Place(
+                self,
+                index,
+                octets,
+                start,
+                start + header.size,
+                ends[index],
+                upper,
+                network,
+                fragment,
+                bool(self._errors),
+            )
+            findings += header.verify(place)
+            if header.is_network:
+                network = header
+                fragment = False
+            fragment = fragment or header.carries_fragment
+            start += header.size
+        for error in self._errors:
+            findings.append(
+                Finding(
+                    "truncated",
+                    "error",
+                    error.layer,
+                    "",
+                    f"{getattr(error, 'available', '')}",
+                    f"{getattr(error, 'needed', '')}",
+                    "RFC 1122 section 1.2.2",
+                    error.message,
+                )
+            )
+        return tuple(findings)
+
+    def _extents(self, total: int) -> list[int]:
+        """Return for each layer the octet behind what it claims."""
+        cut: dict[int, int] = {}
+        for position, octets in self._trailers:
+            cut[position] = cut.get(position, 0) + len(octets)
+        ends = []
+        for index in range(len(self._headers or ())):
+            total -= cut.get(index, 0)
+            ends.append(total)
+        return ends
+
+    def show(self) -> str:
+        """Return the packet as a tree of layers and fields, with the names of known values."""
+        from sockwright.wire.views.show import show
+
+        return show(self)
+
+    def diagram(self) -> str:
+        """Return the headers as the RFCs draw them: a 32-bit ruler, here with values."""
+        from sockwright.wire.views.diagram import diagram
+
+        return diagram(self)
+
+    def hexdump(self) -> str:
+        """Return the octets in hexadecimal, each line tied to the fields it holds."""
+        from sockwright.wire.views.hexdump import hexdump
+
+        return hexdump(self)
+
+    def code(self) -> str:
+        """Return Python source that builds a packet with the same octets."""
+        from sockwright.wire.views.code import code
+
+        return code(self)
+
+    def diff(self, other: Packet) -> tuple[Difference, ...]:
+        """Return the fields, layers and octets in which `other` differs from this packet."""
+        from sockwright.wire.views.diff import diff
+
+        return diff(self, other)
+
+    def vary(
+        self,
+        choices: Mapping[Field[Any, Any], Iterable[Any]] | None = None,
+        **names: Iterable[Any],
+    ) -> Iterator[Packet]:
+        """Yield a packet for each combination of field values; see `sockwright.wire.vary`."""
+        from sockwright.wire.views.vary import vary
+
+        return vary(self, choices, **names)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Packet):
+            return NotImplemented
+        return bytes(self) == bytes(other) and [type(header) for header in self] == [
+            type(header) for header in other
+        ]
+
+    __hash__ = None  # type: ignore[assignment]  # packets can be edited
+
+    def __repr__(self) -> str:
+        parts = [repr(header) for header in self._own()]
+        if self._payload or not parts:
+            parts.append(repr(self._payload))
+        return " / ".join(parts)
+
+
+def join(
+    headers: tuple[Header, ...],
+    payload: bytes,
+    trailers: tuple[tuple[int, bytes], ...],
+    upper: Header | Packet | bytes,
+) -> Packet:
+    """Return a packet of `headers`, which are nobody's or shared, with `upper` behind them."""
+    new: Packet = _new(Packet)
+    new._octets = None
+    new._state = SHARED
+    new._errors = ()
+    new._trailers = trailers
+    if isinstance(upper, Header):
+        new._headers = (*headers, upper.copy())
+        new._payload = b""
+    elif isinstance(upper, bytes):
+        new._headers = headers
+        new._payload = payload + upper
+        return new
+    elif isinstance(upper, Packet):
+        others = upper._headers if upper._headers is not None else upper._walk()
+        if upper._state:
+            others = tuple([header.copy() for header in others])
+        new._headers = headers + others
+        new._payload = upper._payload
+        shift = len(headers)
+        new._trailers += tuple([(index + shift, more) for index, more in upper._trailers])
+    elif isinstance(upper, (bytearray, memoryview)):
+        return join(headers, payload, trailers, bytes(upper))
+    else:
+        return NotImplemented
+    if payload:
+        raise ValueError("a header cannot stand behind payload octets")
+    return new
