@@ -164,6 +164,9 @@ class DatagramCore(BaseSocket):
             if report.errno == error.errno and report.origin != "local":
                 told = f" for the datagram to {report.target}" if report.target else ""
                 return explained(error, f"{doing} on {self.local_address}", hint=f"{report}{told}")
+        if isinstance(error, PermissionError) and "255" in doing and not self.broadcast:
+            hint = "it looks like a broadcast address: set .broadcast = True first"
+            return explained(error, doing, hint=hint)
         return super()._error(doing, error)
 
     def _address(self, endpoint: Endpoint) -> SocketAddress:
@@ -179,13 +182,6 @@ class DatagramCore(BaseSocket):
     def _target(self, to: Endpoint | str) -> SocketAddress:
         """Give the socket address of a receiver."""
         return self._address(to_endpoint(to, *self.schemes))
-
-    def _send_error(self, to: Endpoint | str, error: OSError) -> OSError:
-        """Explain an error of sending to `to`."""
-        if isinstance(error, PermissionError) and not self.broadcast and "255" in str(to):
-            hint = "it looks like a broadcast address: set .broadcast = True first"
-            return explained(error, f"send to {to}", hint=hint)
-        return self._error(f"send to {to}", error)
 
 
 class Messages(DatagramCore, BlockingSocket):
@@ -214,7 +210,7 @@ class Messages(DatagramCore, BlockingSocket):
         try:
             self.socket.sendto(octets, address)
         except OSError as error:
-            raise self._send_error(to, error) from error
+            raise self._error(f"send to {to}", error) from error
 
     def receive(self, limit: int = MAX_DATAGRAM) -> bytes:
         """Receive one message, cut off after `limit` octets; it may be empty.

@@ -38,8 +38,9 @@ from sockwright.sockets.opening import bound, open_candidate
 from sockwright.sockets.options import Flag, Number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from sockwright.sockets.addresses import Candidate
     from sockwright.sockets.endpoint import Endpoint
 
 __all__ = ["KERNEL_BEHAVIOUR", "FieldRule", "RawCore", "RawSocket", "raw"]
@@ -134,6 +135,7 @@ R = TypeVar("R", bound=RawCore)
 def open_raw(
     wrap: Callable[[socket.socket], R],
     endpoint: Endpoint,
+    ways: Sequence[Candidate],
     *,
     bind: bool,
     header_included: bool | None,
@@ -143,7 +145,7 @@ def open_raw(
     if endpoint.protocol is None:
         raise EndpointError(f"{endpoint} names no protocol: raw://{endpoint.host}?protocol=16")
     family = {None: None, 4: socket.AF_INET, 6: socket.AF_INET6}[version]
-    ways = [w for w in candidates(endpoint, passive=bind) if family in {None, w.family}]
+    ways = [way for way in ways if family in {None, way.family}]
     if not ways:
         raise EndpointError(f"{endpoint} has no address of IP version {version}")
     way = ways[0]
@@ -182,12 +184,10 @@ def raw(
         PermissionError: CAP_NET_RAW is missing.
         OSError: what else the kernel said.
     """
+    checked = to_endpoint(endpoint, "raw")
+    ways = candidates(checked, passive=bind)
     opened = open_raw(
-        RawSocket,
-        to_endpoint(endpoint, "raw"),
-        bind=bind,
-        header_included=header_included,
-        version=version,
+        RawSocket, checked, ways, bind=bind, header_included=header_included, version=version
     )
     opened.timeout = timeout
     return opened

@@ -175,6 +175,13 @@ class Stream(Connection):
             yield octets
 
 
+def checked_message(octets: bytes | bytearray | memoryview) -> bytes | bytearray | memoryview:
+    """Give `octets` back if they can be a message of a `Seqpacket`."""
+    if not len(octets):
+        raise ValueError("an empty message cannot be told from the end of the connection")
+    return octets
+
+
 class Seqpacket(Connection):
     """A connection that keeps message boundaries, unix(7) SOCK_SEQPACKET."""
 
@@ -188,10 +195,9 @@ class Seqpacket(Connection):
             TimeoutError: the peer's queue stayed full for `timeout` seconds.
             OSError: EMSGSIZE, it is larger than `send_buffer`; EPIPE, the peer is gone.
         """
-        if not len(octets):
-            raise ValueError("an empty message cannot be told from the end of the connection")
+        message = checked_message(octets)
         try:
-            self.socket.send(octets)
+            self.socket.send(message)
         except OSError as error:
             raise self._error("send", error) from error
 
