@@ -16,6 +16,7 @@ __all__ = ["help_page"]
 
 # Below this the tools go under the summary instead of beside it.
 _TWO_COLUMNS_FROM = 72
+_WIDEST_TOOLS = 24
 _BOLD, _DIM, _CYAN, _OFF = "\x1b[1m", "\x1b[2m", "\x1b[36m", "\x1b[0m"
 
 
@@ -36,20 +37,23 @@ def help_page(verbs: Iterable[Verb], width: int, *, colour: bool) -> str:
     groups: dict[str, list[Verb]] = {name: [] for name in GROUPS}
     for verb in verbs:
         groups.setdefault(verb.group, []).append(verb)
-    names = max((len(verb.name) for members in groups.values() for verb in members), default=4)
+    everyone = [verb for members in groups.values() for verb in members]
+    names = max((len(verb.name) for verb in everyone), default=4)
     head_of_tools = "stands in for"
+    tools = max([len(head_of_tools), *(len(verb.stands_in_for) for verb in everyone)])
+    tools = min(tools, _WIDEST_TOOLS)
     for group, members in groups.items():
         if not members:
             continue
         title = f"{group}: {GROUPS[group]}" if group in GROUPS else group or "more"
         if width >= _TWO_COLUMNS_FROM:
-            gap = " " * max(2, width - 26 - len(title))
+            gap = " " * max(2, width - tools - len(title))
             lines += ["", paint(title, _BOLD) + gap + paint(head_of_tools, _DIM)]
             head_of_tools = ""
         else:
             lines += ["", *(paint(line, _BOLD) for line in wrap(title, width))]
         for verb in members:
-            lines += _wide(verb, names, width, paint) if width >= _TWO_COLUMNS_FROM else []
+            lines += _wide(verb, names, tools, width, paint) if width >= _TWO_COLUMNS_FROM else []
             lines += _narrow(verb, width, paint) if width < _TWO_COLUMNS_FROM else []
     status = (
         "exit status: 0 done, 1 failed, 2 usage, 3 time limit, 4 TLS verification, "
@@ -59,9 +63,8 @@ def help_page(verbs: Iterable[Verb], width: int, *, colour: bool) -> str:
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def _wide(verb: Verb, names: int, width: int, paint: Painter) -> Iterator[str]:
+def _wide(verb: Verb, names: int, tools_width: int, width: int, paint: Painter) -> Iterator[str]:
     """Yield name, summary and tools side by side, the longer ones folded."""
-    tools_width = 24
     summary_width = width - names - tools_width - 6
     summary = wrap(verb.summary, summary_width) or [""]
     tools = wrap(verb.stands_in_for, tools_width) or [""]

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 __all__ = ["VerbParser", "complete", "verb_parser"]
 
 
+_EXAMPLES = "examples:\n"
+
+
 class VerbParser(argparse.ArgumentParser):
     """A parser that keeps a usage error to one line."""
 
@@ -57,23 +60,21 @@ def _fill(parser: VerbParser, verb: Verb, module: VerbModule) -> None:
     if verb.stands_in_for:
         parser.description += f" Stands in for {verb.stands_in_for}."
     parser.formatter_class = _Formatter
-    parser.epilog = _examples(module.EXAMPLES)
+    pairs = (f"#{meaning}\n  {command}" for command, meaning in module.EXAMPLES)
+    parser.epilog = _EXAMPLES + "\n\n".join(pairs)
     module.arguments(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object a line, for programs")
 
 
-def _examples(examples: Iterable[tuple[str, str]]) -> str:
-    """Return the examples as lines: what it does as a comment, then the command."""
-    lines = ["examples:"]
-    for command, meaning in examples:
-        lines += [f"  # {meaning}", f"  {command}", ""]
-    return "\n".join(lines).rstrip()
-
-
 class _Formatter(argparse.HelpFormatter):
-    """Folds prose to the width and leaves the examples as they are."""
+    """Folds prose to the width and leaves the commands of the examples whole, to be copied."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
-        if text.startswith("examples:"):
-            return text
-        return super()._fill_text(text, width, indent)
+        if not text.startswith(_EXAMPLES):
+            return super()._fill_text(text, width, indent)
+        return "\n".join(
+            super(_Formatter, self)._fill_text(line[1:], width, "  # ")
+            if line.startswith("#")
+            else line
+            for line in text.splitlines()
+        )

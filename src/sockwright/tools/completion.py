@@ -1,7 +1,7 @@
-"""Print the script that makes a shell complete sw.
+"""Make bash, zsh or fish complete sw: print the script.
 
 Group: setup
-Stands in for: hand-written completion files
+Stands in for: completion files
 
 The script asks `sw` itself what fits, so new verbs and options complete at once.
 """
