@@ -45,18 +45,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .call import Call
-    from .capture import Capture, CapturedFrame
-    from .host import Host, Interface
-    from .lab import Lab
-    from .link import Cable, Link
-    from .process import Process
+    from sockwright.lab.call import Call
+    from sockwright.lab.capture import Capture
+    from sockwright.lab.host import Host, Interface
+    from sockwright.lab.lab import Lab
+    from sockwright.lab.link import Cable, Link
+    from sockwright.lab.process import Process
 
 __all__ = [
     "Cable",
     "Call",
     "Capture",
-    "CapturedFrame",
     "Host",
     "Interface",
     "Lab",
@@ -69,7 +68,6 @@ _MODULE_OF = {
     "Cable": "link",
     "Call": "call",
     "Capture": "capture",
-    "CapturedFrame": "capture",
     "Host": "host",
     "Interface": "host",
     "Lab": "lab",

@@ -31,7 +31,7 @@ import traceback
 import warnings
 from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
 
-from . import linux
+from sockwright.lab import linux
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,32 +13,33 @@ many there must be is known from its own count (PACKET_STATISTICS), so nothing i
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import mmap
 import select
 import socket
 import struct
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Self
+
+from sockwright.sockets.filter import attach_filter
+from sockwright.sockets.packet_socket import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
 
-__all__ = ["Capture", "CapturedFrame", "Instruction"]
+    from sockwright.sockets.filter import Instruction
+    from sockwright.sockets.packet_socket import Direction
 
-#: One instruction of classic BPF: code, jump if true, jump if false, operand (linux/filter.h).
-Instruction = tuple[int, int, int, int]
+__all__ = ["Capture"]
 
 _SOL_PACKET = 263
 _PACKET_RX_RING = 5
 _PACKET_STATISTICS = 6
 _PACKET_VERSION = 10
 _TPACKET_V3 = 2
-_SO_ATTACH_FILTER = 26
 _ETH_P_ALL = 0x0003
-_PACKET_OUTGOING = 4
+
+_DIRECTIONS: tuple[Direction, ...] = ("host", "broadcast", "multicast", "other_host", "outgoing")
 
 _BLOCK_SIZE = 1 << 18  # octets: room for the largest frame of the loopback interface
 _BLOCKS = 32
@@ -47,29 +48,16 @@ _RETIRE_MS = 2  # a block that is not full is handed over at this age
 _PATIENCE_S = 2.0  # far more than any block takes; reached only if the kernel breaks its word
 
 _TP_STATUS_USER = 0x01
+_TP_STATUS_CHECKSUM_NOT_READY = 0x08
 _TP_STATUS_VLAN_VALID = 0x10
 _STATUS = struct.Struct("=I")
 _STATUS_AT = 8
 _BLOCK = struct.Struct("=II")  # number of frames, offset of the first
 _BLOCK_AT = 12
 _FRAME = struct.Struct("=IIIIIIHHIIH")  # next, s, ns, captured, length, status, mac, net, hash, tag
-_PACKET_TYPE_AT = 48 + 10  # sll_pkttype of the sockaddr_ll behind the header
+_ADDRESS = struct.Struct("=2xHiHBB8s")  # sockaddr_ll: protocol, index, hardware, type, address
+_ADDRESS_AT = 48  # behind the header
 _STATISTICS = struct.Struct("=III")  # frames with the dropped ones, dropped, times frozen
-
-
-@dataclass(frozen=True, slots=True)
-class CapturedFrame:
-    """One frame as the interface had it.
-
-    `time_ns` is nanoseconds since 1970, `original_length` its octets on the wire, `direction`
-    whether this host received or sent it.
-    """
-
-    time_ns: int
-    octets: bytes
-    original_length: int
-    interface: str
-    direction: Literal["in", "out"]
 
 
 class Capture:
@@ -85,7 +73,7 @@ class Capture:
     ) -> None:
         self.interface = interface
         self._socket = sock
-        self._frames: list[CapturedFrame] = []
+        self._frames: list[Frame] = []
         self._block = 0
         self._dropped = 0
         self._expected = 0
@@ -97,7 +85,7 @@ class Capture:
         sock.setsockopt(_SOL_PACKET, _PACKET_RX_RING, request)
         self._map = mmap.mmap(sock.fileno(), size)
         if program:
-            _attach(sock, program)
+            attach_filter(sock, program)
         # Last: until it is bound the socket (of protocol 0) has received nothing.
         sock.bind((interface, _ETH_P_ALL))
 
@@ -112,7 +100,7 @@ class Capture:
     ) -> None:
         self.close()
 
-    def __iter__(self) -> Iterator[CapturedFrame]:
+    def __iter__(self) -> Iterator[Frame]:
         """Yield every frame, those to come as well, until the capture is closed."""
         seen = 0
         while True:
@@ -125,7 +113,7 @@ class Capture:
                 self._wait(None)
 
     @property
-    def frames(self) -> list[CapturedFrame]:
+    def frames(self) -> list[Frame]:
         """Every frame that has passed the interface so far, oldest first."""
         if self._socket.fileno() >= 0:
             self._catch_up()
@@ -138,7 +126,7 @@ class Capture:
             self._count()
         return self._dropped
 
-    def until(self, wanted: Callable[[CapturedFrame], bool], timeout: float = 5.0) -> CapturedFrame:
+    def until(self, wanted: Callable[[Frame], bool], timeout: float = 5.0) -> Frame:
         """Return the first frame that is `wanted`, waiting at most `timeout` seconds for it.
 
         The end of a conversation may still be on its way when the program that had it goes on: wait
@@ -206,29 +194,29 @@ class Capture:
             _STATUS.pack_into(ring, at + _STATUS_AT, 0)  # the kernel's again
             self._block = (self._block + 1) % _BLOCKS
 
-    def _frame(self, at: int) -> CapturedFrame:
+    def _frame(self, at: int) -> Frame:
         ring = self._map
         _, second, nanosecond, captured, length, status, mac, _, _, tag, tpid = _FRAME.unpack_from(
             ring, at
         )
+        protocol, _, hardware, kind, length_of_sender, sender = _ADDRESS.unpack_from(
+            ring, at + _ADDRESS_AT
+        )
         octets = ring[at + mac : at + mac + captured]
-        if status & _TP_STATUS_VLAN_VALID:
+        tagged = bool(status & _TP_STATUS_VLAN_VALID)
+        if tagged:
             # The kernel takes a VLAN tag out of a frame that it receives; it was on the wire.
             octets = octets[:12] + struct.pack("!HH", tpid or 0x8100, tag) + octets[12:]
             length += 4
-        out = ring[at + _PACKET_TYPE_AT] == _PACKET_OUTGOING
-        return CapturedFrame(
-            time_ns=second * 1_000_000_000 + nanosecond,
+        return Frame(
             octets=octets,
+            time_ns=second * 1_000_000_000 + nanosecond,
             original_length=length,
             interface=self.interface,
-            direction="out" if out else "in",
+            direction=_DIRECTIONS[kind] if kind < len(_DIRECTIONS) else "other_host",
+            protocol=socket.ntohs(protocol),
+            hardware_type=hardware,
+            sender=sender[:length_of_sender],
+            vlan=tagged,
+            checksum_pending=bool(status & _TP_STATUS_CHECKSUM_NOT_READY),
         )
-
-
-def _attach(sock: socket.socket, program: Sequence[Instruction]) -> None:
-    instructions = ctypes.create_string_buffer(
-        b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
-    )
-    request = struct.pack("@HP", len(program), ctypes.addressof(instructions))
-    sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, request)

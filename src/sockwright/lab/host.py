@@ -11,15 +11,16 @@ from pathlib import Path
 from socket import socket as Socket  # noqa: N812 - a method here has its name
 from typing import IO, TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
-from .call import Call, start
-from .capture import Capture, Instruction
-from .process import Process
+from sockwright.lab.call import Call, start
+from sockwright.lab.capture import Capture
+from sockwright.lab.process import Process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from .keeping import Keeping
-    from .rtnetlink import Rtnetlink
+    from sockwright.lab.keeping import Keeping
+    from sockwright.lab.rtnetlink import Rtnetlink
+    from sockwright.sockets.filter import Instruction
 
 __all__ = ["Host", "Interface"]
 

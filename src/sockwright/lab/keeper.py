@@ -30,7 +30,7 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from . import channel, linux
+from sockwright.lab import channel, linux
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -281,7 +281,7 @@ class _Keeper:
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 ours.close()
-                from .switch import serve
+                from sockwright.lab.switch import serve
 
                 serve(its, [socket.socket(fileno=one) for one in descriptors], request["macs"])
             finally:

@@ -12,8 +12,8 @@ from pathlib import Path
 from socket import socket as Socket  # noqa: N812 - a method here has its name
 from typing import TYPE_CHECKING, Any
 
-from . import channel
-from .refusal import explain
+from sockwright.lab import channel
+from sockwright.lab.refusal import explain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -23,16 +23,16 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING, Any, Self
 
-from .host import Host, Interface
-from .keeping import Keeping
-from .link import Cable, Link
-from .rtnetlink import Rtnetlink
-from .segment import Segment
+from sockwright.lab.host import Host, Interface
+from sockwright.lab.keeping import Keeping
+from sockwright.lab.link import Cable, Link
+from sockwright.lab.rtnetlink import Rtnetlink
+from sockwright.lab.segment import Segment
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from .call import Call
+    from sockwright.lab.call import Call
 
 __all__ = ["Lab"]
 

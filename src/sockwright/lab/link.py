@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from .host import Host
-    from .segment import Segment
+    from sockwright.lab.host import Host
+    from sockwright.lab.segment import Segment
 
 __all__ = ["Cable", "Link"]
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from subprocess import TimeoutExpired
 from typing import IO, TYPE_CHECKING, Self
 
-from .keeper import STATUS
+from sockwright.lab.keeper import STATUS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +31,17 @@ _CHUNK = 65536
 class Process:
     """A running program: `args`, the pipes that were asked for, and `returncode` once it ended."""
 
-    __slots__ = ("_pidfd", "_status", "args", "pid", "returncode", "stderr", "stdin", "stdout")
+    __slots__ = (
+        "_pidfd",
+        "_status",
+        "args",
+        "pid",
+        "pid_inside",
+        "returncode",
+        "stderr",
+        "stdin",
+        "stdout",
+    )
 
     def __init__(
         self,
@@ -44,8 +54,8 @@ class Process:
         stderr: IO[bytes] | None,
     ) -> None:
         self.args = args
-        #: The number of the process outside the lab; inside it has another.
-        self.pid = _number_of(pidfd)
+        #: The numbers of the process outside the lab and inside it.
+        self.pid, self.pid_inside = _numbers_of(pidfd)
         self.returncode: int | None = None
         self.stdin = stdin
         self.stdout = stdout
@@ -180,9 +190,11 @@ def _readable(descriptor: int, timeout: float | None) -> bool:
     return bool(poll.poll(None if timeout is None else timeout * 1000))
 
 
-def _number_of(pidfd: int) -> int:
+def _numbers_of(pidfd: int) -> tuple[int, int]:
+    """Return the numbers of a process here and in its own PID namespace; -1 if it is gone."""
     for line in Path(f"/proc/self/fdinfo/{pidfd}").read_text().splitlines():
-        name, _, value = line.partition(":")
-        if name == "Pid":
-            return int(value)
-    return -1
+        name, _, values = line.partition(":")
+        if name == "NSpid" and values.split() not in ([], ["-1"]):
+            numbers = [int(value) for value in values.split()]
+            return numbers[0], numbers[-1]
+    return -1, -1

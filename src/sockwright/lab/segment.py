@@ -17,12 +17,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from . import channel
-from .rtnetlink import Rtnetlink, turn_off_offloads
+from sockwright.lab import channel
+from sockwright.lab.rtnetlink import Rtnetlink, turn_off_offloads
 
 if TYPE_CHECKING:
-    from .host import Host, Interface
-    from .keeping import Keeping
+    from sockwright.lab.host import Host, Interface
+    from sockwright.lab.keeping import Keeping
 
 __all__ = ["Segment"]
 
