@@ -1,0 +1,142 @@
+"""The pcap format of tcpdump and libpcap, draft-ietf-opsawg-pcap.
+
+A file header of 24 octets, then records: seconds, micro- or nanoseconds, octets captured, octets on
+the wire, and the octets captured. The magic number tells byte order and unit of time. A variant of
+1990s Linux by Alexey Kuznetzov has 8 octets more in each record header.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+
+from sockwright.capture.record import MAX_CAPTURED, Record
+from sockwright.errors import DecodeError, TruncatedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sockwright.capture.source import Source
+
+__all__ = ["MAGICS", "PcapWriter", "read"]
+
+
+class _Variant(NamedTuple):
+    """What a magic number says."""
+
+    order: Literal["<", ">"]
+    unit_ns: int
+    more: int  # octets of a record header behind the usual 16
+
+
+_MICROSECONDS, _NANOSECONDS, _KUZNETZOV = 0xA1B2C3D4, 0xA1B23C4D, 0xA1B2CD34
+_BYTE_ORDERS: tuple[tuple[Literal["<", ">"], Literal["little", "big"]], ...] = (
+    ("<", "little"),
+    (">", "big"),
+)
+_KINDS = ((_MICROSECONDS, 1000, 0), (_NANOSECONDS, 1, 0), (_KUZNETZOV, 1000, 8))
+
+MAGICS = {
+    number.to_bytes(4, name): _Variant(order, unit_ns, more)
+    for number, unit_ns, more in _KINDS
+    for order, name in _BYTE_ORDERS
+}
+
+_VERSION = (2, 4)
+_FILE_HEADER = "HHiIII"  # version, time zone, accuracy, snapshot length, link type
+_RECORD_HEADER = "IIII"
+_RECORD_HEADER_SIZE = 16
+_LINK_TYPE = 0x03FF_FFFF  # the bits above tell the length of a frame check sequence
+_SECONDS_END = 1 << 32
+
+
+def read(source: Source, magic: bytes, max_captured: int) -> Iterator[Record]:
+    """Yield the records behind `magic`; see `read_records` for what it raises."""
+    source.layer = "pcap"
+    order, unit_ns, more = MAGICS[magic]
+    header = source.need(20, "the file header", len(magic))
+    major, minor, _, _, _, word = struct.unpack(order + _FILE_HEADER, header)
+    if major != _VERSION[0]:
+        raise DecodeError("pcap", 4, f"version {major}.{minor} is not known; 2.4 is")
+    link_type = word & _LINK_TYPE
+    unpack = struct.Struct(order + _RECORD_HEADER).unpack_from
+    header_size = _RECORD_HEADER_SIZE + more
+    number = 0
+    while octets := source.take(header_size):
+        number += 1
+        start = source.offset - len(octets)
+        if len(octets) < header_size:
+            what = f"the header of record {number}"
+            raise TruncatedError("pcap", start, header_size, len(octets), what)
+        seconds, fraction, captured, original = unpack(octets)
+        # Before 2.3 the lengths stood the other way round, and in 2.3 with some writers.
+        if minor < 3 or (minor == 3 and captured > original):
+            captured, original = original, captured
+        if captured > max_captured:
+            claim = f"record {number} claims {captured} octets, over the limit of {max_captured}"
+            raise DecodeError("pcap", start, claim)
+        data = source.need(captured, f"record {number}", header_size)
+        time_ns = seconds * 1_000_000_000 + fraction * unit_ns
+        yield Record(time_ns, data, original, link_type)
+
+
+class Writable(Protocol):
+    """A binary file object."""
+
+    def write(self, octets: bytes, /) -> object:
+        """Write `octets`."""
+
+
+class PcapWriter:
+    """Writes records of one link type to a file that is open for writing octets.
+
+    The file header is written at once. The file is neither flushed nor closed here. Records longer
+    than `snaplen` octets are cut to it; a record without a time gets 0.
+
+    Raises: ValueError for a link type or a snapshot length that does not fit the format; OSError as
+    the file does.
+    """
+
+    def __init__(
+        self,
+        file: Writable,
+        link_type: int = 1,
+        snaplen: int = MAX_CAPTURED,
+        *,
+        nanoseconds: bool = True,
+        byte_order: Literal["little", "big"] = "little",
+    ) -> None:
+        if not 0 <= link_type <= 0xFFFF:
+            raise ValueError(f"link type {link_type} is outside 0 to 65535")
+        if not 1 <= snaplen <= MAX_CAPTURED:
+            raise ValueError(f"snapshot length {snaplen} is outside 1 to {MAX_CAPTURED}")
+        self.link_type = link_type
+        self.snaplen = snaplen
+        self._unit_ns = 1 if nanoseconds else 1000
+        order = ">" if byte_order == "big" else "<"
+        self._pack = struct.Struct(order + _RECORD_HEADER).pack
+        self._write = file.write
+        magic = _NANOSECONDS if nanoseconds else _MICROSECONDS
+        header = struct.pack(f"{order}I{_FILE_HEADER}", magic, *_VERSION, 0, 0, snaplen, link_type)
+        self._write(header)
+
+    def write(self, record: Record) -> None:
+        """Write one record, in one call of the file's `write`.
+
+        Raises: ValueError for another link type than the file's, or a time before 1970 or after
+        2106; OSError as the file does.
+        """
+        if record.link_type != self.link_type:
+            raise ValueError(
+                f"a record of link type {record.link_type} does not fit a file of {self.link_type}"
+            )
+        seconds, nanoseconds = divmod(record.time_ns or 0, 1_000_000_000)
+        if not 0 <= seconds < _SECONDS_END:
+            raise ValueError(
+                f"time_ns {record.time_ns} is outside 1970 to 2106, which pcap can say"
+            )
+        if not 0 <= record.original_length <= 0xFFFF_FFFF:
+            raise ValueError(f"original length {record.original_length} is outside 32 bits")
+        octets = record.octets[: self.snaplen]
+        fraction = nanoseconds // self._unit_ns
+        self._write(self._pack(seconds, fraction, len(octets), record.original_length) + octets)
