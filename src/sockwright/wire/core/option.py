@@ -1,5 +1,6 @@
-"""Options of kind, length and data, as IPv4 and TCP have them (RFC 791 section 3.1, RFC 9293
-section 3.1): typed values, and a codec that keeps what it cannot read.
+"""Options of kind, length and data, as IPv4 (RFC 791) and TCP (RFC 9293) have them.
+
+Typed values, and a codec that keeps what it cannot read.
 
 An option class is a frozen dataclass with a `kind`, `body()` for the octets behind kind and length,
 and `from_body()` to read them; `from_body` raises ValueError where the octets do not fit, and the
@@ -23,9 +24,16 @@ __all__ = [
     "Option",
     "OptionCodec",
     "UnknownOption",
+    "check_uint",
 ]
 
 END, NO_OPERATION = 0, 1
+
+
+def check_uint(name: str, value: int, bits: int) -> None:
+    """Check that `value` fits `bits` bits. Raises: ValueError names the field, value and range."""
+    if not 0 <= value < 1 << bits:
+        raise ValueError(f"{name}: {value!r} is outside 0 to {(1 << bits) - 1}")
 
 
 @dataclass(frozen=True, slots=True)
