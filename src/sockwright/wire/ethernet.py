@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sockwright.wire.core.finding import Place
+    from sockwright.wire.core.header import Form, Tables
     from sockwright.wire.core.packet import Packet
 
 __all__ = ["Ethernet"]
@@ -57,16 +58,16 @@ class Ethernet(Header, layer="ethernet", carried_by={"link_type": 1, "ether_type
                 values = [*values[:2], min(len(body), LONGEST_LENGTH)]
             elif numbers is not None and values[2] not in numbers:
                 values = [*values[:2], numbers[0]]
-        return self._pack(*values) + body
+        return _pack(*values) + body
 
     def advance(
         self,
         octets: bytes,
         offset: int,
         end: int,
-        tables: dict[str, dict[int, type[Header]]],
+        tables: Tables,
         packet: Packet,
-    ) -> tuple[int, int, type[Header] | None]:
+    ) -> tuple[int, int, Form | None]:
         """Go on by type, or with LLC inside the length."""
         number = self._values[2]
         offset += 14
@@ -89,3 +90,6 @@ class Ethernet(Header, layer="ethernet", carried_by={"link_type": 1, "ether_type
                 "IEEE 802.3 section 3.2.3",
                 "the sender's address has the group bit set",
             )
+
+
+_pack = Ethernet._layout.pack

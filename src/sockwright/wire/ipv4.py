@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from sockwright.wire.core.checksum import complement, value_of
+from sockwright.wire.core.checksum import value_of
 from sockwright.wire.core.field import (
     Derived,
     Field,
@@ -26,6 +26,7 @@ from sockwright.wire.ipv4_options import KINDS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from sockwright.wire.core.header import Form, Tables
     from sockwright.wire.core.packet import Packet
 
 __all__ = ["IPv4", "IPv4Flags"]
@@ -97,17 +98,17 @@ class IPv4(
                     values[4] = values[4] & 0xFF00 | numbers[0]
             if auto & _CHECKSUM:
                 values[5] = 0
-                values[5] = complement(sum(values) + value_of(tail))
-        return self._pack(*values) + tail + body
+                values[5] = -(sum(values) + value_of(tail) if tail else sum(values)) % 65535
+        return _pack(*values) + tail + body
 
     def advance(
         self,
         octets: bytes,
         offset: int,
         end: int,
-        tables: dict[str, dict[int, type[Header]]],
+        tables: Tables,
         packet: Packet,
-    ) -> tuple[int, int, type[Header] | None]:
+    ) -> tuple[int, int, Form | None]:
         """Take the options, stop at the total length, go on by protocol unless a later fragment."""
         values = self._values
         start = offset + 20
@@ -137,5 +138,6 @@ class IPv4(
         return values[6] + values[7]  # type: ignore[no-any-return]
 
 
+_pack = IPv4._layout.pack
 _IHL, _TOTAL_LENGTH = IPv4.ihl.mask, IPv4.total_length.mask
 _PROTOCOL, _CHECKSUM = IPv4.protocol.mask, IPv4.checksum.mask

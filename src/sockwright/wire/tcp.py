@@ -14,6 +14,7 @@ from sockwright.wire.tcp_options import KINDS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from sockwright.wire.core.header import Form, Tables
     from sockwright.wire.core.packet import Packet
 
 __all__ = ["TCP", "TCPFlags"]
@@ -66,17 +67,17 @@ class TCP(Header, layer="tcp", carried_by={"ip_protocol": _PROTOCOL}):
                 addresses = headers[index - 1].pseudo_sum(headers, index - 1) if index else None
                 if addresses is not None:
                     total = addresses + _PROTOCOL + size + len(body) + sum(values)
-                    values[6] = -(total + value_of(tail + body)) % 65535
-        return self._pack(*values) + tail + body
+                    values[6] = -(total + value_of(tail + body if tail else body)) % 65535
+        return _pack(*values) + tail + body
 
     def advance(
         self,
         octets: bytes,
         offset: int,
         end: int,
-        tables: dict[str, dict[int, type[Header]]],
+        tables: Tables,
         packet: Packet,
-    ) -> tuple[int, int, type[Header] | None]:
+    ) -> tuple[int, int, Form | None]:
         """Take the options; what follows is the payload."""
         size = self._values[4] >> 10 & 0x3C
         if size > 20:
@@ -84,4 +85,5 @@ class TCP(Header, layer="tcp", carried_by={"ip_protocol": _PROTOCOL}):
         return offset + 20, end, None
 
 
+_pack = TCP._layout.pack
 _DATA_OFFSET, _CHECKSUM = TCP.data_offset.mask, TCP.checksum.mask

@@ -11,6 +11,7 @@ from sockwright.wire.core.header import Header
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sockwright.wire.core.header import Form, Tables
     from sockwright.wire.core.packet import Packet
 
 __all__ = ["UDP"]
@@ -45,16 +46,16 @@ class UDP(Header, layer="udp", carried_by={"ip_protocol": _PROTOCOL}):
                 if addresses is not None:
                     total = addresses + _PROTOCOL + 8 + len(body) + sum(values) + value_of(body)
                     values[3] = -total % 65535 or 0xFFFF
-        return self._pack(*values) + body
+        return _pack(*values) + body
 
     def advance(
         self,
         octets: bytes,
         offset: int,
         end: int,
-        tables: dict[str, dict[int, type[Header]]],
+        tables: Tables,
         packet: Packet,
-    ) -> tuple[int, int, type[Header] | None]:
+    ) -> tuple[int, int, Form | None]:
         """Stop where the length says; surplus octets (RFC 9868) are a trailer."""
         length = self._values[2]
         stop = offset + length
@@ -66,4 +67,5 @@ class UDP(Header, layer="udp", carried_by={"ip_protocol": _PROTOCOL}):
         return offset + 8, stop, None
 
 
+_pack = UDP._layout.pack
 _LENGTH, _CHECKSUM = UDP.length.mask, UDP.checksum.mask

@@ -10,14 +10,17 @@ from __future__ import annotations
 __all__ = ["complement", "internet_checksum", "value_of"]
 
 
+_from_bytes = int.from_bytes
+
+
 def value_of(octets: bytes) -> int:
     """Return a non-negative integer congruent to the 16-bit word sum of `octets`, modulo 65535.
 
     An odd last octet counts as the upper half of a word (RFC 1071 section 1).
     """
     if len(octets) & 1:
-        return int.from_bytes(octets, "big") << 8
-    return int.from_bytes(octets, "big")
+        return _from_bytes(octets, "big") << 8
+    return _from_bytes(octets, "big")
 
 
 def complement(total: int) -> int:

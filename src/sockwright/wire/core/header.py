@@ -22,7 +22,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
 
-from sockwright.wire.core.field import Field
+from sockwright.wire.core.field import Field, own_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -30,11 +30,24 @@ if TYPE_CHECKING:
     from sockwright.wire.core.finding import Finding, Place
     from sockwright.wire.core.packet import Packet
 
-__all__ = ["Header"]
+__all__ = ["Form", "Header", "Tables"]
 
 _new = object.__new__
 _WORDS = {8: "B", 16: "H", 32: "I", 64: "Q"}
 _WHOLE = ("octets", "mac", "ipv6")
+
+
+Form = tuple[
+    "Callable[[bytes, int, int], type[Header]] | None",
+    int,
+    "Callable[[bytes, int, Packet], Header]",
+    "type[Header]",
+]
+"""What decoding needs of a class, in one look-up: `_choose`, fixed size, maker, the class itself."""
+
+
+Tables = dict[str, dict[int, Form]]
+"""The registry: namespace -> number -> form of the header announced by it."""
 
 
 @dataclass_transform(kw_only_default=True, eq_default=False)
@@ -58,18 +71,11 @@ class Header:
 
     _layout: ClassVar[struct.Struct]
     _pack: ClassVar[Callable[..., bytes]]
-    _defaults: ClassVar[list[Any]]
-    _form: ClassVar[
-        tuple[
-            Callable[[bytes, int, int], type[Header]] | None,
-            int,
-            Callable[[bytes, int], tuple[Any, ...]],
-            int,
-        ]
-    ]
+    # What a new header needs in one look-up: default words, derived mask, setters by name.
+    _blank: ClassVar[tuple[list[Any], int, dict[str, Callable[[Header, Any], None]]]]
+    _form: ClassVar[Form]
     _derived: ClassVar[int]
     _by_name: ClassVar[dict[str, Field[Any, Any]]]
-    _assign: ClassVar[dict[str, Callable[[Header, Any], None]]]
     _following: ClassVar[tuple[int, int, int, int, str] | None]
     # A header with several forms sets this to choose the class by the octets to come.
     _choose: ClassVar[Callable[[bytes, int, int], type[Header]] | None] = None
@@ -97,12 +103,11 @@ class Header:
         _lay_out(cls, fields)
 
     def __init__(self, **values: Any) -> None:
-        self._values = self._defaults.copy()
-        self._auto = self._derived
+        defaults, self._auto, setters = self._blank
+        self._values = defaults[:]
         self._tail = b""
         self._packet = None
         if values:
-            setters = self._assign
             try:
                 for name, value in values.items():
                     setters[name](self, value)
@@ -115,7 +120,17 @@ class Header:
 
     def __truediv__(self, upper: Header | Packet | bytes) -> Packet:
         """Put `upper` behind this header and return the packet. Both sides are copied."""
-        return _packet.join((self.copy(),), b"", (), upper)
+        packet = _new(_packet.Packet)
+        packet._octets = None
+        packet._state = _packet.SHARED
+        packet._errors = packet._trailers = ()
+        if isinstance(upper, Header):
+            packet._headers = (self.copy(), upper.copy())
+            packet._payload = b""
+            return packet
+        packet._headers = (self.copy(),)
+        packet._payload = b""
+        return packet / upper
 
     def copy(self) -> Self:
         """Return a header of its own with the same values; pinned fields stay pinned."""
@@ -180,17 +195,17 @@ class Header:
 
         Raises: DecodeError with `strict`, when `packet.errors` is not empty.
         """
-        return _packet.Packet._lazy(cls, octets, strict, keep, max_layers)
+        return _packet.lazy(cls._form, octets, strict, keep, max_layers)
 
     def advance(
         self,
         octets: bytes,
         offset: int,
         end: int,
-        tables: dict[str, dict[int, type[Header]]],
+        tables: Tables,
         packet: Packet,
-    ) -> tuple[int, int, type[Header] | None]:
-        """Say where decoding goes on: offset of the next header, end of what it may read, its class.
+    ) -> tuple[int, int, Form | None]:
+        """Say where decoding goes on: offset of the next header, end of what it may read, its form.
 
         The fixed part at `offset` is already in `_values`. A header with a variable part takes it
         here. An end nearer than `end` makes the octets between the two a trailer. What is missing
@@ -355,9 +370,26 @@ def _lay_out(cls: type[Header], fields: list[Field[Any, Any]]) -> None:
             defaults[index] = field.default
         if field.namespace:
             cls._following = (field.mask, index, shift, (1 << field.width) - 1, field.namespace)
-    cls._defaults = defaults
-    cls._form = (cls._choose, cls.fixed_size, layout.unpack_from, cls._derived)
-    cls._assign = {field.name: field.assign for field in fields}
+    cls._blank = (defaults, cls._derived, {field.name: field.assign for field in fields})
+    cls._form = (cls._choose, cls.fixed_size, _maker(cls), cls)
+    for name in ("__init__", "copy"):
+        if name not in vars(cls):
+            setattr(cls, name, own_code(vars(Header)[name]))
+
+
+def _maker(cls: type[Header]) -> Callable[[bytes, int, Packet], Header]:
+    """Return the function that makes a header of `cls` out of octets."""
+    unpack, derived = cls._layout.unpack_from, cls._derived
+
+    def make(octets: bytes, offset: int, packet: Packet) -> Header:
+        header: Header = _new(cls)
+        header._values = unpack(octets, offset)
+        header._auto = derived
+        header._tail = b""
+        header._packet = packet
+        return header
+
+    return own_code(make)
 
 
 def _place(words: list[tuple[int, int, str]], field: Field[Any, Any]) -> tuple[int, int, int]:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sockwright.wire.core.field import Field
+    from sockwright.wire.core.header import Form
     from sockwright.wire.views.diff import Difference
 
 __all__ = ["Packet"]
@@ -58,7 +59,7 @@ class Packet:
 
     _octets: bytes | None
     _headers: tuple[Header, ...] | None
-    _first: type[Header]
+    _first: Form
     _errors: tuple[DecodeError, ...]
     _keep: Iterable[str]
     _max_layers: int
@@ -92,31 +93,12 @@ class Packet:
         """
         first = tables()["link_type"].get(link_type)
         if first is not None:
-            return cls._lazy(first, octets, strict, keep, max_layers)
+            return lazy(first, octets, strict, keep, max_layers)
         packet = cls((), bytes(octets))
         packet._octets = packet._payload
         packet._errors = (DecodeError("frame", 0, f"link type {link_type} is not known here"),)
         if strict:
             raise packet._errors[0]
-        return packet
-
-    @classmethod
-    def _lazy(
-        cls,
-        first: type[Header],
-        octets: bytes | bytearray | memoryview,
-        strict: bool,  # private, and called for every packet of a capture
-        keep: Iterable[str],
-        max_layers: int,
-    ) -> Packet:
-        packet: Packet = _new(cls)
-        packet._octets = octets if isinstance(octets, bytes) else bytes(octets)
-        packet._headers = None
-        packet._first = first
-        packet._keep = keep
-        packet._max_layers = max_layers
-        if strict and packet.errors:
-            raise packet.errors[0]
         return packet
 
     # Decoding
@@ -125,7 +107,7 @@ class Packet:
         """Make the headers out of the octets: one loop, no recursion, at most `_max_layers`."""
         octets = self._octets
         assert octets is not None
-        cls: type[Header] | None = self._first
+        form: Form | None = self._first
         self._trailers = ()
         self._errors = ()
         known = tables()
@@ -133,11 +115,10 @@ class Packet:
         headers: list[Header] = []
         offset = 0
         end = len(octets)
-        while cls is not None:
-            choose, size, unpack, auto = cls._form
+        while form is not None:
+            choose, size, make, cls = form
             if choose is not None:
-                cls = choose(octets, offset, end)
-                choose, size, unpack, auto = cls._form
+                choose, size, make, cls = choose(octets, offset, end)._form
             if end - offset < size:
                 self.note(cls.layer, offset, size, end - offset)
                 break
@@ -146,13 +127,9 @@ class Packet:
                 self._errors = (*self._errors, DecodeError(cls.layer, offset, error))
                 break
             room -= 1
-            header = _new(cls)
-            header._values = unpack(octets, offset)
-            header._auto = auto
-            header._tail = b""
-            header._packet = self
+            header = make(octets, offset, self)
             headers.append(header)
-            offset, stop, cls = header.advance(octets, offset, end, known, self)
+            offset, stop, form = header.advance(octets, offset, end, known, self)
             if stop < end:
                 # What a header cuts off lies behind its own extent.
                 stop = max(stop, offset)
@@ -205,7 +182,7 @@ class Packet:
     @property
     def layers(self) -> tuple[Header, ...]:
         """The headers, outermost first; made for ``match packet.layers``."""
-        return self._own()
+        return self._walk() if self._headers is None else self._own()
 
     @overload
     def __getitem__(self, layer: type[H]) -> H: ...
@@ -295,7 +272,33 @@ class Packet:
             headers = self._walk()
         if self._state:
             headers = tuple([header.copy() for header in headers])
-        return join(headers, self._payload, self._trailers, upper)
+        new: Packet = _new(Packet)
+        new._octets = None
+        new._state = SHARED
+        new._errors = ()
+        new._trailers = self._trailers
+        if upper.__class__ is bytes:
+            new._headers = headers
+            new._payload = self._payload + upper
+            return new
+        if isinstance(upper, Header):
+            new._headers = (*headers, upper.copy())
+            new._payload = b""
+        elif isinstance(upper, Packet):
+            others = upper._headers if upper._headers is not None else upper._walk()
+            if upper._state:
+                others = tuple([header.copy() for header in others])
+            new._headers = headers + others
+            new._payload = upper._payload
+            shift = len(headers)
+            new._trailers += tuple([(index + shift, more) for index, more in upper._trailers])
+        elif isinstance(upper, (bytes, bytearray, memoryview)):
+            return self / bytes(upper)
+        else:
+            return NotImplemented
+        if self._payload:
+            raise ValueError("a header cannot stand behind payload octets")
+        return new
 
     def copy(self) -> Packet:
         """Return a packet of its own with the same headers, pins, payload and trailer."""
@@ -330,18 +333,16 @@ class Packet:
         headers = self._headers
         assert headers is not None
         body = self._payload
-        # A trailer lies behind the extent of its layer, so it joins once that layer is encoded.
-        behind: dict[int, bytes] = {}
-        for position, octets in self._trailers:
-            behind[position] = octets + behind.get(position, b"")
         upper: Header | None = None
         index = len(headers)
+        trailers = self._trailers
         while index:
             index -= 1
             header = headers[index]
             body = header.emit(body, upper, headers, index)
-            if behind and index in behind:
-                body += behind[index]
+            if trailers:
+                # A trailer lies behind the extent of its layer.
+                body += b"".join([octets for place, octets in trailers if place == index])
             upper = header
         return body
 
@@ -477,37 +478,20 @@ class Packet:
         return " / ".join(parts)
 
 
-def join(
-    headers: tuple[Header, ...],
-    payload: bytes,
-    trailers: tuple[tuple[int, bytes], ...],
-    upper: Header | Packet | bytes,
+def lazy(
+    first: Form,
+    octets: bytes | bytearray | memoryview,
+    strict: bool,
+    keep: Iterable[str],
+    max_layers: int,
 ) -> Packet:
-    """Return a packet of `headers`, which are nobody's or shared, with `upper` behind them."""
-    new: Packet = _new(Packet)
-    new._octets = None
-    new._state = SHARED
-    new._errors = ()
-    new._trailers = trailers
-    if isinstance(upper, Header):
-        new._headers = (*headers, upper.copy())
-        new._payload = b""
-    elif isinstance(upper, bytes):
-        new._headers = headers
-        new._payload = payload + upper
-        return new
-    elif isinstance(upper, Packet):
-        others = upper._headers if upper._headers is not None else upper._walk()
-        if upper._state:
-            others = tuple([header.copy() for header in others])
-        new._headers = headers + others
-        new._payload = upper._payload
-        shift = len(headers)
-        new._trailers += tuple([(index + shift, more) for index, more in upper._trailers])
-    elif isinstance(upper, (bytearray, memoryview)):
-        return join(headers, payload, trailers, bytes(upper))
-    else:
-        return NotImplemented
-    if payload:
-        raise ValueError("a header cannot stand behind payload octets")
-    return new
+    """Return the packet in `octets` that starts with a header of form `first`, not decoded yet."""
+    packet: Packet = _new(Packet)
+    packet._octets = octets if octets.__class__ is bytes else bytes(octets)
+    packet._headers = None
+    packet._first = first
+    packet._keep = keep
+    packet._max_layers = max_layers
+    if strict and packet.errors:
+        raise packet.errors[0]
+    return packet

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sockwright.wire.core.header import Header
+    from sockwright.wire.core.header import Header, Tables
 
 __all__ = ["header_classes", "tables"]
 
@@ -40,17 +40,17 @@ def header_classes() -> tuple[type[Header], ...]:
 
 
 @cache
-def tables() -> dict[str, dict[int, type[Header]]]:
-    """Return namespace -> number -> header class.
+def tables() -> Tables:
+    """Return namespace -> number -> form of the header class (its last item is the class).
 
     Namespaces: ``link_type`` (LINKTYPE_ values), ``ether_type``, ``llc_sap``, ``ip_protocol``,
     ``icmpv6_type`` and whatever else a header names in `carried_by`.
     """
-    result: dict[str, dict[int, type[Header]]] = {}
+    result: Tables = {}
     for header in header_classes():
         for namespace, numbers in header.carried_by.items():
             for number in numbers:
-                result.setdefault(namespace, {})[number] = header
+                result.setdefault(namespace, {})[number] = header._form
         for field in header.fields:
             if field.namespace:
                 result.setdefault(field.namespace, {})
