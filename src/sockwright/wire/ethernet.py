@@ -51,14 +51,15 @@ class Ethernet(Header, layer="ethernet", carried_by={"link_type": 1, "ether_type
         self, body: bytes, upper: Header | None, headers: Sequence[Header], index: int
     ) -> bytes:
         """Write the type of what follows, or the length when that is LLC."""
-        values = self._values
+        dst, src, ether_type = self._values
         if self._auto and upper is not None:
             numbers = upper.carried_by.get("ether_type")
-            if upper.layer == "llc":
-                values = [*values[:2], min(len(body), LONGEST_LENGTH)]
-            elif numbers is not None and values[2] not in numbers:
-                values = [*values[:2], numbers[0]]
-        return _pack(*values) + body
+            if numbers is None:
+                if upper.layer == "llc":
+                    ether_type = min(len(body), LONGEST_LENGTH)
+            elif ether_type not in numbers:
+                ether_type = numbers[0]
+        return _pack(dst, src, ether_type) + body
 
     def advance(
         self,

@@ -80,26 +80,28 @@ class IPv4(
         self, body: bytes, upper: Header | None, headers: Sequence[Header], index: int
     ) -> bytes:
         """Write header length, total length, protocol and checksum."""
-        values = self._values
+        first, total_length, identification, fragment, hop, checksum, src, dst = self._values
         auto = self._auto
         tail = self._tail
-        if auto:
-            values = list(values)
-            size = 20 + len(tail)
-            if auto & _IHL:
-                values[0] = values[0] & 0xF0FF | size << 6
-            if auto & _TOTAL_LENGTH:
-                values[1] = size + len(body)
-                if values[1] > 0xFFFF:
-                    raise ValueError(f"ipv4.total_length: {values[1]} octets do not fit 16 bits")
-            if upper is not None and auto & _PROTOCOL:
-                numbers = upper.carried_by.get("ip_protocol")
-                if numbers is not None and values[4] & 0xFF not in numbers:
-                    values[4] = values[4] & 0xFF00 | numbers[0]
-            if auto & _CHECKSUM:
-                values[5] = 0
-                values[5] = -(sum(values) + value_of(tail) if tail else sum(values)) % 65535
-        return _pack(*values) + tail + body
+        size = 20 + len(tail)
+        if auto & _IHL:
+            first = first & 0xF0FF | size << 6
+        if auto & _TOTAL_LENGTH:
+            total_length = size + len(body)
+            if total_length > 0xFFFF:
+                raise ValueError(f"ipv4.total_length: {total_length} octets do not fit 16 bits")
+        if upper is not None and auto & _PROTOCOL:
+            numbers = upper.carried_by.get("ip_protocol")
+            if numbers is not None and hop & 0xFF not in numbers:
+                hop = hop & 0xFF00 | numbers[0]
+        if auto & _CHECKSUM:
+            total = first + total_length + identification + fragment + hop + src + dst
+            checksum = -(total + value_of(tail) if tail else total) % 65535
+        return (
+            _pack(first, total_length, identification, fragment, hop, checksum, src, dst)
+            + tail
+            + body
+        )
 
     def advance(
         self,

@@ -54,21 +54,22 @@ class TCP(Header, layer="tcp", carried_by={"ip_protocol": _PROTOCOL}):
         self, body: bytes, upper: Header | None, headers: Sequence[Header], index: int
     ) -> bytes:
         """Write data offset and checksum. Without an IP header around, the checksum stays 0."""
-        values = self._values
+        src_port, dst_port, seq, ack, control, window, checksum, urgent = self._values
         auto = self._auto
         tail = self._tail
-        if auto:
-            values = list(values)
-            size = 20 + len(tail)
-            if auto & _DATA_OFFSET:
-                values[4] = values[4] & 0x0FFF | size << 10
-            if auto & _CHECKSUM:
-                values[6] = 0
-                addresses = headers[index - 1].pseudo_sum(headers, index - 1) if index else None
-                if addresses is not None:
-                    total = addresses + _PROTOCOL + size + len(body) + sum(values)
-                    values[6] = -(total + value_of(tail + body if tail else body)) % 65535
-        return _pack(*values) + tail + body
+        size = 20 + len(tail)
+        if auto & _DATA_OFFSET:
+            control = control & 0x0FFF | size << 10
+        if auto & _CHECKSUM:
+            checksum = 0
+            addresses = headers[index - 1].pseudo_sum(headers, index - 1) if index else None
+            if addresses is not None:
+                total = addresses + _PROTOCOL + size + len(body) + value_of(tail + body)
+                total += src_port + dst_port + seq + ack + control + window + urgent
+                checksum = -total % 65535
+        return (
+            _pack(src_port, dst_port, seq, ack, control, window, checksum, urgent) + tail + body
+        )
 
     def advance(
         self,

@@ -33,20 +33,19 @@ class UDP(Header, layer="udp", carried_by={"ip_protocol": _PROTOCOL}):
         self, body: bytes, upper: Header | None, headers: Sequence[Header], index: int
     ) -> bytes:
         """Write length and checksum; a sum that comes out 0 is sent as 0xFFFF."""
-        values = self._values
+        src_port, dst_port, length, checksum = self._values
         auto = self._auto
-        if auto:
-            values = list(values)
-            if auto & _LENGTH:
-                # Data too long for the field: as a jumbogram has it, RFC 2675 section 4.
-                values[2] = 8 + len(body) if len(body) < 65528 else 0
-            if auto & _CHECKSUM:
-                values[3] = 0
-                addresses = headers[index - 1].pseudo_sum(headers, index - 1) if index else None
-                if addresses is not None:
-                    total = addresses + _PROTOCOL + 8 + len(body) + sum(values) + value_of(body)
-                    values[3] = -total % 65535 or 0xFFFF
-        return _pack(*values) + body
+        size = 8 + len(body)
+        if auto & _LENGTH:
+            # Data too long for the field: as a jumbogram has it, RFC 2675 section 4.
+            length = size if size <= 0xFFFF else 0
+        if auto & _CHECKSUM:
+            checksum = 0
+            addresses = headers[index - 1].pseudo_sum(headers, index - 1) if index else None
+            if addresses is not None:
+                total = addresses + _PROTOCOL + size + src_port + dst_port + length
+                checksum = -(total + value_of(body)) % 65535 or 0xFFFF
+        return _pack(src_port, dst_port, length, checksum) + body
 
     def advance(
         self,
