@@ -22,7 +22,11 @@ __all__ = ["TCP", "TCPFlags"]
 _PROTOCOL = 6
 
 
-class TCPFlags(FlagSet, names=("F", "S", "R", "P", "A", "U", "E", "C", "N")):
+class TCPFlags(
+    FlagSet,
+    names=("F", "S", "R", "P", "A", "U", "E", "C", "N"),
+    words=("FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR", "AE"),
+):
     """The control bits: FIN SYN RST PSH ACK URG ECE CWR, and AE (the old NS, RFC 9768)."""
 
     __slots__ = ()

@@ -17,11 +17,13 @@ class FlagSet(int):
 
     __slots__ = ()
     names: ClassVar[tuple[str, ...]] = ()
+    words: ClassVar[tuple[str, ...]] = ()
     separator: ClassVar[str] = ""
 
-    def __init_subclass__(cls, *, names: tuple[str, ...]) -> None:
-        """Note the names of the bits, lowest first."""
+    def __init_subclass__(cls, *, names: tuple[str, ...], words: tuple[str, ...] = ()) -> None:
+        """Note the names of the bits, lowest first; `words` are longer ones, made to be shown."""
         cls.names = names
+        cls.words = words
         cls.separator = "" if all(len(name) == 1 for name in names) else "|"
 
     @classmethod

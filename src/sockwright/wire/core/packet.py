@@ -53,6 +53,7 @@ class Packet:
         "_max_layers",
         "_octets",
         "_payload",
+        "_piece",
         "_state",
         "_trailers",
     )
@@ -64,6 +65,8 @@ class Packet:
     _keep: Iterable[str]
     _max_layers: int
     _state: int
+    # Whether some header said, while decoding, that what follows is a piece of a datagram.
+    _piece: bool
     # (n, octets): octets behind the extent of layer n, inside the extent of the layer around it.
     _trailers: tuple[tuple[int, bytes], ...]
 
@@ -110,6 +113,7 @@ class Packet:
         form: Form | None = self._first
         self._trailers = ()
         self._errors = ()
+        self._piece = False
         known = tables()
         room = self._max_layers
         headers: list[Header] = []
@@ -140,7 +144,25 @@ class Packet:
         self._headers = made = tuple(headers)
         if self._keep:
             self._pin_kept(self._keep)
+        if self._piece:
+            self._pin_pieces()
         return made
+
+    def _pin_pieces(self) -> None:
+        """Keep what headers in a piece of a datagram hold: it is about octets that are not here."""
+        behind = False
+        for header in self._headers or ():
+            if behind:
+                header._auto = 0
+            behind = behind or header.carries_fragment
+
+    def begin_piece(self) -> None:
+        """Note that a piece of a datagram follows; called by a header while it is decoded.
+
+        What a header in the piece misses is then no error, as it is in the other pieces, and its
+        lengths and checksums stay as they are when the packet is edited.
+        """
+        self._piece = True
 
     def _pin_kept(self, keep: Iterable[str]) -> None:
         for name in (keep,) if isinstance(keep, str) else keep:
@@ -155,6 +177,8 @@ class Packet:
 
     def note(self, layer: str, offset: int, needed: int, available: int, what: str = "") -> None:
         """Note that octets end too early; called by headers while they are decoded."""
+        if self._piece:
+            return
         error = TruncatedError(layer, offset, needed, available, what)
         self._errors = (*self._errors, error)
 
@@ -393,7 +417,6 @@ class Packet:
             findings += header.verify(place)
             if header.is_network:
                 network = header
-                fragment = False
             fragment = fragment or header.carries_fragment
             start += header.size
         for error in self._errors:
