@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
-__all__ = ["Capability", "Privileges", "effective_capabilities", "remedy_for"]
+__all__ = ["Capability", "Privileges", "command_for", "effective_capabilities", "remedy_for"]
 
 
 class Capability(IntEnum):
@@ -118,12 +118,19 @@ def _in_first_namespace() -> bool:
 
 def remedy_for(capability: Capability) -> str:
     """Say, in one line without a full stop, how a person gets `capability` for `sw`."""
-    # Never "setcap on python": PYTHONPATH stays honoured, so every user would get it in any script.
-    name = capability.name.removeprefix("CAP_").lower()
     ways = "'sw lab shell' gives a network of your own without root"
     if capability is Capability.CAP_NET_BIND_SERVICE:
         ways += ", as root 'sysctl net.ipv4.ip_unprivileged_port_start=PORT' opens ports from PORT"
+    return f"{ways}, or as root: {command_for(capability)}"
+
+
+def command_for(capability: Capability) -> str:
+    """Give the command by which root runs `sw` as USER with `capability` and no other."""
+    # Never "setcap on python": PYTHONPATH stays honoured, so every user would get it in any script.
+    # --regid, because --reuid alone leaves the group root; the bounding set, because otherwise a
+    # setuid program started by sw gets everything back.
+    name = capability.name.removeprefix("CAP_").lower()
     return (
-        f"{ways}, or as root: setpriv --reuid USER --init-groups --inh-caps=-all,+{name} "
+        f"setpriv --reuid USER --regid GROUP --init-groups --inh-caps=-all,+{name} "
         f"--ambient-caps=-all,+{name} --bounding-set=-all,+{name} sw ..."
     )
