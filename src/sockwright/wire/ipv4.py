@@ -125,8 +125,10 @@ class IPv4(
         elif total_length < ihl:
             # 0 is what a sender leaves to its card (TSO); anything else below the header is a lie.
             stop = end
-        if values[3] & 0x1FFF:
-            return start, stop, None
+        if values[3] & 0x3FFF:
+            packet.begin_piece()
+            if values[3] & 0x1FFF:
+                return start, stop, None
         return start, stop, tables["ip_protocol"].get(values[4] & 0xFF)
 
     @property

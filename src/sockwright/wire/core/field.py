@@ -51,6 +51,7 @@ __all__ = [
     "mac",
     "octets",
     "overlay",
+    "raw",
     "uint",
     "variable",
 ]
@@ -171,6 +172,7 @@ class Field(_Property, Generic[Got, Put]):
         parse: Callable[[str], Any] | None = None,
         from_raw: Callable[[Any], Any] | None = None,
         codec: VariableCodec[Any] | None = None,
+        split: Callable[[Any], Any] | None = None,
     ) -> None:
         # The property itself is filled in by `bind`, when the place in the header is known.
         self.kind = kind
@@ -184,6 +186,7 @@ class Field(_Property, Generic[Got, Put]):
         self.texts: Mapping[str, Any] = {} if parse is None else Texts(parse)
         self.from_raw = from_raw
         self.codec = codec
+        self.split = split  # reads a variable part whose form the fixed fields tell
         self.overlay = False
         self.when: tuple[str, tuple[int, ...]] | None = None
         self.mask = 0
@@ -307,6 +310,9 @@ class Field(_Property, Generic[Got, Put]):
 
         def getter(header: Header) -> Any:
             return codec.decode(header._tail)
+
+        if self.split is not None:
+            getter = self.split
 
         self._install(getter, assign)
 
@@ -482,9 +488,32 @@ def octets(length: int, meaning: str, *, default: bytes = b"") -> Octets:
     return Field("octets", 8 * length, meaning, default=default or bytes(length), to_raw=to_raw)
 
 
-def variable(codec: VariableCodec[Item], meaning: str) -> Field[tuple[Item, ...], Iterable[Item]]:
-    """Describe the part behind the fixed fields: options, addresses, records."""
-    return Field("variable", 0, meaning, default=(), codec=codec)
+def variable(
+    codec: VariableCodec[Item],
+    meaning: str,
+    *,
+    split: Callable[[Any], tuple[Item, ...]] | None = None,
+) -> Field[tuple[Item, ...], Iterable[Item]]:
+    """Describe the part behind the fixed fields: options, addresses, records.
+
+    Where the form of the items depends on fixed fields, `split` reads them from the header.
+    """
+    return Field("variable", 0, meaning, default=(), codec=codec, split=split)
+
+
+class _RawCodec:
+    """The codec of a variable part without inner structure: its items are its octets."""
+
+    def decode(self, octets: bytes) -> Any:
+        return octets
+
+    def encode(self, items: tuple[Any, ...]) -> bytes:
+        return bytes(items)
+
+
+def raw(meaning: str) -> Octets:
+    """Describe a variable part that is just octets; it is read and assigned as `bytes`."""
+    return Field("variable", 0, meaning, default=b"", codec=_RawCodec())
 
 
 FieldT = TypeVar("FieldT", bound=Field[Any, Any])

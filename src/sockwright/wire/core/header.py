@@ -71,8 +71,6 @@ class Header:
 
     _layout: ClassVar[struct.Struct]
     _pack: ClassVar[Callable[..., bytes]]
-    # What a new header needs in one look-up: default words, derived mask, setters by name.
-    _blank: ClassVar[tuple[list[Any], int, dict[str, Callable[[Header, Any], None]]]]
     _form: ClassVar[Form]
     _derived: ClassVar[int]
     _by_name: ClassVar[dict[str, Field[Any, Any]]]
@@ -102,19 +100,12 @@ class Header:
                 field.name, field.owner = name, cls
         _lay_out(cls, fields)
 
-    def __init__(self, **values: Any) -> None:
-        defaults, self._auto, setters = self._blank
-        self._values = defaults[:]
-        self._tail = b""
-        self._packet = None
-        if values:
-            try:
-                for name, value in values.items():
-                    setters[name](self, value)
-            except KeyError:
-                raise TypeError(
-                    f"{type(self).__name__} has no field {name!r}; it has {', '.join(setters)}"
-                ) from None
+    if TYPE_CHECKING:
+
+        def __init__(self, **values: Any) -> None: ...
+
+        def copy(self) -> Self:
+            """Return a header of its own with the same values; pinned fields stay pinned."""
 
     # Building
 
@@ -131,15 +122,6 @@ class Header:
         packet._headers = (self.copy(),)
         packet._payload = b""
         return packet / upper
-
-    def copy(self) -> Self:
-        """Return a header of its own with the same values; pinned fields stay pinned."""
-        new = _new(self.__class__)
-        new._values = self._values[:]
-        new._auto = self._auto
-        new._tail = self._tail
-        new._packet = None
-        return new
 
     def emit(
         self, body: bytes, upper: Header | None, headers: Sequence[Header], index: int
@@ -370,11 +352,53 @@ def _lay_out(cls: type[Header], fields: list[Field[Any, Any]]) -> None:
             defaults[index] = field.default
         if field.namespace:
             cls._following = (field.mask, index, shift, (1 << field.width) - 1, field.namespace)
-    cls._blank = (defaults, cls._derived, {field.name: field.assign for field in fields})
+    # Without items the variable part may still need padding, as that of IPv6 options does.
+    tails = [field.codec.encode(()) for field in fields if field.codec is not None]
+    setters = {field.name: field.assign for field in fields}
     cls._form = (cls._choose, cls.fixed_size, _maker(cls), cls)
-    for name in ("__init__", "copy"):
-        if name not in vars(cls):
-            setattr(cls, name, own_code(vars(Header)[name]))
+    cls.__init__ = _initializer(cls, defaults)  # type: ignore[method-assign]
+    cls.copy = _copier(cls)  # type: ignore[method-assign]
+
+
+# The functions below run for every header of every packet, so each class gets its own of them: what
+# they need of the class is in the closure, and the interpreter learns for one class only.
+
+
+def _initializer(cls: type[Header], defaults: list[Any]) -> Callable[..., None]:
+    """Return the `__init__` of `cls`: default words, then the values given, each checked."""
+    derived = cls._derived
+    setters = {field.name: field.assign for field in cls.fields}
+
+    def __init__(self: Header, **values: Any) -> None:  # noqa: N807
+        self._values = defaults[:]
+        self._auto = derived
+        self._tail = b""
+        self._packet = None
+        try:
+            for name in values:
+                setters[name](self, values[name])
+        except KeyError:
+            unknown = ", ".join(name for name in values if name not in setters)
+            raise TypeError(
+                f"{cls.__name__} has no field {unknown}; it has {', '.join(setters)}"
+            ) from None
+
+    return own_code(__init__)
+
+
+def _copier(cls: type[Header]) -> Callable[[Header], Header]:
+    """Return the `copy` of `cls`."""
+
+    def copy(self: Header) -> Header:
+        """Return a header of its own with the same values; pinned fields stay pinned."""
+        new: Header = _new(cls)
+        new._values = self._values[:]
+        new._auto = self._auto
+        new._tail = self._tail
+        new._packet = None
+        return new
+
+    return own_code(copy)
 
 
 def _maker(cls: type[Header]) -> Callable[[bytes, int, Packet], Header]:
