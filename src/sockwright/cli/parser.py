@@ -72,9 +72,8 @@ class _Formatter(argparse.HelpFormatter):
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         if not text.startswith(_EXAMPLES):
             return super()._fill_text(text, width, indent)
-        return "\n".join(
-            super(_Formatter, self)._fill_text(line[1:], width, "  # ")
-            if line.startswith("#")
-            else line
-            for line in text.splitlines()
-        )
+        lines = text.splitlines()
+        for index, line in enumerate(lines):
+            if line.startswith("#"):
+                lines[index] = super()._fill_text(line[1:], width, "  # ")
+        return "\n".join(lines)

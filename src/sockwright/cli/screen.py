@@ -58,10 +58,18 @@ class Screen:
 
     def paragraph(self, text: str, indent: str = "", style: str = "") -> None:
         """Write `text` folded to the width, each line after `indent`."""
+        for line in self.fold(text, self.width - len(indent)):
+            self.line(indent, (line, style))
+
+    def fold(self, text: str, width: int) -> list[str]:
+        """Return `text` cleaned and folded between words, in lines of at most `width` columns.
+
+        A word is broken only where it is longer than a line (10 columns at least). No text, no
+        line.
+        """
         from textwrap import wrap
 
-        for line in wrap(clean(text), max(10, self.width - len(indent))):
-            self.line(indent, (line, style))
+        return wrap(clean(text), max(10, width), break_on_hyphens=False)
 
     def code(self, source: str, indent: str = "") -> None:
         """Write Python source, highlighted where there is colour."""

@@ -1,4 +1,4 @@
-"""Make bash, zsh or fish complete sw: print the script.
+"""Print the completion script of a shell.
 
 Group: setup
 Stands in for: completion files
