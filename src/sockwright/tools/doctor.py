@@ -1,4 +1,4 @@
-"""Tell what this user may do with sockets on this machine, and what to do about the rest.
+"""Tell what this user may do with sockets here, and what to do about the rest.
 
 Group: setup
 Stands in for: getcap, sysctl, trial and error
