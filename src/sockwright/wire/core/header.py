@@ -23,11 +23,12 @@ import struct
 from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
 
 from sockwright.wire.core.field import Field, own_code
+from sockwright.wire.core.finding import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from sockwright.wire.core.finding import Finding, Place
+    from sockwright.wire.core.finding import Place, Severity
     from sockwright.wire.core.packet import Packet
 
 __all__ = ["Form", "Header", "Tables"]
@@ -221,6 +222,28 @@ class Header:
         """Yield what is wrong with this header at its place. A subclass says it."""
         yield from ()
 
+    def finding(  # noqa: PLR0917  # the parts of a finding, in their order
+        self,
+        code: str,
+        severity: Severity,
+        field: str,
+        found: object,
+        expected: object,
+        reference: str,
+        message: str,
+    ) -> Finding:
+        """Return a finding on this header; its code gets the layer in front."""
+        return Finding(
+            f"{self.layer}-{code}",
+            severity,
+            self.layer,
+            field,
+            str(found),
+            str(expected),
+            reference,
+            message,
+        )
+
     # Reading
 
     @property
@@ -352,9 +375,6 @@ def _lay_out(cls: type[Header], fields: list[Field[Any, Any]]) -> None:
             defaults[index] = field.default
         if field.namespace:
             cls._following = (field.mask, index, shift, (1 << field.width) - 1, field.namespace)
-    # Without items the variable part may still need padding, as that of IPv6 options does.
-    tails = [field.codec.encode(()) for field in fields if field.codec is not None]
-    setters = {field.name: field.assign for field in fields}
     cls._form = (cls._choose, cls.fixed_size, _maker(cls), cls)
     cls.__init__ = _initializer(cls, defaults)  # type: ignore[method-assign]
     cls.copy = _copier(cls)  # type: ignore[method-assign]
@@ -368,11 +388,13 @@ def _initializer(cls: type[Header], defaults: list[Any]) -> Callable[..., None]:
     """Return the `__init__` of `cls`: default words, then the values given, each checked."""
     derived = cls._derived
     setters = {field.name: field.assign for field in cls.fields}
+    # Without items the variable part may still need padding, as that of IPv6 options does.
+    tail = b"".join([field.codec.encode(()) for field in cls.fields if field.codec is not None])
 
     def __init__(self: Header, **values: Any) -> None:  # noqa: N807
         self._values = defaults[:]
         self._auto = derived
-        self._tail = b""
+        self._tail = tail
         self._packet = None
         try:
             for name in values:
