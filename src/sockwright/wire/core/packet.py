@@ -392,11 +392,14 @@ class Packet:
 
     def verify(self) -> tuple[Finding, ...]:
         """Return what is wrong with the packet, outermost layer first; see `Finding`."""
+        return tuple([finding for _, finding in self.judge()])
+
+    def judge(self) -> Iterator[tuple[int, Finding]]:
+        """Yield the findings of `verify`, each with the index of its layer (-1: a missing one)."""
         octets = bytes(self)
         headers = self._own()
         self._settle()
         ends = self._extents(len(octets))
-        findings: list[Finding] = []
         network: Header | None = None
         fragment = False
         start = 0
@@ -414,13 +417,15 @@ class Packet:
                 fragment,
                 bool(self._errors),
             )
-            findings += header.verify(place)
+            for finding in header.verify(place):
+                yield index, finding
             if header.is_network:
                 network = header
             fragment = fragment or header.carries_fragment
             start += header.size
         for error in self._errors:
-            findings.append(
+            yield (
+                -1,
                 Finding(
                     "truncated",
                     "error",
@@ -430,9 +435,8 @@ class Packet:
                     f"{getattr(error, 'needed', '')}",
                     "RFC 1122 section 1.2.2",
                     error.message,
-                )
+                ),
             )
-        return tuple(findings)
 
     def _extents(self, total: int) -> list[int]:
         """Return for each layer the octet behind what it claims."""
