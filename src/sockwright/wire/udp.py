@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 from sockwright.wire.core.checksum import value_of
 from sockwright.wire.core.field import Derived, UInt, derived, uint
+from sockwright.wire.core.finding import Finding
 from sockwright.wire.core.header import Header
+from sockwright.wire.core.transport_checksum import transport_checksum_findings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from sockwright.wire.core.finding import Place
     from sockwright.wire.core.header import Form, Tables
     from sockwright.wire.core.packet import Packet
 
@@ -64,6 +67,74 @@ class UDP(Header, layer="udp", carried_by={"ip_protocol": _PROTOCOL}):
             packet.note("udp", offset, length, end - offset, "the length")
             stop = end
         return offset + 8, stop, None
+
+    def verify(self, place: Place) -> Iterator[Finding]:
+        """Yield findings on ports, length and checksum."""
+        if self.src_port == 0:
+            yield Finding(
+                "udp-src-port",
+                "note",
+                self.layer,
+                "src_port",
+                "0",
+                "1 to 65535",
+                "RFC 768",
+                "a source port of 0 says that no answer is expected",
+            )
+        if self.dst_port == 0:
+            yield Finding(
+                "udp-dst-port",
+                "error",
+                self.layer,
+                "dst_port",
+                "0",
+                "1 to 65535",
+                "RFC 6335 section 6",
+                "port 0 is reserved: no program can receive this",
+            )
+        yield from self._judge_length(place)
+        if self.checksum:
+            yield from transport_checksum_findings(place, _PROTOCOL, 6, "RFC 768")
+        elif place.network is not None and place.network.layer == "ipv6":
+            yield Finding(
+                "udp-checksum-zero",
+                "error",
+                self.layer,
+                "checksum",
+                "0x0000",
+                "a checksum",
+                "RFC 8200 section 8.1",
+                "over IPv6 a datagram without checksum is dropped, tunnels apart (RFC 6935)",
+            )
+
+    def _judge_length(self, place: Place) -> Iterator[Finding]:
+        length, held = self.length, place.end - place.start
+        cut = place.fragment or any(error.layer != "udp" for error in place.packet.errors)
+        if length == 0 and held > 0xFFFF:
+            return
+        if length < 8:
+            message = f"{length} octets are less than the header has"
+        elif length > held and not cut:
+            message = f"the length says {length} octets, {held} are there"
+        elif length < held and not cut:
+            message = f"the length says {length} octets, but the datagram has {held}"
+        else:
+            surplus = sum(len(octets) for at, octets in place.packet._trailers if at == place.index)
+            if surplus:
+                yield Finding(
+                    "udp-surplus",
+                    "note",
+                    self.layer,
+                    "length",
+                    f"{length}",
+                    f"{length + surplus}",
+                    "RFC 9868 section 5",
+                    f"{surplus} octets lie behind the length: UDP options, or padding",
+                )
+            return
+        yield Finding(
+            "udp-length", "error", self.layer, "length", f"{length}", f"{held}", "RFC 768", message
+        )
 
 
 _pack = UDP._layout.pack

@@ -1,7 +1,7 @@
 """Judging the checksums that cover a pseudo-header (RFC 9293 section 3.1, RFC 8200 section 8.1).
 
-A wrong checksum is tried against the mistakes that people and hardware make, so that the finding can
-say which one it was. All arithmetic is modulo 65535, see `checksum.py`.
+A wrong checksum is tried against the mistakes that people and hardware make, so that the finding
+can say which one it was. All arithmetic is modulo 65535, see `checksum.py`.
 """
 
 from __future__ import annotations
@@ -40,19 +40,29 @@ def transport_checksum_findings(
     pseudo = addresses + protocol + len(whole)
     if (pseudo + rest + found) % 65535 == 0:
         return
-    expected = complement(pseudo + rest)
-    code, severity, message = _mistake(place, found, expected, pseudo, rest, protocol)
-    layer = headers[place.index].layer
-    yield Finding(
-        f"{layer}-checksum{code}",
-        severity,
-        layer,
-        "checksum",
-        f"{found:#06x}",
-        f"{expected:#06x}",
-        reference,
-        message,
-    )
+    other = getattr(place.network, "protocol", protocol)
+    wrong_protocol = pseudo - protocol + other + rest + found
+    severity: Severity = "error"
+    code = "checksum"
+    if (found - pseudo) % 65535 == 0:
+        code, severity = "checksum-offload", "note"
+        message = (
+            "this is the sum of the pseudo-header alone: the sender leaves the rest to its network "
+            "card (checksum offload), so a capture on the sending machine looks like this"
+        )
+    elif found and (rest + found) % 65535 == 0:
+        message = (
+            "the checksum is right without the pseudo-header; it must cover the addresses, the "
+            f"protocol {protocol} and the length too"
+        )
+    elif found and other != protocol and wrong_protocol % 65535 == 0:
+        message = (
+            f"the pseudo-header was summed with protocol {other}, as the IP header has it; "
+            f"what follows needs {protocol} in both"
+        )
+    else:
+        message = _mistake(found, pseudo + rest, "pseudo-header, header and data")
+    yield _finding(place, code, severity, found, complement(pseudo + rest), reference, message)
 
 
 def plain_checksum_finding(place: Place, found: int, reference: str) -> Iterator[Finding]:
@@ -62,19 +72,34 @@ def plain_checksum_finding(place: Place, found: int, reference: str) -> Iterator
     rest = value_of(place.whole) - _placed(found, 2, len(place.whole))
     if (rest + found) % 65535 == 0 and (found or rest):
         return
-    expected = complement(rest)
-    if found == _swapped(expected):
-        message = "the checksum is right, but its two octets are swapped"
-    elif found == 0:
-        message = "the checksum was left at 0; it covers the header and what it carries"
-    elif (found - rest) % 65535 == 0:
-        message = "this is the sum itself; the checksum is its complement"
-    else:
-        message = "the checksum does not fit the header and what it carries"
+    message = _mistake(found, rest, "the header and what it carries")
+    yield _finding(place, "checksum", "error", found, complement(rest), reference, message)
+
+
+def _mistake(found: int, total: int, covered: str) -> str:
+    """Return what is wrong with a checksum of `covered`, whose words sum up to `total`."""
+    if found == 0:
+        return f"the checksum was left at 0; it covers {covered}"
+    if found == _swapped(complement(total)):
+        return "the checksum is right, but its two octets are swapped"
+    if (found - total) % 65535 == 0:
+        return "this is the sum itself; the checksum is its complement"
+    return f"the checksum does not fit {covered}"
+
+
+def _finding(  # noqa: PLR0917  # the parts of a finding, in their order
+    place: Place,
+    code: str,
+    severity: Severity,
+    found: int,
+    expected: int,
+    reference: str,
+    message: str,
+) -> Finding:
     layer = place.packet.layers[place.index].layer
-    yield Finding(
-        f"{layer}-checksum",
-        "error",
+    return Finding(
+        f"{layer.replace('_', '-')}-{code}",
+        severity,
         layer,
         "checksum",
         f"{found:#06x}",
@@ -82,46 +107,6 @@ def plain_checksum_finding(place: Place, found: int, reference: str) -> Iterator
         reference,
         message,
     )
-
-
-def _mistake(
-    place: Place, found: int, expected: int, pseudo: int, rest: int, protocol: int
-) -> tuple[str, Severity, str]:
-    """Return the end of the code, the severity and the message for a checksum that is wrong."""
-    if (found - pseudo) % 65535 == 0:
-        return (
-            "-offload",
-            "note",
-            "this is the sum of the pseudo-header alone: the sender leaves the rest to its network "
-            "card (checksum offload), so a capture on the sending machine looks like this",
-        )
-    if (rest + found) % 65535 == 0 and found:
-        return (
-            "",
-            "error",
-            "the checksum is right without the pseudo-header; it must cover the addresses, the "
-            f"protocol {protocol} and the length too",
-        )
-    if found == 0:
-        return "", "error", "the checksum was left at 0; it covers pseudo-header, header and data"
-    if found == _swapped(expected):
-        return "", "error", "the checksum is right, but its two octets are swapped"
-    if (found - pseudo - rest) % 65535 == 0:
-        return "", "error", "this is the sum itself; the checksum is its complement"
-    network = place.network
-    other = getattr(network, "protocol", None)
-    if (
-        isinstance(other, int)
-        and other != protocol
-        and (pseudo - protocol + other + rest + found) % 65535 == 0
-    ):
-        return (
-            "",
-            "error",
-            f"the pseudo-header was summed with protocol {other}, as in the IP header; "
-            f"what follows needs {protocol} in both",
-        )
-    return "", "error", "the checksum does not fit pseudo-header, header and data"
 
 
 def _placed(found: int, at: int, length: int) -> int:
