@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from sockwright.wire.core.checksum import value_of
 from sockwright.wire.core.field import Derived, Field, UInt, derived, flags, uint, variable
-from sockwright.wire.core.finding import Finding
 from sockwright.wire.core.flags import FlagSet
 from sockwright.wire.core.header import Header
 from sockwright.wire.core.option import (
@@ -30,7 +29,7 @@ from sockwright.wire.tcp_options import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from sockwright.wire.core.finding import Place, Severity
+    from sockwright.wire.core.finding import Finding, Place, Severity
     from sockwright.wire.core.header import Form, Tables
     from sockwright.wire.core.packet import Packet
 
@@ -110,26 +109,26 @@ class TCP(Header, layer="tcp", carried_by={"ip_protocol": _PROTOCOL}):
         # The 5 of the data offset, not shifted into the upper four bits, reads as these flags.
         first = place.octets[place.start + 12]
         if first >> 4 == 0 and first >= 5:
-            yield _finding(
+            yield self.finding(
                 "data-offset-not-shifted",
                 "error",
                 "data_offset",
                 "0",
                 f"{first & 15}",
-                "3.1",
+                "RFC 9293 section 3.1",
                 f"octet 12 is {first:#04x}: the data offset {first & 15} belongs into its upper "
                 f"four bits, as {(first & 15) << 4:#04x}",
             )
         else:
             yield from _judge_data_offset(self, place)
             if self.reserved:
-                yield _finding(
+                yield self.finding(
                     "reserved",
                     "warning",
                     "reserved",
                     f"{self.reserved:#05b}",
                     "0",
-                    "3.1",
+                    "RFC 9293 section 3.1",
                     "bits that are reserved are set; receivers ignore them",
                 )
         yield from _judge_flags(self, place)
@@ -193,23 +192,10 @@ _FLAG_RULES = (
 )
 
 
-def _finding(  # noqa: PLR0917  # the parts of a finding, in their order
-    code: str,
-    severity: Severity,
-    field: str,
-    found: str,
-    expected: str,
-    section: str,
-    message: str,
-) -> Finding:
-    reference = section if section.startswith("RFC") else f"RFC 9293 section {section}"
-    return Finding(f"tcp-{code}", severity, "tcp", field, found, expected, reference, message)
-
-
 def _judge_ports(tcp: TCP) -> Iterator[Finding]:
     for name, port in (("src_port", tcp.src_port), ("dst_port", tcp.dst_port)):
         if port == 0:
-            yield _finding(
+            yield tcp.finding(
                 name.replace("_", "-"),
                 "error",
                 name,
@@ -233,7 +219,9 @@ def _judge_data_offset(tcp: TCP, place: Place) -> Iterator[Finding]:
         message = f"the header has {tcp.size} octets, but the data offset says {4 * words}"
     else:
         return
-    yield _finding("data-offset", "error", "data_offset", f"{words}", expected, "3.1", message)
+    yield tcp.finding(
+        "data-offset", "error", "data_offset", f"{words}", expected, "RFC 9293 section 3.1", message
+    )
 
 
 def _cut_outside(place: Place) -> bool:
@@ -246,16 +234,18 @@ def _judge_flags(tcp: TCP, place: Place) -> Iterator[Finding]:
     for looked_at, wanted, code, expected, message in _FLAG_RULES:
         if flags & looked_at == wanted:
             found = str(flags) or "none"
-            yield _finding(code, "error", "flags", found, expected, "3.10.7", message)
+            yield tcp.finding(
+                code, "error", "flags", found, expected, "RFC 9293 section 3.10.7", message
+            )
             break
     if tcp.ack and not flags & _ACK:
-        yield _finding(
+        yield tcp.finding(
             "ack-unused",
             "note",
             "ack",
             f"{tcp.ack}",
             "0",
-            "3.1",
+            "RFC 9293 section 3.1",
             "an acknowledgement number is there, but without ACK nobody reads it",
         )
     pointer = tcp.urgent_pointer
@@ -271,13 +261,13 @@ def _judge_flags(tcp: TCP, place: Place) -> Iterator[Finding]:
         message = "the urgent data end in a later segment"
     else:
         return
-    yield _finding(
+    yield tcp.finding(
         "urgent-pointer",
         severity,
         "urgent_pointer",
         f"{pointer}",
         expected,
-        "3.8.5",
+        "RFC 9293 section 3.8.5",
         message,
     )
 
@@ -289,33 +279,48 @@ def _judge_options(tcp: TCP) -> Iterator[Finding]:
         kind = option.number if isinstance(option, UnknownOption) else option.kind
         if isinstance(option, MalformedOption):
             yield _option_finding(
+                tcp,
                 "malformed",
                 "error",
                 option,
                 "kind, length, data",
-                "3.2",
+                "RFC 9293 section 3.2",
                 "the length of an option leads out of the header, or is less than 2",
             )
         elif isinstance(option, EndOfOptions):
             if any(option.padding):
                 yield _option_finding(
-                    "padding", "warning", option, "zeros", "3.1", "the padding is not zeros"
+                    tcp,
+                    "padding",
+                    "warning",
+                    option,
+                    "zeros",
+                    "RFC 9293 section 3.1",
+                    "the padding is not zeros",
                 )
         elif isinstance(option, UnknownOption) and kind in KINDS:
             yield _option_finding(
+                tcp,
                 "malformed",
                 "error",
                 option,
                 KINDS[kind].__name__,
-                "3.2",
+                "RFC 9293 section 3.2",
                 f"the data do not fit an option of kind {kind}",
             )
         elif kind in seen and kind not in _REPEATED:
             yield _option_finding(
-                "duplicate", "warning", option, "one", "3.2", f"kind {kind} is there twice"
+                tcp,
+                "duplicate",
+                "warning",
+                option,
+                "one",
+                "RFC 9293 section 3.2",
+                f"kind {kind} is there twice",
             )
         elif isinstance(option, SYN_ONLY) and not tcp.flags & _SYN:
             yield _option_finding(
+                tcp,
                 "outside-syn",
                 "warning",
                 option,
@@ -331,7 +336,7 @@ def _judge_options(tcp: TCP) -> Iterator[Finding]:
 # MPTCP has several options in one segment, and an experiment may have too.
 _REPEATED = (NoOperation.kind, 30, 253, 254)
 _SYN_ONLY_RULES = {
-    2: "3.7.1",
+    2: "RFC 9293 section 3.7.1",
     3: "RFC 7323 section 2.2",
     4: "RFC 2018 section 2",
     34: "RFC 7413 section 4.1.1",
@@ -342,15 +347,17 @@ def _judge_value(tcp: TCP, option: Option) -> Iterator[Finding]:
     match option:
         case MSS(size) if size < _SMALLEST_MSS:
             yield _option_finding(
+                tcp,
                 "mss",
                 "warning",
                 option,
                 f"{_SMALLEST_MSS} or more",
-                "3.7.1",
+                "RFC 9293 section 3.7.1",
                 f"segments of {size} octets are nearly all header; 536 is what a host assumes",
             )
         case WindowScale(shift) if shift > 14:
             yield _option_finding(
+                tcp,
                 "window-scale",
                 "warning",
                 option,
@@ -360,6 +367,7 @@ def _judge_value(tcp: TCP, option: Option) -> Iterator[Finding]:
             )
         case Timestamps(_, echo) if echo and not tcp.flags & _ACK:
             yield _option_finding(
+                tcp,
                 "timestamp-echo",
                 "note",
                 option,
@@ -369,6 +377,7 @@ def _judge_value(tcp: TCP, option: Option) -> Iterator[Finding]:
             )
         case FastOpen(cookie) if cookie and (not 4 <= len(cookie) <= 16 or len(cookie) % 2):
             yield _option_finding(
+                tcp,
                 "fast-open-cookie",
                 "warning",
                 option,
@@ -379,6 +388,13 @@ def _judge_value(tcp: TCP, option: Option) -> Iterator[Finding]:
 
 
 def _option_finding(  # noqa: PLR0917  # the parts of a finding, in their order
-    code: str, severity: Severity, option: Option, expected: str, section: str, message: str
+    tcp: TCP,
+    code: str,
+    severity: Severity,
+    option: Option,
+    expected: str,
+    reference: str,
+    message: str,
 ) -> Finding:
-    return _finding(f"option-{code}", severity, "options", repr(option), expected, section, message)
+    code = f"option-{code}"
+    return tcp.finding(code, severity, "options", repr(option), expected, reference, message)

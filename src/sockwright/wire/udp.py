@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 from sockwright.wire.core.checksum import value_of
 from sockwright.wire.core.field import Derived, UInt, derived, uint
-from sockwright.wire.core.finding import Finding
 from sockwright.wire.core.header import Header
 from sockwright.wire.core.transport_checksum import transport_checksum_findings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sockwright.wire.core.finding import Place
+    from sockwright.wire.core.finding import Finding, Place
     from sockwright.wire.core.header import Form, Tables
     from sockwright.wire.core.packet import Packet
 
@@ -71,10 +70,9 @@ class UDP(Header, layer="udp", carried_by={"ip_protocol": _PROTOCOL}):
     def verify(self, place: Place) -> Iterator[Finding]:
         """Yield findings on ports, length and checksum."""
         if self.src_port == 0:
-            yield Finding(
-                "udp-src-port",
+            yield self.finding(
+                "src-port",
                 "note",
-                self.layer,
                 "src_port",
                 "0",
                 "1 to 65535",
@@ -82,10 +80,9 @@ class UDP(Header, layer="udp", carried_by={"ip_protocol": _PROTOCOL}):
                 "a source port of 0 says that no answer is expected",
             )
         if self.dst_port == 0:
-            yield Finding(
-                "udp-dst-port",
+            yield self.finding(
+                "dst-port",
                 "error",
-                self.layer,
                 "dst_port",
                 "0",
                 "1 to 65535",
@@ -96,10 +93,9 @@ class UDP(Header, layer="udp", carried_by={"ip_protocol": _PROTOCOL}):
         if self.checksum:
             yield from transport_checksum_findings(place, _PROTOCOL, 6, "RFC 768")
         elif place.network is not None and place.network.layer == "ipv6":
-            yield Finding(
-                "udp-checksum-zero",
+            yield self.finding(
+                "checksum-zero",
                 "error",
-                self.layer,
                 "checksum",
                 "0x0000",
                 "a checksum",
@@ -121,10 +117,9 @@ class UDP(Header, layer="udp", carried_by={"ip_protocol": _PROTOCOL}):
         else:
             surplus = sum(len(octets) for at, octets in place.packet._trailers if at == place.index)
             if surplus:
-                yield Finding(
-                    "udp-surplus",
+                yield self.finding(
+                    "surplus",
                     "note",
-                    self.layer,
                     "length",
                     f"{length}",
                     f"{length + surplus}",
@@ -132,9 +127,7 @@ class UDP(Header, layer="udp", carried_by={"ip_protocol": _PROTOCOL}):
                     f"{surplus} octets lie behind the length: UDP options, or padding",
                 )
             return
-        yield Finding(
-            "udp-length", "error", self.layer, "length", f"{length}", f"{held}", "RFC 768", message
-        )
+        yield self.finding("length", "error", "length", f"{length}", f"{held}", "RFC 768", message)
 
 
 _pack = UDP._layout.pack

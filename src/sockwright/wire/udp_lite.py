@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 from sockwright.wire.core.checksum import value_of
 from sockwright.wire.core.field import Derived, UInt, derived, uint
-from sockwright.wire.core.finding import Finding
 from sockwright.wire.core.header import Header
 from sockwright.wire.core.transport_checksum import transport_checksum_findings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sockwright.wire.core.finding import Place
+    from sockwright.wire.core.finding import Finding, Place
 
 __all__ = ["UDPLite"]
 
@@ -52,10 +51,9 @@ class UDPLite(Header, layer="udp_lite", carried_by={"ip_protocol": _PROTOCOL}):
     def verify(self, place: Place) -> Iterator[Finding]:
         """Yield findings on ports, coverage and checksum."""
         if self.src_port == 0:
-            yield Finding(
-                "udp-lite-src-port",
+            yield self.finding(
+                "src-port",
                 "note",
-                self.layer,
                 "src_port",
                 "0",
                 "1 to 65535",
@@ -63,10 +61,9 @@ class UDPLite(Header, layer="udp_lite", carried_by={"ip_protocol": _PROTOCOL}):
                 "a source port of 0 says that no answer is expected",
             )
         if self.dst_port == 0:
-            yield Finding(
-                "udp-lite-dst-port",
+            yield self.finding(
+                "dst-port",
                 "error",
-                self.layer,
                 "dst_port",
                 "0",
                 "1 to 65535",
@@ -75,10 +72,9 @@ class UDPLite(Header, layer="udp_lite", carried_by={"ip_protocol": _PROTOCOL}):
             )
         whole, coverage = place.whole, self.coverage
         if 0 < coverage < 8 or (coverage > len(whole) and not place.truncated):
-            yield Finding(
-                "udp-lite-coverage",
+            yield self.finding(
+                "coverage",
                 "error",
-                self.layer,
                 "coverage",
                 f"{coverage}",
                 f"0, or 8 to {len(whole)}",
@@ -86,10 +82,9 @@ class UDPLite(Header, layer="udp_lite", carried_by={"ip_protocol": _PROTOCOL}):
                 "the coverage must hold the header and end inside the datagram",
             )
         elif self.checksum == 0:
-            yield Finding(
-                "udp-lite-checksum",
+            yield self.finding(
+                "checksum",
                 "error",
-                self.layer,
                 "checksum",
                 "0x0000",
                 "a checksum",

@@ -9,12 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sockwright.wire.core.checksum import complement, value_of
-from sockwright.wire.core.finding import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sockwright.wire.core.finding import Place, Severity
+    from sockwright.wire.core.finding import Finding, Place, Severity
 
 __all__ = ["plain_checksum_finding", "transport_checksum_findings"]
 
@@ -96,16 +95,9 @@ def _finding(  # noqa: PLR0917  # the parts of a finding, in their order
     reference: str,
     message: str,
 ) -> Finding:
-    layer = place.packet.layers[place.index].layer
-    return Finding(
-        f"{layer.replace('_', '-')}-{code}",
-        severity,
-        layer,
-        "checksum",
-        f"{found:#06x}",
-        f"{expected:#06x}",
-        reference,
-        message,
+    header = place.packet.layers[place.index]
+    return header.finding(
+        code, severity, "checksum", f"{found:#06x}", f"{expected:#06x}", reference, message
     )
 
 
