@@ -297,6 +297,7 @@ class Host:
     ) -> Call[T]:
         started = start(
             f"host {self.name}",
+            # Asked for first: of a lab that is closed the numbers may be other files by now.
             (*self._keeping.namespaces, *self._namespaces),
             function,
             passing=passing,

@@ -72,6 +72,7 @@ def _stage(name: str) -> Any:
 def main(arguments: list[str]) -> NoReturn:
     """Keep a lab until its channel or its maker ends: descriptor number, process number."""
     control = socket.socket(fileno=int(arguments[0]))
+    control.set_inheritable(False)  # it came by inheritance, and goes no further
     maker = int(arguments[1])
     for name in _IGNORED:
         signal.signal(name, signal.SIG_IGN)

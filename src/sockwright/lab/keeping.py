@@ -30,13 +30,10 @@ _END_S = 10.0
 class Keeping:
     """A running keeper. Its methods may be called from any thread.
 
-    `namespaces` are descriptors of what a process joins before the namespaces of a host: the user
-    namespace, unless the lab has none, and the PID namespace.
-
     Raises: `NotPossibleError` if this machine refuses the namespaces to this user.
     """
 
-    __slots__ = ("_home", "_lock", "_process", "_socket", "namespaces")
+    __slots__ = ("_home", "_joined", "_lock", "_process", "_socket")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -63,9 +60,9 @@ class Keeping:
         user, pid, *self._home = descriptors
         if Path(f"/proc/self/fd/{user}").readlink() == Path("/proc/self/ns/user").readlink():
             os.close(user)  # our own: nothing to join
-            self.namespaces: tuple[int, ...] = (pid,)
+            self._joined: tuple[int, ...] = (pid,)
         else:
-            self.namespaces = (user, pid)
+            self._joined = (user, pid)
 
     def host(self, name: str, settings: dict[str, str]) -> tuple[int, ...]:
         """Make a host: descriptors of its network, mount and UTS namespaces."""
@@ -121,17 +118,26 @@ class Keeping:
         """The number of the keeper's first process."""
         return self._process.pid
 
-    def close_copies(self) -> None:
-        """Close the channel in a forked copy of this process, for which it is not meant."""
-        self._socket.close()
+    @property
+    def namespaces(self) -> tuple[int, ...]:
+        """Descriptors of what a process joins before the namespaces of a host.
+
+        These are the user namespace, unless the lab has none, and the PID namespace.
+        """
+        self._check_open()
+        return self._joined
 
     def close(self) -> None:
         """End the keeper, and with it all that runs in the lab."""
         self._end()
-        for descriptor in (*self.namespaces, *self._home):
+        for descriptor in (*self._joined, *self._home):
             os.close(descriptor)
-        self.namespaces = ()
+        self._joined = ()
         self._home = []
+
+    def _check_open(self) -> None:
+        if self._socket.fileno() < 0:
+            raise RuntimeError("the lab is closed")
 
     def _end(self) -> None:
         # Not only closed: a fork of this process may hold it open as well.
@@ -149,8 +155,7 @@ class Keeping:
         self, request: dict[str, Any], descriptors: tuple[int, ...] = ()
     ) -> tuple[dict[str, Any], list[int]]:
         with self._lock:
-            if self._socket.fileno() < 0:
-                raise RuntimeError("the lab is closed")
+            self._check_open()
             try:
                 channel.send(self._socket, request, descriptors)
                 answer, received = channel.receive(self._socket)

@@ -177,6 +177,8 @@ class Lab:
             stack.callback(self._forget)
             stack.callback(keeping.close)
             stack.callback(self._sockets.close)
+            for segment in self._segments.values():
+                stack.callback(segment.close)
 
     def _forget(self) -> None:
         for call in self._calls:

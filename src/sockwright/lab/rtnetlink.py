@@ -26,10 +26,10 @@ _ADDRESS = struct.Struct("=BBBBI")  # ifaddrmsg: family, prefix length, flags, s
 _ROUTE = struct.Struct("=BBBBBBBBI")  # rtmsg: family, lengths of dst and src, tos, table, ...
 _ATTRIBUTE = struct.Struct("=HH")  # rtattr: length, type
 
-_NLMSG_ERROR = 2
+_NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _NEWLINK, _DELLINK, _GETLINK, _SETLINK = 16, 17, 18, 19
-_NEWADDR, _NEWROUTE = 20, 24
-_REQUEST, _ACK, _REPLACE, _EXCL, _CREATE = 0x1, 0x4, 0x100, 0x200, 0x400
+_NEWADDR, _GETADDR, _NEWROUTE = 20, 22, 24
+_REQUEST, _ACK, _REPLACE, _EXCL, _DUMP, _CREATE = 0x1, 0x4, 0x100, 0x200, 0x300, 0x400
 
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_OPERSTATE = 1, 3, 4, 10, 16
 _IFLA_LINKINFO, _IFLA_NET_NS_FD = 18, 28
@@ -40,7 +40,8 @@ _IFF_UP = 1
 _OPERSTATE_UP = 6
 
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
-_IFA_F_NODAD = 0x02
+_IFA_F_NODAD, _IFA_F_TENTATIVE = 0x02, 0x40
+_RT_SCOPE_LINK = 253
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
 _RT_TABLE_MAIN, _RTPROT_STATIC, _RT_SCOPE_UNIVERSE, _RTN_UNICAST = 254, 4, 0, 1
 
@@ -146,6 +147,25 @@ class Rtnetlink:
         body = _ADDRESS.pack(family, parsed.network.prefixlen, flags, 0, index)
         body += _attribute(_IFA_LOCAL, parsed.packed) + _attribute(_IFA_ADDRESS, parsed.packed)
         self._ask(_NEWADDR, _CREATE | _REPLACE, body)
+
+    def is_settled(self, index: int) -> bool:
+        """Whether the kernel has given a link its IPv6 link-local address, for good.
+
+        Only then has it also announced the multicast groups of that address.
+        """
+        self._send(_GETADDR, _DUMP, _ADDRESS.pack(socket.AF_INET6, 0, 0, 0, 0))
+        settled = False
+        while True:
+            answer = self._answer()
+            at = 0
+            while at + _HEADER.size <= len(answer):
+                length, kind, *_ = _HEADER.unpack_from(answer, at)
+                if kind == _NLMSG_DONE:
+                    return settled
+                _, _, flags, scope, link = _ADDRESS.unpack_from(answer, at + _HEADER.size)
+                if (link, scope) == (index, _RT_SCOPE_LINK) and not flags & _IFA_F_TENTATIVE:
+                    settled = True
+                at += max((length + 3) & ~3, _HEADER.size)
 
     def add_route(self, network: str, gateway: str) -> None:
         """Send what goes to `network` by way of `gateway`."""

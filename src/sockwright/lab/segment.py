@@ -103,16 +103,20 @@ class Segment:
         self._room.set_link(self._ports[host].index, up=up)
 
     def wait(self, host: Host) -> None:
-        """Wait until a host and the switch see each other.
+        """Wait until a host and the switch see each other, and the host has nothing to announce.
 
-        The kernel brings a carrier up a moment after the request, in its own time.
+        The kernel brings a carrier up a moment after the request, in its own time, and then an
+        IPv6 link-local address with its multicast group. It would be heard in somebody's capture.
 
         Raises: `TimeoutError`.
         """
         port = self._ports[host]
         deadline = time.monotonic() + _READY_S
+        index = host.links.index(port.interface.name)
         while not (
-            host.links.is_operational(port.interface.name) and self._room.is_operational(port.name)
+            host.links.is_operational(port.interface.name)
+            and self._room.is_operational(port.name)
+            and host.links.is_settled(index)
         ):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"no carrier on {port.interface.name} of {host.name}")
