@@ -1,4 +1,4 @@
-"""Internet Protocol version 4, RFC 791 section 3.1; the fields DSCP and ECN by RFC 2474, RFC 3168."""
+"""Internet Protocol version 4, RFC 791 section 3.1; DSCP and ECN by RFC 2474 and RFC 3168."""
 
 from __future__ import annotations
 
@@ -43,7 +43,14 @@ class IPv4Flags(FlagSet, names=("MF", "DF", "RF")):
 class IPv4(
     Header,
     layer="ipv4",
-    carried_by={"ether_type": 0x0800, "ip_protocol": 4, "link_type": 228, "raw_ip": 4},
+    carried_by={
+        "ether_type": 0x0800,
+        "ip_protocol": 4,
+        "link_type": 228,
+        "raw_ip": 4,
+        "bsd_family": 2,
+        "llc_sap": 6,
+    },
 ):
     """An IPv4 header, 20 octets and its options.
 

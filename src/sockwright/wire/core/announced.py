@@ -1,9 +1,9 @@
 """Judging the number by which one header announces the next: EtherType, protocol, next header.
 
 In a packet that was built, the header that really follows decides. In one that was decoded, the
-next header was found by that very number, so the octets themselves must speak: where they are a whole
-header of another kind with a right checksum, the number is the mistake. Writing a raw socket and
-leaving ``protocol`` at what it was is the classic one.
+next header was found by that very number, so the octets themselves must speak: where they are a
+whole header of another kind with a right checksum, the number is the mistake. To write to a raw
+socket and leave ``protocol`` at what it was is the classic one.
 """
 
 from __future__ import annotations

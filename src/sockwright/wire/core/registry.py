@@ -34,6 +34,7 @@ def header_classes() -> tuple[type[Header], ...]:
             if isinstance(member, type)
             and issubclass(member, base)
             and member is not base
+            and not member.__name__.startswith("_")
             and member.__module__ == module.__name__
         ]
     return tuple(found)
