@@ -22,7 +22,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
 
-from sockwright.wire.core.field import Field, own_code
+from sockwright.wire.core.field import SHARED, Field, own_code
 from sockwright.wire.core.finding import Finding
 
 if TYPE_CHECKING:
@@ -76,8 +76,9 @@ class Header:
     _derived: ClassVar[int]
     _by_name: ClassVar[dict[str, Field[Any, Any]]]
     _following: ClassVar[tuple[int, int, int, int, str] | None]
-    # A header with several forms sets this to choose the class by the octets to come.
-    _choose: ClassVar[Callable[[bytes, int, int], type[Header]] | None] = None
+    # A header with several forms sets this to a static method (octets, offset, end) -> class, which
+    # chooses by the octets to come. Any: as a Callable it would be taken for a method.
+    _choose: ClassVar[Any] = None
 
     _values: Any
     _auto: int
@@ -114,7 +115,7 @@ class Header:
         """Put `upper` behind this header and return the packet. Both sides are copied."""
         packet = _new(_packet.Packet)
         packet._octets = None
-        packet._state = _packet.SHARED
+        packet._state = SHARED
         packet._errors = packet._trailers = ()
         if isinstance(upper, Header):
             packet._headers = (self.copy(), upper.copy())
@@ -307,16 +308,6 @@ class Header:
                 parts.append(f"{field.name}={shown!r}")
         return f"{type(self).__name__}({', '.join(parts)})"
 
-    # Editing
-
-    def _edit(self) -> None:
-        """Make `_values` a list of our own and tell the packet that its octets are stale."""
-        packet = self._packet
-        if packet is not None:
-            packet._touch()
-        if self._values.__class__ is tuple:
-            self._values = list(self._values)
-
     def _settle(self) -> None:
         """Bring the automatic fields up to date."""
         packet = self._packet
@@ -387,18 +378,26 @@ def _lay_out(cls: type[Header], fields: list[Field[Any, Any]]) -> None:
 def _initializer(cls: type[Header], defaults: list[Any]) -> Callable[..., None]:
     """Return the `__init__` of `cls`: default words, then the values given, each checked."""
     derived = cls._derived
-    setters = {field.name: field.assign for field in cls.fields}
+    setters = {field.name: (*field.plain, field.assign) for field in cls.fields}
     # Without items the variable part may still need padding, as that of IPv6 options does.
     tail = b"".join([field.codec.encode(()) for field in cls.fields if field.codec is not None])
 
     def __init__(self: Header, **values: Any) -> None:  # noqa: N807
-        self._values = defaults[:]
+        self._values = words = defaults[:]
         self._auto = derived
         self._tail = tail
         self._packet = None
         try:
             for name in values:
-                setters[name](self, values[name])
+                value = values[name]
+                # Numbers and known texts that fill a word need no call; `Field.plain` says which.
+                index, maximum, texts, assign = setters[name]
+                if value.__class__ is int and 0 <= value <= maximum:
+                    words[index] = value
+                elif value.__class__ is str and value in texts:
+                    words[index] = texts[value]
+                else:
+                    assign(self, value)
         except KeyError:
             unknown = ", ".join(name for name in values if name not in setters)
             raise TypeError(

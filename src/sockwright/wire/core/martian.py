@@ -20,9 +20,7 @@ _IPV6 = "RFC 4291 section 2"
 def ipv4_martians(
     header: Header, place: Place, src: IPv4Address, dst: IPv4Address
 ) -> Iterator[Finding]:
-    """Judge both addresses of an IPv4 header; not those of a packet quoted by ICMP."""
-    if _quoted(place):
-        return
+    """Judge both addresses of an IPv4 header."""
     for field, address, is_source in (("src", src, True), ("dst", dst, False)):
         first = address.packed[0]
         message = ""
@@ -51,9 +49,7 @@ def ipv4_martians(
 def ipv6_martians(
     header: Header, place: Place, src: IPv6Address, dst: IPv6Address
 ) -> Iterator[Finding]:
-    """Judge both addresses of an IPv6 header; not those of a packet quoted by ICMPv6."""
-    if _quoted(place):
-        return
+    """Judge both addresses of an IPv6 header."""
     for field, address, is_source in (("src", src, True), ("dst", dst, False)):
         message, section = "", ".5"
         severity: Severity = "error"
@@ -110,8 +106,3 @@ def _on_loopback(place: Place) -> bool:
     if link.layer != "ethernet":
         return True
     return not any(bytes(link)[:12])
-
-
-def _quoted(place: Place) -> bool:
-    """Whether the header is part of what an ICMP error quotes."""
-    return any(layer.layer.startswith("icmp") for layer in place.packet.layers[: place.index])
