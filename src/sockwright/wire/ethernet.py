@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sockwright.wire.core.announced import ether_type_findings
 from sockwright.wire.core.field import Derived, MACValue, following, mac
-from sockwright.wire.core.finding import Finding
 from sockwright.wire.core.header import Header
 from sockwright.wire.core.names import ETHER_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sockwright.wire.core.finding import Place
+    from sockwright.wire.core.finding import Finding, Place
     from sockwright.wire.core.header import Form, Tables
     from sockwright.wire.core.packet import Packet
 
 __all__ = ["Ethernet"]
 
 LONGEST_LENGTH = 1500  # IEEE 802.3 section 3.2.6: up to here the field is a length
+LOWEST_TYPE = 1536
 LOCAL_EXPERIMENTAL = 0x88B5
 
 
@@ -81,16 +82,38 @@ class Ethernet(Header, layer="ethernet", carried_by={"link_type": 1, "ether_type
     def verify(self, place: Place) -> Iterator[Finding]:
         """Yield findings on addresses and length."""
         if self.src.is_multicast:
-            yield Finding(
-                "ethernet-source-multicast",
+            yield self.finding(
+                "source-multicast",
                 "error",
-                self.layer,
                 "src",
-                str(self.src),
+                self.src,
                 "a unicast address",
                 "IEEE 802.3 section 3.2.3",
                 "the sender's address has the group bit set",
             )
+        number = self.ether_type
+        there = place.end - place.body_start
+        if LONGEST_LENGTH < number < LOWEST_TYPE:
+            yield self.finding(
+                "ether-type",
+                "error",
+                "ether_type",
+                number,
+                f"a length up to {LONGEST_LENGTH}, or a type from {LOWEST_TYPE} on",
+                "IEEE 802.3 section 3.2.6",
+                "the number is neither a length nor a type",
+            )
+        elif number <= LONGEST_LENGTH and number != there and not place.truncated:
+            yield self.finding(
+                "length",
+                "error",
+                "ether_type",
+                number,
+                there,
+                "IEEE 802.3 section 3.2.6",
+                "the length of the 802.3 frame is not that of its data",
+            )
+        yield from ether_type_findings(self, place, "ether_type", number)
 
 
 _pack = Ethernet._layout.pack

@@ -55,7 +55,7 @@ def _advance(  # noqa: PLR0917  # the parameters of `advance`
 
     How many segments are left is not for this packet to tell once it is under way.
     """
-    header._auto &= ~Routing.segments_left.mask
+    header._auto &= _NEXT_HEADER | _HDR_EXT_LEN
     first = header._values[0]
     stop = header.take_tail(octets, offset, 8 + 8 * (first & 0xFF), end, packet)
     return stop, end, tables["ip_protocol"].get(first >> 8)
@@ -264,14 +264,18 @@ class SourceRouting(Header, layer="routing", carried_by=_NUMBER):
 
 def _split_segments(header: Header) -> tuple[IPv6Address | bytes, ...]:
     """Return as many addresses as `last_entry` tells, and the octets of the TLVs behind them."""
-    return _split_addresses(header._tail, (header._values[2] >> 24) + 1)
+    count = len(header._tail) // 16
+    if not header._auto & _LAST_ENTRY:
+        count = (header._values[2] >> 24) + 1
+    return _split_addresses(header._tail, count)
 
 
 class SegmentRouting(Header, layer="routing", carried_by=_NUMBER):
     """Routing type 4, RFC 8754 section 2: 8 octets, the segments and TLVs.
 
     `segments` are in reverse order: the first one is the last node to visit. TLVs behind them are
-    octets. A new header has all segments but one left, the one that is in the IPv6 header.
+    octets; where they take 16 or more, set `last_entry` by hand. Of a new header the last segment,
+    the first to visit, is under way.
     """
 
     __slots__ = ()
@@ -283,7 +287,7 @@ class SegmentRouting(Header, layer="routing", carried_by=_NUMBER):
     hdr_ext_len: Derived = derived(8, "length in units of 8 octets behind the first")
     routing_type: UInt = uint(8, "kind of route", default=SEGMENT_ROUTING, values=TYPES)
     segments_left: Derived = derived(8, "index of the segment under way")
-    last_entry: UInt = uint(8, "index of the last element of the segment list")
+    last_entry: Derived = derived(8, "index of the last element of the segment list")
     flags: UInt = uint(8, "0")
     tag: UInt = uint(16, "common to packets of a class")
     segments: Field[tuple[IPv6Address | bytes, ...], Iterable[IPv6Address | str | bytes]] = (
@@ -297,9 +301,13 @@ class SegmentRouting(Header, layer="routing", carried_by=_NUMBER):
     ) -> bytes:
         """Write next header and length; of a new header the last segment is under way."""
         header = self.copy()
+        header._values = list(header._values)
+        if self._auto & _LAST_ENTRY:
+            count = min(256, max(1, len(self._tail) // 16))
+            header._values[2] = header._values[2] & 0x00FFFFFF | (count - 1) << 24
         if self._auto & _SEGMENTS_LEFT:
-            header._values = list(header._values)
-            header._values[1] = header._values[1] & 0xFF00 | self.last_entry
+            left = header._values[2] >> 24
+            header._values[1] = header._values[1] & 0xFF00 | left
         return emit_extension(header, body, upper, _NEXT_HEADER, _HDR_EXT_LEN)
 
     def advance(
@@ -366,4 +374,4 @@ def _segments_findings(header: Header, left: int, count: int) -> Iterator[Findin
 
 
 _NEXT_HEADER, _HDR_EXT_LEN = Routing.next_header.mask, Routing.hdr_ext_len.mask
-_SEGMENTS_LEFT = Routing.segments_left.mask
+_SEGMENTS_LEFT, _LAST_ENTRY = Routing.segments_left.mask, SegmentRouting.last_entry.mask
