@@ -81,8 +81,27 @@ def own_code(function: Any) -> Any:
     return own
 
 
-SETTLED = 2
-"""The state (`Packet._state`) from which on what headers hold is what the octets hold."""
+# States of a packet (`Packet._state`): its headers are shared with other packets; they are its own
+# and their derived fields are to be computed; they hold what the octets hold; and it is as decoded.
+SHARED, STALE, SETTLED, DECODED = range(4)
+
+
+class Adopted:
+    """Stands in `Header._packet` of a header that packets took over without a copy (`adopt`).
+
+    `before` is what the header was then, once it was edited since.
+    """
+
+    __slots__ = ("before",)
+    _state = SHARED
+
+    def __init__(self, before: Header | None) -> None:
+        self.before = before
+
+
+ADOPTED: Final = Adopted(None)
+
+MOST_TEXTS = 4096  # raw values of texts a field keeps
 
 
 class Auto(Enum):
@@ -96,28 +115,6 @@ class Auto(Enum):
 
 AUTO: Final = Auto.AUTO
 """Assigned to a derived field: compute it from the packet again."""
-
-
-class Texts(dict[str, Any]):
-    """The raw values of texts met before, at most 4096 of them.
-
-    Addresses and flags repeat from packet to packet, and parsing their text is half of what
-    building one costs. (`functools.lru_cache` does the same, but keeping the order costs as much
-    as the look-up.)
-    """
-
-    def __init__(self, parse: Callable[[str], Any]) -> None:
-        super().__init__()
-        self._parse = parse
-
-    def __missing__(self, text: str) -> Any:
-        if text.__class__ is not str:
-            raise KeyError(text)
-        raw = self._parse(text)
-        if len(self) >= 4096:
-            self.clear()
-        self[text] = raw
-        return raw
 
 
 class VariableCodec(Protocol[Item]):
@@ -169,7 +166,6 @@ class Field(_Property, Generic[Got, Put]):
         namespace: str = "",
         values: Mapping[int, str] | None = None,
         to_raw: Callable[[Any], Any] | None = None,
-        parse: Callable[[str], Any] | None = None,
         from_raw: Callable[[Any], Any] | None = None,
         codec: VariableCodec[Any] | None = None,
         split: Callable[[Any], Any] | None = None,
@@ -183,7 +179,9 @@ class Field(_Property, Generic[Got, Put]):
         self.namespace = namespace
         self.values: Mapping[int, str] = values or {}
         self.to_raw = to_raw
-        self.texts: Mapping[str, Any] = {} if parse is None else Texts(parse)
+        # Raw values of texts met before. Addresses and flags repeat from packet to packet, and
+        # parsing their text is half of what building one costs.
+        self.texts: dict[str, Any] = {}
         self.from_raw = from_raw
         self.codec = codec
         self.split = split  # reads a variable part whose form the fixed fields tell
@@ -191,6 +189,8 @@ class Field(_Property, Generic[Got, Put]):
         self.when: tuple[str, tuple[int, ...]] | None = None
         self.mask = 0
         self.assign: Callable[[Header, Any], None]
+        # Index of the word, largest number and known texts that may be put there as they are.
+        self.plain: tuple[int, int, dict[str, Any]] = (0, -1, {})
 
     if TYPE_CHECKING:
 
@@ -225,7 +225,12 @@ class Field(_Property, Generic[Got, Put]):
             raise TypeError(f"{self.path} is not derived from anything, so it cannot be AUTO")
         try:
             if self.to_raw is not None:
-                return self.to_raw(value)
+                raw = self.to_raw(value)
+                if type(value) is str:
+                    if len(self.texts) >= MOST_TEXTS:
+                        self.texts.clear()
+                    self.texts[value] = raw
+                return raw
             number = operator.index(value)
         except TypeError:
             kind = "an int" if self.kind == "uint" else f"a value of kind {self.kind}"
@@ -242,27 +247,27 @@ class Field(_Property, Generic[Got, Put]):
             self._bind_variable(self.codec)
         elif self.width == word:
             self._bind_word(index)
+            if not self.mask:
+                number = self.to_raw is None
+                self.plain = (index, (1 << self.width) - 1 if number else -1, self.texts)
         else:
             self._bind_bits(index, shift)
 
     def _bind_word(self, index: int) -> None:
-        convert, texts, from_raw = self.convert, self.texts, self.from_raw
+        convert, from_raw = self.convert, self.from_raw
         maximum = (1 << self.width) - 1
 
         assign: Callable[[Header, Any], None]
         if self.to_raw is None:
 
             def assign(header: Header, value: Any) -> None:
-                if not (value.__class__ is int and 0 <= value <= maximum):
+                if not (type(value) is int and 0 <= value <= maximum):
                     value = convert(value)
                 header._values[index] = value
         else:
 
             def assign(header: Header, value: Any) -> None:
-                try:
-                    header._values[index] = texts[value]
-                except (LookupError, TypeError, ValueError, OSError):
-                    header._values[index] = convert(value)  # no text, or text that does not fit
+                header._values[index] = convert(value)
 
         getter: Callable[[Header], Any]
         if from_raw is None:
@@ -282,15 +287,13 @@ class Field(_Property, Generic[Got, Put]):
         others = ~(maximum << shift)
 
         def assign(header: Header, value: Any) -> None:
-            if value.__class__ is str:
-                try:
-                    value = texts[value]
-                except (KeyError, ValueError):
-                    value = convert(value)
-            elif value.__class__ is not int or not 0 <= value <= maximum:
-                value = convert(value)
             values = header._values
-            values[index] = values[index] & others | value << shift
+            if type(value) is int and 0 <= value <= maximum:
+                values[index] = values[index] & others | value << shift
+            elif type(value) is str and value in texts:
+                values[index] = values[index] & others | texts[value] << shift
+            else:
+                values[index] = values[index] & others | convert(value) << shift
 
         getter: Callable[[Header], Any]
         if from_raw is None:
@@ -320,7 +323,8 @@ class Field(_Property, Generic[Got, Put]):
         self, getter: Callable[[Header], Any], assign: Callable[[Header, Any], None]
     ) -> None:
         """Become the property; `assign` is also what `Header.__init__` calls."""
-        mask, codec = self.mask, self.codec
+        mask, codec, convert = self.mask, self.codec, self.convert
+        largest = (1 << self.width) - 1 if self.to_raw is None else -1
 
         def assign_derived(header: Header, value: Any) -> None:
             if value is AUTO:
@@ -329,19 +333,25 @@ class Field(_Property, Generic[Got, Put]):
                 assign(header, value)
                 header._auto &= ~mask
 
-        def check(value: Any) -> Any:
-            """Refuse what does not fit before the packet counts as edited."""
+        def set_value(header: Header, value: Any) -> None:
+            # What does not fit is refused before the packet counts as edited.
             if codec is not None:
                 value = tuple(value)
                 codec.encode(value)
-            elif value is not AUTO or not mask:
-                self.convert(value)
-            return value
-
-        def set_value(header: Header, value: Any) -> None:
-            value = check(value)
-            header._edit()
-            self.assign(header, value)
+            elif not (type(value) is int and 0 <= value <= largest) and not (
+                value is AUTO and mask
+            ):
+                convert(value)
+            packet = header._packet
+            if packet is not None:
+                if type(packet) is Adopted:
+                    header._leave()
+                else:
+                    packet._octets = None
+                    packet._state = STALE
+            if type(header._values) is tuple:
+                header._values = list(header._values)
+            chosen(header, value)
 
         def get_derived(header: Header) -> Any:
             if header._auto & mask:
@@ -351,13 +361,10 @@ class Field(_Property, Generic[Got, Put]):
             return getter(header)
 
         getter = own_code(getter)
-        self.assign = own_code(assign)
-        if mask:
-            assign = self.assign
-            self.assign = own_code(assign_derived)
-            _Property.__init__(self, own_code(get_derived), set_value, None, self.meaning)
-        else:
-            _Property.__init__(self, getter, set_value, None, self.meaning)
+        assign = own_code(assign)
+        self.assign = chosen = own_code(assign_derived) if mask else assign
+        reader = own_code(get_derived) if mask else getter
+        _Property.__init__(self, reader, own_code(set_value), None, self.meaning)
 
 
 UInt = Field[int, int]
@@ -411,18 +418,9 @@ def flags(kind: type[FlagsT], meaning: str, *, default: int = 0) -> Field[FlagsT
         width,
         meaning,
         default=default,
-        to_raw=kind.parse,
-        parse=kind.parse,
+        to_raw=lambda value: int(kind.parse(value)),
         from_raw=table.__getitem__,
     )
-
-
-def _parse_ipv4(text: str) -> int:
-    return int.from_bytes(inet_pton(AF_INET, text), "big")
-
-
-def _parse_ipv6(text: str) -> bytes:
-    return inet_pton(AF_INET6, text)
 
 
 def mac(meaning: str, *, default: bytes = bytes(6)) -> MACValue:
@@ -433,14 +431,13 @@ def mac(meaning: str, *, default: bytes = bytes(6)) -> MACValue:
         meaning,
         default=default,
         to_raw=mac_octets,
-        parse=mac_octets,
         from_raw=MACAddress,
     )
 
 
 def _ipv4_number(value: str | int | bytes | IPv4Address) -> int:
     if isinstance(value, str):
-        return _parse_ipv4(value)
+        return int.from_bytes(inet_pton(AF_INET, value), "big")
     return int(IPv4Address(value))
 
 
@@ -452,14 +449,13 @@ def ipv4(meaning: str, *, default: int = 0) -> IPv4Value:
         meaning,
         default=default,
         to_raw=_ipv4_number,
-        parse=_parse_ipv4,
         from_raw=IPv4Address,
     )
 
 
 def _ipv6_octets(value: str | int | bytes | IPv6Address) -> bytes:
     if isinstance(value, str):
-        return _parse_ipv6(value)
+        return inet_pton(AF_INET6, value)
     return IPv6Address(value).packed
 
 
@@ -471,7 +467,6 @@ def ipv6(meaning: str, *, default: bytes = bytes(16)) -> IPv6Value:
         meaning,
         default=default,
         to_raw=_ipv6_octets,
-        parse=_parse_ipv6,
         from_raw=IPv6Address,
     )
 

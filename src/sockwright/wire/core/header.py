@@ -13,8 +13,11 @@ Derived fields
     (pinned) or that could not be computed when the header was decoded. A packet as it was decoded
     is not encoded at all before its first edit, so until then its fields are what the wire had.
 
-A header belongs to at most one packet. Putting it into a packet copies it, so a header that was used
-to build one packet can be used for the next.
+Belonging
+    A header inside a packet that was asked for it belongs to that packet alone (`_packet`). A header
+    of its own has no packet. ``/`` takes such a header over without a copy and marks it as adopted;
+    when it is edited later, it leaves behind what it was for the packets that adopted it (`adopt`,
+    `_leave`). So a header that was used to build one packet can be changed and used for the next.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
 
-from sockwright.wire.core.field import SHARED, Field, own_code
+from sockwright.wire.core.field import ADOPTED, SHARED, Adopted, Field, own_code
 from sockwright.wire.core.finding import Finding
 
 if TYPE_CHECKING:
@@ -44,7 +47,7 @@ Form = tuple[
     "Callable[[bytes, int, Packet], Header]",
     "type[Header]",
 ]
-"""What decoding needs of a class, in one look-up: `_choose`, fixed size, maker, the class itself."""
+"""What decoding needs of a class, in one look-up: `_choose`, fixed size, step, the class itself."""
 
 
 Tables = dict[str, dict[int, Form]]
@@ -83,7 +86,7 @@ class Header:
     _values: Any
     _auto: int
     _tail: bytes
-    _packet: Packet | None
+    _packet: Packet | Adopted | None
 
     def __init_subclass__(
         cls, *, layer: str, carried_by: Mapping[str, int | tuple[int, ...]] | None = None
@@ -112,17 +115,16 @@ class Header:
     # Building
 
     def __truediv__(self, upper: Header | Packet | bytes) -> Packet:
-        """Put `upper` behind this header and return the packet. Both sides are copied."""
+        """Put `upper` behind this header and return the packet. Neither side changes."""
         packet = _new(_packet.Packet)
         packet._octets = None
         packet._state = SHARED
         packet._errors = packet._trailers = ()
-        if isinstance(upper, Header):
-            packet._headers = (self.copy(), upper.copy())
-            packet._payload = b""
-            return packet
-        packet._headers = (self.copy(),)
         packet._payload = b""
+        if isinstance(upper, Header):
+            packet._headers = (adopt(self), adopt(upper))
+            return packet
+        packet._headers = (adopt(self),)
         return packet / upper
 
     def emit(
@@ -260,7 +262,7 @@ class Header:
     @property
     def packet(self) -> Packet | None:
         """The packet this header belongs to."""
-        return self._packet
+        return None if isinstance(self._packet, Adopted) else self._packet
 
     def pin(self, *names: str) -> Self:
         """Keep derived fields at their present values from now on; return the header itself.
@@ -273,6 +275,8 @@ class Header:
                 raise ValueError(f"{self.layer} has no derived field {name!r}")
             if self._auto & field.mask:
                 self._settle()
+            if isinstance(self._packet, Adopted):
+                self._leave()
             self._auto &= ~field.mask
         return self
 
@@ -281,7 +285,7 @@ class Header:
         return not self._auto & self._by_name[name].mask
 
     def __bytes__(self) -> bytes:
-        packet = self._packet
+        packet = self.packet
         if packet is None:
             return bytes(_packet.Packet((self,)))
         start = packet.offset_of(self)
@@ -308,13 +312,31 @@ class Header:
                 parts.append(f"{field.name}={shown!r}")
         return f"{type(self).__name__}({', '.join(parts)})"
 
+    def _leave(self) -> None:
+        """Leave a copy to the packets that adopted this header, which is about to change."""
+        if self._packet is ADOPTED:
+            before = self.copy()
+            before._packet = ADOPTED
+            self._packet = Adopted(before)
+
     def _settle(self) -> None:
         """Bring the automatic fields up to date."""
-        packet = self._packet
+        packet = self.packet
         if packet is not None:
             packet._settle()
         else:
             self._values = list(self._layout.unpack_from(bytes(self)))
+
+
+def adopt(header: Header) -> Header:
+    """Return `header` as a packet made by ``/`` may hold it: itself, or a copy if it is taken."""
+    packet = header._packet
+    if packet is None:
+        header._packet = ADOPTED
+    elif packet is not ADOPTED:
+        header = header.copy()
+        header._packet = ADOPTED
+    return header
 
 
 def _lay_out(cls: type[Header], fields: list[Field[Any, Any]]) -> None:
@@ -392,9 +414,9 @@ def _initializer(cls: type[Header], defaults: list[Any]) -> Callable[..., None]:
                 value = values[name]
                 # Numbers and known texts that fill a word need no call; `Field.plain` says which.
                 index, maximum, texts, assign = setters[name]
-                if value.__class__ is int and 0 <= value <= maximum:
+                if type(value) is int and 0 <= value <= maximum:
                     words[index] = value
-                elif value.__class__ is str and value in texts:
+                elif type(value) is str and value in texts:
                     words[index] = texts[value]
                 else:
                     assign(self, value)

@@ -20,9 +20,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar, overload
 
 from sockwright.errors import DecodeError, LayerError, TruncatedError
-from sockwright.wire.core.field import SETTLED
+from sockwright.wire.core.field import ADOPTED, DECODED, SETTLED, SHARED, STALE, Adopted
 from sockwright.wire.core.finding import Finding, Place
-from sockwright.wire.core.header import Header
+from sockwright.wire.core.header import Header, adopt
 from sockwright.wire.core.registry import tables
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ H = TypeVar("H", bound=Header)
 D = TypeVar("D")
 
 _new = object.__new__
-SHARED, STALE, DECODED = 0, 1, 3
 
 
 class Packet:
@@ -71,7 +70,7 @@ class Packet:
     _trailers: tuple[tuple[int, bytes], ...]
 
     def __init__(self, layers: Iterable[Header] = (), payload: bytes = b"") -> None:
-        self._headers = tuple([header.copy() for header in layers])
+        self._headers = tuple([adopt(header) for header in layers])
         self._payload = payload
         self._octets = None
         self._state = SHARED
@@ -197,10 +196,28 @@ class Packet:
         if headers is None:
             return self._walk()
         if self._state == SHARED:
-            self._headers = headers = tuple([header.copy() for header in headers])
+            self._headers = headers = tuple([header.copy() for header in self._shared()])
             for header in headers:
                 header._packet = self
             self._state = STALE
+        return headers
+
+    def _shared(self) -> tuple[Header, ...]:
+        """Return the adopted headers as they were adopted."""
+        headers = self._headers
+        assert headers is not None
+        for header in headers:
+            if header._packet is not ADOPTED:
+                # Edited since by whoever else holds it.
+                self._headers = tuple(
+                    [
+                        header._packet.before or header
+                        if isinstance(header._packet, Adopted)
+                        else header
+                        for header in headers
+                    ]
+                )
+                return self._headers
         return headers
 
     @property
@@ -217,12 +234,16 @@ class Packet:
 
         Raises: LayerError (a KeyError) when the packet has no such layer.
         """
-        headers = self._own()
+        headers = self._headers
+        if headers is None:
+            headers = self._walk()
+        elif self._state == SHARED:
+            headers = self._own()
+        for header in headers:
+            if type(header) is layer:
+                return header
         if isinstance(layer, int):
             return headers[layer]
-        for header in headers:
-            if header.__class__ is layer:
-                return header
         names = " / ".join(type(header).__name__ for header in headers) or "no headers"
         raise LayerError(f"no {layer.__name__} in this packet: it has {names}")
 
@@ -233,12 +254,12 @@ class Packet:
     def get(self, layer: type[H], default: D | None = None) -> H | D | None:
         """Return the first header of a class, or `default`."""
         for header in self._own():
-            if header.__class__ is layer:
+            if type(header) is layer:
                 return header
         return default
 
     def __contains__(self, layer: type[Header]) -> bool:
-        return any(header.__class__ is layer for header in self._own())
+        return any(type(header) is layer for header in self._own())
 
     def __iter__(self) -> Iterator[Header]:
         return iter(self._own())
@@ -295,23 +316,23 @@ class Packet:
         if headers is None:
             headers = self._walk()
         if self._state:
-            headers = tuple([header.copy() for header in headers])
+            headers = tuple([adopt(header) for header in headers])
         new: Packet = _new(Packet)
         new._octets = None
         new._state = SHARED
         new._errors = ()
         new._trailers = self._trailers
-        if upper.__class__ is bytes:
+        if type(upper) is bytes:
             new._headers = headers
             new._payload = self._payload + upper
             return new
         if isinstance(upper, Header):
-            new._headers = (*headers, upper.copy())
+            new._headers = headers + (adopt(upper),)  # noqa: RUF005 (half the time of a display)
             new._payload = b""
         elif isinstance(upper, Packet):
             others = upper._headers if upper._headers is not None else upper._walk()
             if upper._state:
-                others = tuple([header.copy() for header in others])
+                others = tuple([adopt(header) for header in others])
             new._headers = headers + others
             new._payload = upper._payload
             shift = len(headers)
@@ -334,7 +355,7 @@ class Packet:
             new._keep = self._keep
             new._max_layers = self._max_layers
             return new
-        new = Packet(self._headers, self._payload)
+        new = Packet(self._shared() if self._state == SHARED else self._headers, self._payload)
         new._trailers = self._trailers
         new._errors = self._errors
         new._octets = self._octets
@@ -345,30 +366,28 @@ class Packet:
 
     def __bytes__(self) -> bytes:
         octets = self._octets
-        if octets is None:
-            octets = self._octets = self._encode()
+        if octets is not None:
+            return octets
+        # Innermost first: each header sees the octets it carries and the header above it.
+        headers = self._headers
+        assert headers is not None
+        if self._state == SHARED:
+            headers = self._shared()
+        trailers = self._trailers
+        octets = self._payload
+        upper: Header | None = None
+        for index in range(len(headers) - 1, -1, -1):
+            header = headers[index]
+            octets = header.emit(octets, upper, headers, index)
+            if trailers:
+                # A trailer lies behind the extent of its layer.
+                octets += b"".join([behind for place, behind in trailers if place == index])
+            upper = header
+        self._octets = octets
         return octets
 
     def __len__(self) -> int:
         return len(bytes(self))
-
-    def _encode(self) -> bytes:
-        """Encode innermost first: each header sees the octets it carries and the header above."""
-        headers = self._headers
-        assert headers is not None
-        body = self._payload
-        upper: Header | None = None
-        index = len(headers)
-        trailers = self._trailers
-        while index:
-            index -= 1
-            header = headers[index]
-            body = header.emit(body, upper, headers, index)
-            if trailers:
-                # A trailer lies behind the extent of its layer.
-                body += b"".join([octets for place, octets in trailers if place == index])
-            upper = header
-        return body
 
     # Editing
 
@@ -514,7 +533,7 @@ def lazy(
 ) -> Packet:
     """Return the packet in `octets` that starts with a header of form `first`, not decoded yet."""
     packet: Packet = _new(Packet)
-    packet._octets = octets if octets.__class__ is bytes else bytes(octets)
+    packet._octets = octets if type(octets) is bytes else bytes(octets)
     packet._headers = None
     packet._first = first
     packet._keep = keep
