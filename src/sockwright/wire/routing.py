@@ -266,7 +266,7 @@ def _split_segments(header: Header) -> tuple[IPv6Address | bytes, ...]:
     """Return as many addresses as `last_entry` tells, and the octets of the TLVs behind them."""
     count = len(header._tail) // 16
     if not header._auto & _LAST_ENTRY:
-        count = (header._values[2] >> 24) + 1
+        count = (header._values[2] >> 8) + 1
     return _split_addresses(header._tail, count)
 
 
@@ -304,9 +304,9 @@ class SegmentRouting(Header, layer="routing", carried_by=_NUMBER):
         header._values = list(header._values)
         if self._auto & _LAST_ENTRY:
             count = min(256, max(1, len(self._tail) // 16))
-            header._values[2] = header._values[2] & 0x00FFFFFF | (count - 1) << 24
+            header._values[2] = header._values[2] & 0x00FF | (count - 1) << 8
         if self._auto & _SEGMENTS_LEFT:
-            left = header._values[2] >> 24
+            left = header._values[2] >> 8
             header._values[1] = header._values[1] & 0xFF00 | left
         return emit_extension(header, body, upper, _NEXT_HEADER, _HDR_EXT_LEN)
 
