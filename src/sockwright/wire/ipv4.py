@@ -140,8 +140,11 @@ class IPv4(
             packet.note("ipv4", offset, total_length, end - offset, "the total length")
             stop = end
         elif total_length < ihl:
-            # 0 is what a sender leaves to its card (TSO); anything else below the header is a lie.
+            # 0 is what a sender leaves to its card (TSO), with more octets perhaps than the field
+            # could say; anything else below the header is a lie.
             stop = end
+            if not total_length:
+                self._auto &= ~_TOTAL_LENGTH
         if values[3] & 0x3FFF:
             packet.begin_piece()
             if values[3] & 0x1FFF:

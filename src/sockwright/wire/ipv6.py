@@ -99,12 +99,13 @@ class IPv6(
 
     def _stop_of_none(self, octets: bytes, offset: int, end: int, packet: Packet) -> int:
         """Return the end of a packet with a payload length of 0."""
-        follow = self.next_header
+        follow = self._values[2] >> 8
         if follow == NO_NEXT_HEADER:
             return offset
         length = jumbo_length(octets, offset, end) if follow == HOP_BY_HOP else None
         if length is None:
             # What a sender leaves to its card (TSO), as in IPv4.
+            self._auto &= ~_PAYLOAD_LENGTH
             return end
         if offset + length > end:
             packet.note("ipv6", offset - 40, length, end - offset, "the jumbo payload length")

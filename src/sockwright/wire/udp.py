@@ -58,7 +58,10 @@ class UDP(Header, layer="udp", carried_by={"ip_protocol": _PROTOCOL}):
         packet: Packet,
     ) -> tuple[int, int, Form | None]:
         """Stop where the length says; surplus octets (RFC 9868) are a trailer."""
-        length = self._values[2]
+        _, _, length, checksum = self._values
+        if not checksum:
+            # Sent without a checksum, it stays without one when something else is edited.
+            self._auto &= ~_CHECKSUM
         stop = offset + length
         if stop == end or length < 8:
             return offset + 8, end, None
