@@ -168,6 +168,8 @@ class _Source:
             body = f"packet = {new}(payload={calls[0]})" if calls else f"packet = {new}()"
         elif len(calls) == 1:
             body = f"packet = {self.name(Packet)}(({calls[0]},))"
+            if len(body) > WIDTH or "\n" in body:
+                body = f"packet = {self.name(Packet)}(\n{_INDENT}({calls[0]},)\n)"
         else:
             body = "packet = " + " / ".join(calls)
             if len(body) > WIDTH or "\n" in body:
@@ -247,17 +249,18 @@ def _octets(octets: bytes, indent: str) -> str:
     """Return the shortest source of `octets` that fits the line, or several lines of it."""
     size = len(octets)
     if size > 8 and octets.count(octets[:1]) == size:
-        return f"bytes({size})" if octets[0] == 0 else f"{_literal(octets[:1])} * {size}"
+        return f"bytes({size})" if octets[0] == 0 else f"({_literal(octets[:1])} * {size})"
     readable = sum(octet in b"\r\n\t" or 32 <= octet < 127 for octet in octets) * 10 >= size * 8
     literal = _literal(octets) if readable or size < 4 else f'bytes.fromhex("{octets.hex(" ")}")'
     if len(literal) + len(indent) + 20 <= WIDTH:
         return literal
     inner = indent + _INDENT
     if readable:
-        parts = [_literal(line) for line in _text_lines(octets)]
+        parts = _text_lines(octets, WIDTH - len(inner))
         opening, closing = "(", ")"
     else:
-        parts = [f'"{octets[at : at + 24].hex(" ")}"' for at in range(0, size, 24)]
+        count = min(24, (WIDTH - len(inner)) // 12 * 4)
+        parts = [f'"{octets[at : at + count].hex(" ")}"' for at in range(0, size, count)]
         opening, closing = "bytes.fromhex(", ")"
     return f"{opening}\n" + "".join(f"{inner}{part}\n" for part in parts) + f"{indent}{closing}"
 
@@ -270,9 +273,15 @@ def _literal(octets: bytes) -> str:
     return literal
 
 
-def _text_lines(octets: bytes) -> list[bytes]:
-    """Cut text behind each newline, and where a line would get too long."""
+def _text_lines(octets: bytes, width: int) -> list[str]:
+    """Return literals of the octets, cut behind each newline and where a line gets too long."""
     lines = []
     for line in octets.splitlines(keepends=True):
-        lines += [line[at : at + 48] for at in range(0, len(line), 48)]
+        rest = line
+        while rest:
+            count = width - 3
+            while len(_literal(rest[:count])) > width:
+                count -= 1
+            lines.append(_literal(rest[:count]))
+            rest = rest[count:]
     return lines

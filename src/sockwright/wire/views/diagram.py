@@ -10,6 +10,7 @@ How a header becomes lines
 from __future__ import annotations
 
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from sockwright.wire.views.values import (
@@ -63,7 +64,7 @@ def diagram(packet: Packet) -> str:
     octets_or_error = encoded(packet)
     if isinstance(octets_or_error, ValueError):
         parts.append(f"cannot be encoded: {octets_or_error}")
-    parts += [f"cut short: {error}" for error in packet.errors]
+    parts += ["\n".join(wrap(f"cut short: {error}", 80)) for error in packet.errors]
     return "\n\n".join(parts) or "an empty packet"
 
 
@@ -97,7 +98,10 @@ def _header(header: Header) -> list[str]:
             boxes.append(_Box(position, end, name, (rest,)))
             position = end
     legend: list[str] = []
-    return _draw(boxes, legend) + more + legend
+    lines = _draw(boxes, legend) + more
+    for told in legend:
+        lines += wrap(told, 80, initial_indent="  ", subsequent_indent="    ")
+    return lines
 
 
 def _fixed_boxes(header: Header) -> list[_Box]:
@@ -217,9 +221,9 @@ def _write(
     if max(map(len, names)) > room:
         names = [_abbreviated(box.name, room, taken)]
     if "_".join(names) != box.name:
-        legend.append(f"  {names[0]} = {box.name}: {box.values[0]}")
+        legend.append(f"{names[0]} = {box.name}: {box.values[0]}")
     elif value is None:
-        legend.append(f"  {box.name}: {box.values[0]}")
+        legend.append(f"{box.name}: {box.values[0]}")
     if value is None:
         value = box.values[-1][: room - 3] + "..." if room > 6 else "*"
     words = [*names, value] if len(usable) > 1 else names

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import dataclasses
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,7 @@ class Difference:
     left: Any
     right: Any
     offset: int | None = None
-    spelled: tuple[str, str] = field(default=("", ""), repr=False, compare=False)
+    spelled: tuple[str, str] = dataclasses.field(default=("", ""), repr=False, compare=False)
 
     def __str__(self) -> str:
         place = f"{self.layer}.{self.field}" if self.layer and self.field else self.field

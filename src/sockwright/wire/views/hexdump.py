@@ -70,8 +70,9 @@ def _described(header: Header, fields: list[Field[object, object]]) -> str:
 
 
 def _lines(octets: bytes, start: int, count: int, width: int, described: str) -> Iterator[str]:
+    digits = max(4, (len(octets).bit_length() + 3) // 4)
     for at in range(start, start + count, width):
         part = octets[at : min(at + width, start + count)]
         characters = "".join(chr(octet) if 32 <= octet < 127 else "." for octet in part)
-        line = f"{at:04x}  {part.hex(' '):<{3 * width - 1}}  {characters:<{width}}"
+        line = f"{at:0{digits}x}  {part.hex(' '):<{3 * width - 1}}  {characters:<{width}}"
         yield f"{line}  {described if at == start else ''}".rstrip()
