@@ -240,6 +240,45 @@ def test_tshark_reads_the_same_values(seen: list[_Seen]) -> None:
     assert not odd, "\n".join(odd)
 
 
+# What tshark calls our layers, where it has one name for one layer.
+_NAMES = {
+    "ethernet": "eth",
+    "vlan": "vlan",
+    "llc": "llc",
+    "linux_cooked": "sll",
+    "linux_cooked2": "sll",
+    "bsd_loopback": "null",
+    "arp": "arp",
+    "ipv4": "ip",
+    "ipv6": "ipv6",
+    "hop_by_hop": "ipv6.hopopts",
+    "routing": "ipv6.routing",
+    "ipv6_fragment": "ipv6.fraghdr",
+    "destination_options": "ipv6.dstopts",
+    "authentication": "ah",
+    "icmp": "icmp",
+    "icmpv6": "icmpv6",
+    "tcp": "tcp",
+    "udp": "udp",
+    "udp_lite": "udplite",
+}
+
+
+@pytest.mark.needs("tshark")
+def test_tshark_finds_the_same_layers_in_the_same_order(seen: list[_Seen]) -> None:
+    odd = []
+    for one in seen:
+        if any(finding.field in _WHERE_TSHARK_STOPS for finding in one.packet.verify()):
+            continue
+        mine = [_NAMES[header.layer] for header in one.packet if header.layer in _NAMES]
+        theirs = one.protocols.replace("ieee8021ad", "vlan").split(":")
+        theirs = [name for name in theirs if name in _NAMES.values()]
+        # tshark knows the old ISL tag around an Ethernet frame by its destination address.
+        if mine != theirs[: len(mine)] and not one.protocols.startswith("eth:eth:"):
+            odd.append(f"{one.captured}: {mine} {one.protocols}")
+    assert not odd, "\n".join(odd)
+
+
 @pytest.mark.needs("tshark")
 def test_tshark_gives_the_same_verdict_on_checksums(seen: list[_Seen]) -> None:
     odd = []
