@@ -4,7 +4,8 @@ Group: learn
 Stands in for: nc, tcpdump and Wireshark in three windows
 
 Each step runs a short program on two hosts of a lab, captures what goes over the wire, and proves
-that it was right, or names what was wrong with it on purpose. No root, no network, no second window.
+that it was right, or names what was wrong with it on purpose. It takes no root, no network and no
+second window.
 """
 
 from __future__ import annotations

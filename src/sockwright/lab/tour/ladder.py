@@ -1,4 +1,4 @@
-"""Frames of a capture as the rungs of a ladder: who sent what to whom, in the words of its protocol.
+"""Frames of a capture as the rungs of a ladder: who sent what to whom, in its protocol's words.
 
 Sequence and acknowledgement numbers are told twice: as they are on the wire, and counted from the
 first number of each direction, which is what people can follow.
@@ -10,9 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sockwright.wire import Packet
+from sockwright.wire.arp import ARP
 from sockwright.wire.core.names import IP_PROTOCOLS
 from sockwright.wire.ethernet import Ethernet
-from sockwright.wire.icmp import ICMP, TYPES
+from sockwright.wire.icmp import ICMP
+from sockwright.wire.icmp import TYPES as ICMP_TYPES
+from sockwright.wire.icmpv6 import TYPES as ICMPV6_TYPES
+from sockwright.wire.icmpv6 import ICMPv6
 from sockwright.wire.ipv4 import IPv4
 from sockwright.wire.ipv6 import IPv6
 from sockwright.wire.tcp import TCP
@@ -113,19 +117,28 @@ def _flow(packet: Packet, tcp: TCP) -> tuple[_Flow, _Flow]:
 
 def _words(packet: Packet) -> tuple[str, str]:
     """Return the name of the protocol, and a line about the packet."""
-    udp, icmp, ipv4 = packet.get(UDP), packet.get(ICMP), packet.get(IPv4)
-    if udp is not None:
-        return "UDP", f"UDP {udp.src_port} to {udp.dst_port}{_data(packet.payload)}"
-    if icmp is not None:
-        kind = TYPES.get(icmp.type, f"type {icmp.type}")
-        code = f": {icmp.code_name}" if icmp.code_name else ""
-        return "ICMP", f"ICMP {kind}{code}"
-    last = packet.layers[-1] if packet.layers else None
-    if ipv4 is not None and last is ipv4:
-        name = IP_PROTOCOLS.get(ipv4.protocol, "")
-        return "IPv4", f"IPv4 protocol {ipv4.protocol} {name}".rstrip() + _data(packet.payload)
-    name = type(last).__name__ if last is not None else "octets"
-    return name, name + _data(packet.payload)
+    for layer in reversed(packet.layers):
+        match layer:
+            case UDP():
+                line = f"UDP {layer.src_port} to {layer.dst_port}"
+            case ICMP():
+                line = _icmp("ICMP", ICMP_TYPES.get(layer.type), layer.code_name)
+            case ICMPv6():
+                return "ICMPv6", _icmp("ICMPv6", ICMPV6_TYPES.get(layer.type), layer.code_name)
+            case ARP():
+                line = f"ARP who has {layer.target_ip}?" if layer.operation == 1 else "ARP reply"
+            case IPv4():
+                name = IP_PROTOCOLS.get(layer.protocol, "")
+                line = f"IPv4 protocol {layer.protocol} {name}".rstrip()
+            case _:
+                continue
+        name = type(layer).__name__
+        return name, line if isinstance(layer, ICMP | ARP) else line + _data(packet.payload)
+    return "octets", "octets" + _data(packet.payload)
+
+
+def _icmp(protocol: str, kind: str | None, code: str) -> str:
+    return f"{protocol} {kind or 'of an unknown type'}" + (f": {code}" if code else "")
 
 
 def _data(payload: bytes) -> str:

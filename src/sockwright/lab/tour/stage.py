@@ -19,7 +19,6 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from sockwright.lab.tour.counters import Counters
 from sockwright.lab.tour.observe import OpenedSocket, observed
 
 if TYPE_CHECKING:
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from sockwright.lab.call import Call
     from sockwright.lab.capture import Capture
     from sockwright.lab.host import Host
+    from sockwright.lab.tour.counters import Counters
     from sockwright.sockets.packet_socket import Frame
 
 __all__ = ["Message", "Played", "Ready", "Running", "Stage", "StepFailedError"]

@@ -51,11 +51,12 @@ class StepResult:
     """What came of one step.
 
     `family`, `type` and `protocol` are those of the socket that the step is about, the first of
-    `sockets`. `privilege` is the capability that the step takes, None for none; `privileged` whether
-    this user has it on this machine (in the lab everybody has). `ok` is None where this kernel lacks
-    something: `skipped` says what. `error` says what went another way than it should. `code` are the
-    functions that ran, `packets` what was on the wire, `messages` what went through UNIX sockets,
-    `counters` by how much those of host b's kernel went up.
+    `sockets`. `privilege` is the capability that the step takes, None for none; `privileged`
+    whether this user has it on this machine (in the lab everybody has). `ok` is None where this
+    kernel lacks something, and `skipped` says what; where it is False `error` says why. `expected`
+    is the code of the finding that the step is to provoke. `code` are the functions that ran,
+    `packets` what was on the wire, `messages` what went through UNIX sockets, `counters` by how
+    much those of host b's kernel went up.
     """
 
     columns: ClassVar[tuple[str, ...]] = ("step", "title", "ok")

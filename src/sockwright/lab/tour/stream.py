@@ -22,19 +22,19 @@ PORT = 7000
 
 def stream_server(endpoint: str, ready: Ready) -> bytes:
     """Take one connection: read it to its end, then answer."""
-    with listen(endpoint, timeout=5) as listener:
+    with listen(endpoint, timeout=3) as listener:
         ready()  # the client may start
         with listener.accept() as stream:
             question = stream.receive_all(limit=1000)
             # The client's half is closed, ours is still open.
-            stream.send_all(b"hello from the server")
+            stream.send_all(b"hello, client")
             return question
 
 
 def stream_client(endpoint: str) -> bytes:
     """Send, say that this was all, and read the answer to its end."""
-    with connect(endpoint, timeout=5) as stream:
-        stream.send_all(b"hello from the client")
+    with connect(endpoint, timeout=3) as stream:
+        stream.send_all(b"hello, server")
         stream.send_eof()
         return stream.receive_all(limit=1000)
 
@@ -62,9 +62,9 @@ class Teardown:
 def _exchange(stage: Stage, server_host: Host, endpoint: str) -> None:
     server = stage.start(server_host, stream_server, endpoint)
     answer = stage.call(stage.a, stream_client, endpoint)
-    stage.expect(answer == b"hello from the server", f"the client received {answer!r}")
+    stage.expect(answer == b"hello, client", f"the client received {answer!r}")
     question = server.result()
-    stage.expect(question == b"hello from the client", f"the server received {question!r}")
+    stage.expect(question == b"hello, server", f"the server received {question!r}")
 
 
 def _tcp(stage: Stage, endpoint: str) -> None:
@@ -95,8 +95,8 @@ def unix_stream(stage: Stage) -> None:
     """Connect within host a."""
     _exchange(stage, stage.a, "unix:/dev/shm/hello.sock")
     stage.messages += [
-        Message("client", "server", b"hello from the client"),
-        Message("server", "client", b"hello from the server"),
+        Message("client", "server", b"hello, server"),
+        Message("server", "client", b"hello, client"),
     ]
 
 

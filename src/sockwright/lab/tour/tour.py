@@ -7,7 +7,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from sockwright.lab.lab import Lab
-from sockwright.lab.tour import stream
+from sockwright.lab.tour import capture, datagram, mistakes, privilege, raw, stream
 from sockwright.lab.tour.counters import Counters
 from sockwright.lab.tour.step import Step, StepResult, play
 
@@ -21,8 +21,15 @@ _DISCARD = 9
 
 def all_steps() -> dict[str, Step]:
     """Return every step by its name, in the order of the tour."""
-    modules = (stream,)
-    return {step.name: step for module in modules for step in module.STEPS}
+    steps = [
+        *stream.STEPS,
+        *datagram.STEPS,
+        *raw.STEPS,
+        *mistakes.STEPS,
+        *privilege.STEPS,
+        *capture.STEPS,
+    ]
+    return {step.name: step for step in steps}
 
 
 class Tour:
