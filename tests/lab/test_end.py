@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -35,7 +37,8 @@ with Lab() as lab:
     call = b.start(signal.pause)
     capture = a.capture()
     spaces = [host.call(os.readlink, "/proc/self/ns/net") for host in (a, b)]
-    print(json.dumps({"keeper": lab.keeper_pid, "sleep": program.pid, "spaces": spaces}), flush=True)
+    told = {"keeper": lab.keeper_pid, "sleep": program.pid, "spaces": spaces}
+    print(json.dumps(told), flush=True)
     STEP
 """
 
@@ -86,13 +89,13 @@ class Running:
 
 def _read(link: str) -> str | None:
     try:
-        return os.readlink(link)
+        return str(Path(link).readlink())
     except OSError:
         return None
 
 
 def _processes() -> list[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
 
 
 def _network_namespaces() -> set[str]:
@@ -100,10 +103,8 @@ def _network_namespaces() -> set[str]:
     found = set()
     for pid in _processes():
         links = [f"/proc/{pid}/ns/net"]
-        try:
-            links += [f"/proc/{pid}/fd/{name}" for name in os.listdir(f"/proc/{pid}/fd")]
-        except OSError:
-            pass
+        with contextlib.suppress(OSError):
+            links += [str(path) for path in Path(f"/proc/{pid}/fd").iterdir()]
         found |= {name for name in map(_read, links) if name and name.startswith("net:")}
     return found
 
@@ -191,7 +192,7 @@ def test_the_lab_outlives_the_thread_that_made_it() -> None:
 
 
 def test_an_exception_ends_the_lab_and_what_runs_in_it() -> None:
-    with pytest.raises(ZeroDivisionError), Lab() as lab:
+    with pytest.raises(ZeroDivisionError), Lab() as lab:  # noqa: PT012 - the lab is in it
         (a,) = lab.hosts("a")
         process = a.popen(["sleep", "1000"])
         call = a.start(signal.pause)
@@ -252,9 +253,9 @@ except KeyboardInterrupt:
 def test_no_file_is_left(ordinary: Script) -> None:
     places = [Path("/tmp"), Path("/dev/shm"), Path("/run"), Path("/run/netns")]
 
-    def ours() -> set[str]:
-        return {name for place in places if place.is_dir() for name in os.listdir(place)
-                if "sockwright" in name or "lab" in name}  # fmt: skip
+    def ours() -> set[Path]:
+        there = (path for place in places if place.is_dir() for path in place.iterdir())
+        return {path for path in there if re.search("sockwright|lab", path.name)}
 
     before = ours()
     script = "from sockwright.lab import Lab\nwith Lab() as lab: lab.hosts('a', 'b')"
