@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from scapy.layers.inet import IP
 from scapy.layers.l2 import CookedLinux, CookedLinuxV2
@@ -18,7 +20,7 @@ from sockwright.wire.linux_cooked import LinuxCooked
 from sockwright.wire.linux_cooked2 import LinuxCooked2
 from sockwright.wire.llc import LLC
 
-IPS = {"src": "127.0.0.1", "dst": "127.0.0.1"}
+IPS: dict[str, Any] = {"src": "127.0.0.1", "dst": "127.0.0.1"}
 ADDRESS = b"\2\0\0\0\0\1\0\0"
 
 

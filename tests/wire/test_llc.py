@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from scapy.layers import l2
 from scapy.layers.inet import IP
 from scapy.layers.l2 import Dot3
@@ -17,8 +19,8 @@ from sockwright.wire.ipv4 import IPv4
 from sockwright.wire.llc import LLC, LLCNumbered
 from sockwright.wire.snap import SNAP
 
-MACS = {"dst": "02:00:00:00:00:01", "src": "02:00:00:00:00:02"}
-IPS = {"src": "10.0.0.1", "dst": "10.0.0.2"}
+MACS: dict[str, Any] = {"dst": "02:00:00:00:00:01", "src": "02:00:00:00:00:02"}
+IPS: dict[str, Any] = {"src": "10.0.0.1", "dst": "10.0.0.2"}
 
 
 def test_octets_are_those_of_scapy() -> None:

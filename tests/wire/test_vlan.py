@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from scapy.layers import inet
 from scapy.layers.inet import IP
 from scapy.layers.l2 import Dot1AD, Dot1Q, Ether
@@ -18,8 +20,8 @@ from sockwright.wire.llc import LLC
 from sockwright.wire.udp import UDP
 from sockwright.wire.vlan import VLAN
 
-MACS = {"dst": "02:00:00:00:00:01", "src": "02:00:00:00:00:02"}
-IPS = {"src": "10.0.0.1", "dst": "10.0.0.2"}
+MACS: dict[str, Any] = {"dst": "02:00:00:00:00:01", "src": "02:00:00:00:00:02"}
+IPS: dict[str, Any] = {"src": "10.0.0.1", "dst": "10.0.0.2"}
 TAGGED = (
     Ethernet(**MACS) / VLAN(pcp=5, dei=1, vid=100) / IPv4(**IPS) / UDP(src_port=7, dst_port=8)
 ) / b"hi"
