@@ -9,13 +9,22 @@ from typing import Any
 from hypothesis import given, settings
 from scapy.layers import inet, inet6, l2
 from scapy.packet import Raw
-from tests.wire.drawn import Drawn, ours, packets
+from tests.wire.drawn import Drawn, Words, ours, packets
+
+_CLASSES: dict[str, Any] = {**vars(l2), **vars(inet6), **vars(inet), "Raw": Raw}
+
+
+def _said(value: Any) -> Any:
+    """Return what the words mean to scapy."""
+    if isinstance(value, Words):
+        arguments = {name: _said(argument) for name, argument in value.arguments.items()}
+        return _CLASSES[value.name](**arguments)
+    return [_said(item) for item in value] if isinstance(value, list) else value
 
 
 def _theirs(layers: list[Drawn]) -> Any:
     """Return scapy's packet of the layers."""
-    classes: dict[str, Any] = {**vars(l2), **vars(inet6), **vars(inet), "Raw": Raw}
-    return reduce(truediv, [classes[layer.scapy](**layer.arguments) for layer in layers])
+    return reduce(truediv, [_said(words) for layer in layers for words in layer.theirs])
 
 
 @settings(max_examples=400, deadline=None)
