@@ -9,7 +9,7 @@ from sockwright.wire.core.field import Derived, Field, derived, following, varia
 from sockwright.wire.core.header import Header
 from sockwright.wire.core.names import IP_PROTOCOLS
 from sockwright.wire.hop_by_hop import EXPERIMENT, emit_extension, option_findings
-from sockwright.wire.ipv6_options import IPv6OptionCodec
+from sockwright.wire.ipv6_options import HomeAddress, IPv6OptionCodec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -56,6 +56,19 @@ class DestinationOptions(Header, layer="destination_options", carried_by={"ip_pr
         first = self._values[0]
         stop = self.take_tail(octets, offset, 8 + 8 * (first & 0xFF), end, packet)
         return stop, end, tables["ip_protocol"].get(first >> 8)
+
+    def pseudo_sum(self, headers: Sequence[Header], index: int) -> int | None:
+        """Return the word sum of the addresses, with the home address as source (RFC 6275)."""
+        total = headers[index - 1].pseudo_sum(headers, index - 1) if index else None
+        homes = [int(option.address) for option in self.options if isinstance(option, HomeAddress)]
+        if total is None or not homes:
+            return total
+        for header in reversed(headers[:index]):
+            if header.layer == "ipv6":
+                return total - int.from_bytes(header._values[3], "big") + homes[-1]
+            if header.is_network:
+                break
+        return total
 
     def verify(self, place: Place) -> Iterator[Finding]:
         """Yield findings on length, options and next header."""
