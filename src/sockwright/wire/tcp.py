@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sockwright.wire.core.checksum import value_of
 from sockwright.wire.core.field import Derived, Field, UInt, derived, flags, uint, variable
 from sockwright.wire.core.flags import FlagSet
 from sockwright.wire.core.header import Header
@@ -84,9 +83,12 @@ class TCP(Header, layer="tcp", carried_by={"ip_protocol": _PROTOCOL}):
             checksum = 0
             addresses = headers[index - 1].pseudo_sum(headers, index - 1) if index else None
             if addresses is not None:
-                total = addresses + _PROTOCOL + size + len(body) + value_of(tail + body)
+                octets = tail + body
+                total = _from_bytes(octets, "big")
+                if len(octets) & 1:  # `checksum.value_of`, without the call
+                    total <<= 8
                 total += src_port + dst_port + seq + ack + control + window + urgent
-                checksum = -total % 65535
+                checksum = -(total + addresses + _PROTOCOL + 20 + len(octets)) % 65535
         return _pack(src_port, dst_port, seq, ack, control, window, checksum, urgent) + tail + body
 
     def advance(
@@ -137,6 +139,7 @@ class TCP(Header, layer="tcp", carried_by={"ip_protocol": _PROTOCOL}):
 
 
 _pack = TCP._layout.pack
+_from_bytes = int.from_bytes
 _DATA_OFFSET, _CHECKSUM = TCP.data_offset.mask, TCP.checksum.mask
 
 _FIN, _SYN, _RST, _PSH, _ACK, _URG = 1, 2, 4, 8, 16, 32

@@ -84,6 +84,7 @@ def own_code(function: Any) -> Any:
 # States of a packet (`Packet._state`): its headers are shared with other packets; they are its own
 # and their derived fields are to be computed; they hold what the octets hold; and it is as decoded.
 SHARED, STALE, SETTLED, DECODED = range(4)
+PIECE = -1  # while it is decoded, and what follows is a piece of a datagram
 
 
 class Adopted:
@@ -314,10 +315,7 @@ class Field(_Property, Generic[Got, Put]):
         def getter(header: Header) -> Any:
             return codec.decode(header._tail)
 
-        if self.split is not None:
-            getter = self.split
-
-        self._install(getter, assign)
+        self._install(self.split or getter, assign)
 
     def _install(
         self, getter: Callable[[Header], Any], assign: Callable[[Header, Any], None]
@@ -344,7 +342,7 @@ class Field(_Property, Generic[Got, Put]):
                 convert(value)
             packet = header._packet
             if packet is not None:
-                if type(packet) is Adopted:
+                if isinstance(packet, Adopted):
                     header._leave()
                 else:
                     packet._octets = None
@@ -358,12 +356,12 @@ class Field(_Property, Generic[Got, Put]):
                 packet = header._packet
                 if packet is None or packet._state < SETTLED:
                     header._settle()
-            return getter(header)
+            return get(header)
 
-        getter = own_code(getter)
+        get = own_code(getter)
         assign = own_code(assign)
         self.assign = chosen = own_code(assign_derived) if mask else assign
-        reader = own_code(get_derived) if mask else getter
+        reader = own_code(get_derived) if mask else get
         _Property.__init__(self, reader, own_code(set_value), None, self.meaning)
 
 

@@ -8,13 +8,13 @@ How a header holds its fields
     them (see `checksum.py`).
 
 Derived fields
-    Lengths, checksums and next-header numbers are derived. Each has a bit in `_derived`, and `_auto`
+    Lengths, checksums and next-header numbers are derived. Each has a bit in `_derived`; `_auto`
     says which of them are computed when the packet is encoded: all but those that were set by hand
     (pinned) or that could not be computed when the header was decoded. A packet as it was decoded
     is not encoded at all before its first edit, so until then its fields are what the wire had.
 
 Belonging
-    A header inside a packet that was asked for it belongs to that packet alone (`_packet`). A header
+    A header inside a packet that was asked for it belongs to that packet alone (`_packet`). One
     of its own has no packet. ``/`` takes such a header over without a copy and marks it as adopted;
     when it is edited later, it leaves behind what it was for the packets that adopted it (`adopt`,
     `_leave`). So a header that was used to build one packet can be changed and used for the next.
@@ -23,7 +23,7 @@ Belonging
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, dataclass_transform
 
 from sockwright.wire.core.field import ADOPTED, SHARED, Adopted, Field, own_code
 from sockwright.wire.core.finding import Finding
@@ -38,19 +38,19 @@ __all__ = ["Form", "Header", "Tables"]
 
 _new = object.__new__
 _WORDS = {8: "B", 16: "H", 32: "I", 64: "Q"}
+MOST_LAYERS = 32
 _WHOLE = ("octets", "mac", "ipv6")
 
 
-Form = tuple[
-    "Callable[[bytes, int, int], type[Header]] | None",
-    int,
-    "Callable[[bytes, int, Packet], Header]",
-    "type[Header]",
-]
+Step: TypeAlias = (
+    "Callable[[bytes, int, int, Tables, Packet, list[Header]], tuple[int, int, Form | None]]"
+)
+Form: TypeAlias = "tuple[Choose | None, int, Step, type[Header]]"
 """What decoding needs of a class, in one look-up: `_choose`, fixed size, step, the class itself."""
 
 
-Tables = dict[str, dict[int, Form]]
+Choose: TypeAlias = "Callable[[bytes, int, int], type[Header]]"
+Tables: TypeAlias = "dict[str, dict[int, Form]]"
 """The registry: namespace -> number -> form of the header announced by it."""
 
 
@@ -76,6 +76,7 @@ class Header:
     _layout: ClassVar[struct.Struct]
     _pack: ClassVar[Callable[..., bytes]]
     _form: ClassVar[Form]
+    _source: ClassVar[tuple[Form, tuple[str, ...], int]]
     _derived: ClassVar[int]
     _by_name: ClassVar[dict[str, Field[Any, Any]]]
     _following: ClassVar[tuple[int, int, int, int, str] | None]
@@ -122,7 +123,17 @@ class Header:
         packet._errors = packet._trailers = ()
         packet._payload = b""
         if isinstance(upper, Header):
-            packet._headers = (adopt(self), adopt(upper))
+            # Most headers are new: taken over here, they need no call of `adopt`.
+            if self._packet is None:
+                self._packet = ADOPTED
+                lower: Header = self
+            else:
+                lower = adopt(self)
+            if upper._packet is None:
+                upper._packet = ADOPTED
+            else:
+                upper = adopt(upper)
+            packet._headers = (lower, upper)
             return packet
         packet._headers = (adopt(self),)
         return packet / upper
@@ -171,7 +182,7 @@ class Header:
         *,
         strict: bool = False,
         keep: Iterable[str] = (),
-        max_layers: int = 32,
+        max_layers: int = MOST_LAYERS,
     ) -> Packet:
         """Return the packet that starts with this header in `octets`.
 
@@ -181,7 +192,9 @@ class Header:
 
         Raises: DecodeError with `strict`, when `packet.errors` is not empty.
         """
-        return _packet.lazy(cls._form, octets, strict, keep, max_layers)
+        if not keep and max_layers == MOST_LAYERS:
+            return _packet.lazy(cls._source, octets, strict)
+        return _packet.lazy((cls._form, keep, max_layers), octets, strict)
 
     def advance(
         self,
@@ -251,7 +264,7 @@ class Header:
 
     @property
     def carries_fragment(self) -> bool:
-        """Whether what follows is a piece of a datagram, so that its length and checksum may not fit."""
+        """Whether what follows is a piece of a datagram, whose length and checksum may not fit."""
         return False
 
     @property
@@ -388,9 +401,10 @@ def _lay_out(cls: type[Header], fields: list[Field[Any, Any]]) -> None:
             defaults[index] = field.default
         if field.namespace:
             cls._following = (field.mask, index, shift, (1 << field.width) - 1, field.namespace)
-    cls._form = (cls._choose, cls.fixed_size, _maker(cls), cls)
-    cls.__init__ = _initializer(cls, defaults)  # type: ignore[method-assign]
-    cls.copy = _copier(cls)  # type: ignore[method-assign]
+    cls._form = (cls._choose, cls.fixed_size, _stepper(cls), cls)
+    cls._source = (cls._form, (), MOST_LAYERS)
+    setattr(cls, "__init__", _initializer(cls, defaults))  # noqa: B010  # for mypy, as below
+    setattr(cls, "copy", _copier(cls))  # noqa: B010
 
 
 # The functions below run for every header of every packet, so each class gets its own of them: what
@@ -410,7 +424,7 @@ def _initializer(cls: type[Header], defaults: list[Any]) -> Callable[..., None]:
         self._tail = tail
         self._packet = None
         try:
-            for name in values:
+            for name in values:  # noqa: PLC0206 (half the time of items())
                 value = values[name]
                 # Numbers and known texts that fill a word need no call; `Field.plain` says which.
                 index, maximum, texts, assign = setters[name]
@@ -426,7 +440,8 @@ def _initializer(cls: type[Header], defaults: list[Any]) -> Callable[..., None]:
                 f"{cls.__name__} has no field {unknown}; it has {', '.join(setters)}"
             ) from None
 
-    return own_code(__init__)
+    own: Callable[..., None] = own_code(__init__)
+    return own
 
 
 def _copier(cls: type[Header]) -> Callable[[Header], Header]:
@@ -441,22 +456,33 @@ def _copier(cls: type[Header]) -> Callable[[Header], Header]:
         new._packet = None
         return new
 
-    return own_code(copy)
+    own: Callable[[Header], Header] = own_code(copy)
+    return own
 
 
-def _maker(cls: type[Header]) -> Callable[[bytes, int, Packet], Header]:
-    """Return the function that makes a header of `cls` out of octets."""
+def _stepper(cls: type[Header]) -> Step:
+    """Return the function that makes a header of `cls` out of octets and says what is behind it."""
     unpack, derived = cls._layout.unpack_from, cls._derived
+    advance = cls.advance
 
-    def make(octets: bytes, offset: int, packet: Packet) -> Header:
+    def step(  # noqa: PLR0917 (called for every header of every packet)
+        octets: bytes,
+        offset: int,
+        end: int,
+        tables: Tables,
+        packet: Packet,
+        headers: list[Header],
+    ) -> tuple[int, int, Form | None]:
         header: Header = _new(cls)
         header._values = unpack(octets, offset)
         header._auto = derived
         header._tail = b""
         header._packet = packet
-        return header
+        headers.append(header)
+        return advance(header, octets, offset, end, tables, packet)
 
-    return own_code(make)
+    own: Step = own_code(step)
+    return own
 
 
 def _place(words: list[tuple[int, int, str]], field: Field[Any, Any]) -> tuple[int, int, int]:

@@ -11,8 +11,8 @@ Rules
        is asked for a header; then it makes its own copies (`_own`).
 
 `_state` tells where a packet with headers stands: SHARED (rule 4), STALE (its own headers, whose
-derived fields are to be computed), SETTLED (they hold what the octets hold) or DECODED (settled, and
-never edited).
+derived fields are to be computed), SETTLED (they hold what the octets hold) or DECODED (settled,
+and never edited).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar, overload
 
 from sockwright.errors import DecodeError, LayerError, TruncatedError
-from sockwright.wire.core.field import ADOPTED, DECODED, SETTLED, SHARED, STALE, Adopted
+from sockwright.wire.core.field import ADOPTED, DECODED, PIECE, SETTLED, SHARED, STALE, Adopted
 from sockwright.wire.core.finding import Finding, Place
 from sockwright.wire.core.header import Header, adopt
 from sockwright.wire.core.registry import tables
@@ -46,26 +46,21 @@ class Packet:
 
     __slots__ = (
         "_errors",
-        "_first",
         "_headers",
-        "_keep",
-        "_max_layers",
         "_octets",
         "_payload",
-        "_piece",
+        "_source",
         "_state",
         "_trailers",
     )
 
     _octets: bytes | None
     _headers: tuple[Header, ...] | None
-    _first: Form
     _errors: tuple[DecodeError, ...]
-    _keep: Iterable[str]
-    _max_layers: int
     _state: int
+    # How to decode: the form of the first header, the fields to keep, the most layers.
+    _source: tuple[Form, Iterable[str], int]
     # Whether some header said, while decoding, that what follows is a piece of a datagram.
-    _piece: bool
     # (n, octets): octets behind the extent of layer n, inside the extent of the layer around it.
     _trailers: tuple[tuple[int, bytes], ...]
 
@@ -95,7 +90,7 @@ class Packet:
         """
         first = tables()["link_type"].get(link_type)
         if first is not None:
-            return lazy(first, octets, strict, keep, max_layers)
+            return lazy((first, keep, max_layers), octets, strict)
         packet = cls((), bytes(octets))
         packet._octets = packet._payload
         packet._errors = (DecodeError("frame", 0, f"link type {link_type} is not known here"),)
@@ -106,45 +101,45 @@ class Packet:
     # Decoding
 
     def _walk(self) -> tuple[Header, ...]:
-        """Make the headers out of the octets: one loop, no recursion, at most `_max_layers`."""
+        """Make the headers out of the octets: one loop, and a limit on their number."""
         octets = self._octets
         assert octets is not None
-        form: Form | None = self._first
+        form: Form | None
+        form, keep, most = self._source
         self._trailers = ()
+        self._state = DECODED  # headers read their own fields while they are decoded
         self._errors = ()
-        self._piece = False
+        self._state = DECODED
         known = tables()
-        room = self._max_layers
+        room = most
         headers: list[Header] = []
         offset = 0
         end = len(octets)
         while form is not None:
-            choose, size, make, cls = form
+            choose, size, step, cls = form
             if choose is not None:
-                choose, size, make, cls = choose(octets, offset, end)._form
+                choose, size, step, cls = choose(octets, offset, end)._form
             if end - offset < size:
                 self.note(cls.layer, offset, size, end - offset)
                 break
             if not room:
-                error = f"more than {self._max_layers} layers; raise max_layers"
+                error = f"more than {most} layers; raise max_layers"
                 self._errors = (*self._errors, DecodeError(cls.layer, offset, error))
                 break
             room -= 1
-            header = make(octets, offset, self)
-            headers.append(header)
-            offset, stop, form = header.advance(octets, offset, end, known, self)
+            offset, stop, form = step(octets, offset, end, known, self, headers)
             if stop < end:
                 # What a header cuts off lies behind its own extent.
                 stop = max(stop, offset)
                 self._trailers = (*self._trailers, (len(headers) - 1, octets[stop:end]))
                 end = stop
         self._payload = octets[offset:end]
-        self._state = DECODED
         self._headers = made = tuple(headers)
-        if self._keep:
-            self._pin_kept(self._keep)
-        if self._piece:
+        if self._state == PIECE:
+            self._state = DECODED
             self._pin_pieces()
+        if keep:
+            self._pin_kept(keep)
         return made
 
     def _pin_pieces(self) -> None:
@@ -161,7 +156,7 @@ class Packet:
         What a header in the piece misses is then no error, as it is in the other pieces, and its
         lengths and checksums stay as they are when the packet is edited.
         """
-        self._piece = True
+        self._state = PIECE
 
     def _pin_kept(self, keep: Iterable[str]) -> None:
         for name in (keep,) if isinstance(keep, str) else keep:
@@ -176,7 +171,7 @@ class Packet:
 
     def note(self, layer: str, offset: int, needed: int, available: int, what: str = "") -> None:
         """Note that octets end too early; called by headers while they are decoded."""
-        if self._piece:
+        if self._state == PIECE:
             return
         error = TruncatedError(layer, offset, needed, available, what)
         self._errors = (*self._errors, error)
@@ -327,7 +322,11 @@ class Packet:
             new._payload = self._payload + upper
             return new
         if isinstance(upper, Header):
-            new._headers = headers + (adopt(upper),)  # noqa: RUF005 (half the time of a display)
+            if upper._packet is None:
+                upper._packet = ADOPTED
+            else:
+                upper = adopt(upper)
+            new._headers = headers + (upper,)  # noqa: RUF005 (half the time of a display)
             new._payload = b""
         elif isinstance(upper, Packet):
             others = upper._headers if upper._headers is not None else upper._walk()
@@ -351,9 +350,7 @@ class Packet:
             new: Packet = _new(Packet)
             new._octets = self._octets
             new._headers = None
-            new._first = self._first
-            new._keep = self._keep
-            new._max_layers = self._max_layers
+            new._source = self._source
             return new
         new = Packet(self._shared() if self._state == SHARED else self._headers, self._payload)
         new._trailers = self._trailers
@@ -371,13 +368,15 @@ class Packet:
         # Innermost first: each header sees the octets it carries and the header above it.
         headers = self._headers
         assert headers is not None
-        if self._state == SHARED:
-            headers = self._shared()
+        shared = self._state == SHARED
         trailers = self._trailers
         octets = self._payload
         upper: Header | None = None
         for index in range(len(headers) - 1, -1, -1):
             header = headers[index]
+            if shared and header._packet is not ADOPTED:
+                headers = self._shared()
+                header = headers[index]
             octets = header.emit(octets, upper, headers, index)
             if trailers:
                 # A trailer lies behind the extent of its layer.
@@ -525,19 +524,15 @@ class Packet:
 
 
 def lazy(
-    first: Form,
+    source: tuple[Form, Iterable[str], int],
     octets: bytes | bytearray | memoryview,
     strict: bool,
-    keep: Iterable[str],
-    max_layers: int,
 ) -> Packet:
-    """Return the packet in `octets` that starts with a header of form `first`, not decoded yet."""
+    """Return the packet in `octets`, to be decoded as `source` says when first asked for."""
     packet: Packet = _new(Packet)
     packet._octets = octets if type(octets) is bytes else bytes(octets)
     packet._headers = None
-    packet._first = first
-    packet._keep = keep
-    packet._max_layers = max_layers
+    packet._source = source
     if strict and packet.errors:
         raise packet.errors[0]
     return packet
