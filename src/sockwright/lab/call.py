@@ -191,6 +191,7 @@ def _work(
         value = function()
         if passing is not None:
             socket.send_fds(passing, [b"s"], [value.fileno()])  # type: ignore[attr-defined]
+            value.close()  # type: ignore[attr-defined]
             value = None
         _send(pipe, name, good=True, value=value)
     except BaseException as error:

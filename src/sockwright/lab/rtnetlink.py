@@ -40,7 +40,7 @@ _IFF_UP = 1
 _OPERSTATE_UP = 6
 
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
-_IFA_F_NODAD, _IFA_F_TENTATIVE = 0x02, 0x40
+_IFA_F_TENTATIVE = 0x40
 _RT_SCOPE_LINK = 253
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
 _RT_TABLE_MAIN, _RTPROT_STATIC, _RT_SCOPE_UNIVERSE, _RTN_UNICAST = 254, 4, 0, 1
@@ -137,34 +137,32 @@ class Rtnetlink:
         return False
 
     def add_address(self, index: int, interface: str) -> None:
-        """Give a link an address with its prefix length, such as ``10.0.0.1/24``.
-
-        An IPv6 address is usable at once: no duplicate address detection.
-        """
+        """Give a link an address with its prefix length, such as ``10.0.0.1/24``."""
         parsed = ipaddress.ip_interface(interface)
         family = socket.AF_INET if parsed.version == 4 else socket.AF_INET6
-        flags = _IFA_F_NODAD if parsed.version == 6 else 0
-        body = _ADDRESS.pack(family, parsed.network.prefixlen, flags, 0, index)
+        body = _ADDRESS.pack(family, parsed.network.prefixlen, 0, 0, index)
         body += _attribute(_IFA_LOCAL, parsed.packed) + _attribute(_IFA_ADDRESS, parsed.packed)
         self._ask(_NEWADDR, _CREATE | _REPLACE, body)
 
     def is_settled(self, index: int) -> bool:
-        """Whether the kernel has given a link its IPv6 link-local address, for good.
+        """Whether every IPv6 address of a link is in use, its link-local one among them.
 
-        Only then has it also announced the multicast groups of that address.
+        Even without duplicate address detection the kernel takes an address into use a moment
+        later: only then it has the route to itself and has announced its multicast group.
         """
         self._send(_GETADDR, _DUMP, _ADDRESS.pack(socket.AF_INET6, 0, 0, 0, 0))
-        settled = False
+        has_link_local, tentative = False, False
         while True:
             answer = self._answer()
             at = 0
             while at + _HEADER.size <= len(answer):
                 length, kind, *_ = _HEADER.unpack_from(answer, at)
                 if kind == _NLMSG_DONE:
-                    return settled
+                    return has_link_local and not tentative
                 _, _, flags, scope, link = _ADDRESS.unpack_from(answer, at + _HEADER.size)
-                if (link, scope) == (index, _RT_SCOPE_LINK) and not flags & _IFA_F_TENTATIVE:
-                    settled = True
+                if link == index:
+                    has_link_local |= scope == _RT_SCOPE_LINK
+                    tentative |= bool(flags & _IFA_F_TENTATIVE)
                 at += max((length + 3) & ~3, _HEADER.size)
 
     def add_route(self, network: str, gateway: str) -> None:

@@ -121,6 +121,8 @@ class Segment:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"no carrier on {port.interface.name} of {host.name}")
             time.sleep(_POLL_S)
+        # Nothing new: it waits for the kernel's lock, and so for what it was doing just now.
+        host.links.set_link(index, up=True)
 
     def remove(self, host: Host) -> None:
         """Remove the interface of a host from it and from here."""

@@ -101,6 +101,7 @@ def _send(stage: Stage, function: Callable[[str, str], str], counter: str) -> st
 
 def mistake_protocol(stage: Stage) -> None:
     """Leave the protocol at 16."""
+    stage.show(checksum, tcp_syn)
     told = _send(stage, send_with_protocol_16, "Ip.InUnknownProtos")
     stage.wait_for(is_icmp(_UNREACHABLE, _PROTOCOL_UNREACHABLE), "ICMP protocol unreachable")
     stage.expect("protocol unreachable" in told, f"the sender was told: {told}")
@@ -112,7 +113,7 @@ def mistake_protocol(stage: Stage) -> None:
 
 def mistake_checksum(stage: Stage) -> None:
     """Sum without the pseudo-header."""
-    stage.show(syn_without_pseudo_header)
+    stage.show(checksum, syn_without_pseudo_header)
     told = _send(stage, send_without_pseudo_header, "Tcp.InCsumErrors")
     stage.expect(told == "silence", told)
     stage.notes.append(
@@ -123,20 +124,21 @@ def mistake_checksum(stage: Stage) -> None:
 
 def mistake_offset(stage: Stage) -> None:
     """Leave the data offset in the lower four bits."""
-    stage.show(syn_with_low_offset)
+    stage.show(checksum, syn_with_low_offset)
     told = _send(stage, send_with_low_offset, "Tcp.InErrs")
     stage.expect(told == "silence", told)
     stage.expect(not stage.counted().get("Tcp.InCsumErrors"), "the checksum was wrong too")
     stage.notes.append(
         "The peer read a header of 0 words and dropped the segment before it looked at the "
-        "checksum, which is right."
+        "checksum, which is right. The lone 5 fell among the reserved bits and flags: one of its "
+        "bits reads as AE."
     )
 
 
 STEPS = (
     Step(
         "mistake-protocol",
-        "Mistake 1: the protocol left at 16",
+        "Mistake 1: protocol left at 16",
         "The segment of raw-tcp, right to the last bit, in an IP packet that still says "
         "protocol 16.",
         mistake_protocol,
@@ -145,7 +147,7 @@ STEPS = (
     ),
     Step(
         "mistake-checksum",
-        "Mistake 2: a checksum without the pseudo-header",
+        "Mistake 2: sum without pseudo-header",
         "TCP, summed like ICMP: header and data alone, without addresses, protocol and length.",
         mistake_checksum,
         Capability.CAP_NET_RAW,
@@ -153,7 +155,7 @@ STEPS = (
     ),
     Step(
         "mistake-offset",
-        "Mistake 3: the data offset not shifted",
+        "Mistake 3: data offset not shifted",
         "The header length stands in the upper four bits of its octet. Written as 5 it says: a "
         "header of 0 words. The checksum covers the octets as they are, so it is right.",
         mistake_offset,

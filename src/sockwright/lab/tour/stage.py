@@ -10,19 +10,22 @@ Rules
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import inspect
+import json
 import os
 import select
-import textwrap
+import sys
 import time
 from dataclasses import dataclass, field
+from types import CodeType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sockwright.lab.tour.observe import OpenedSocket, observed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Self
 
     from sockwright.lab.call import Call
@@ -38,6 +41,8 @@ T = TypeVar("T")
 LIMIT = 5.0
 """Seconds that anything in a step may take."""
 _POLL_S = 0.0005
+_TEXT = frozenset(b"\r\n" + bytes(range(32, 127)))
+_OCTETS_SHOWN = 16
 
 
 class StepFailedError(Exception):
@@ -57,13 +62,15 @@ class Message:
 class Played:
     """A function of the tour: its source, and where it ran, how, with what result.
 
-    `host` is empty for a function that is only shown, because another one calls it.
+    `host` is empty for a function that is only shown, because another one calls it. `imports` are
+    the import statements that `source` needs.
     """
 
     host: str
     name: str
     call: str
     source: str
+    imports: list[str]
     result: str = ""
 
 
@@ -92,7 +99,7 @@ class Running(Generic[T]):
         """Wait for the end and return the result. Raises: as `Call.result`."""
         value, opened = self._call.result(LIMIT)
         self._sockets += opened
-        self._played.result = repr(value)
+        self._played.result = _shown(value)
         return value
 
     def stop(self) -> None:
@@ -128,7 +135,7 @@ class Stage:
     def show(self, *functions: Callable[..., object]) -> None:
         """Show functions that others call."""
         for function in functions:
-            self.played.append(Played("", function.__name__, "", _source(function)))
+            self.played.append(Played("", function.__name__, "", *_source(function)))
 
     def start(self, host: Host, function: Callable[..., T], *arguments: object) -> Running[T]:
         """Start a function in a host and wait until it calls its last argument, ``ready``.
@@ -159,7 +166,7 @@ class Stage:
         played.call += "   # every capability dropped"
         self.played.append(played)
         value, _ = host.call_unprivileged(observed, host.name, function, arguments)
-        played.result = repr(value)
+        played.result = _shown(value)
         return value
 
     def wait_for(self, wanted: Callable[[Frame], bool], what: str) -> None:
@@ -217,10 +224,41 @@ def _played(
     arguments: tuple[object, ...],
     ready: Ready | None = None,
 ) -> Played:
-    words = [*map(repr, arguments), *(["ready"] if ready is not None else [])]
+    words = [json.dumps(one) if isinstance(one, str) else repr(one) for one in arguments]
+    words += ["ready"] if ready is not None else []
     call = f"{function.__name__}({', '.join(words)})"
-    return Played(host.name, function.__name__, call, _source(function))
+    return Played(host.name, function.__name__, call, *_source(function))
 
 
-def _source(function: Callable[..., object]) -> str:
-    return textwrap.dedent(inspect.getsource(function)).rstrip()
+def _source(function: Callable[..., object]) -> tuple[str, list[str]]:
+    """Return the source of a function, and the import statements of its file that it needs."""
+    module = sys.modules[function.__module__]
+    names = set(_names(function.__code__))
+    needed = []
+    for node in ast.parse(inspect.getsource(module)).body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            node.names = [one for one in node.names if one.name in {*names, "annotations"}]
+            needed += [ast.unparse(node)] if node.names else []
+    return inspect.getsource(function).rstrip(), needed
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
+
+
+def _shown(value: object) -> str:
+    """Return a result as people read it: text as it is, octets that are no text in hexadecimal."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bytes):
+        if all(octet in _TEXT for octet in value):
+            return repr(value)
+        start = value[:_OCTETS_SHOWN].hex(" ")
+        more = " ..." if len(value) > _OCTETS_SHOWN else ""
+        return f"{len(value)} octets: {start}{more}"
+    if isinstance(value, list):
+        return f"{len(value)} of {type(value[0]).__name__}" if value else "nothing"
+    return repr(value)
