@@ -55,9 +55,9 @@ def fragment(packet: Packet, mtu: int, *, identification: int | None = None) -> 
     Raises: ValueError for an IPv4 datagram with DF, an IPv6 packet that is a fragment already or a
     jumbogram, an MTU that leaves no room for 8 octets, and a packet without an IP header.
     """
+    index = _network_index(packet)
     octets = bytes(packet)
     packet._settle()
-    index = _network_index(packet)
     header = packet.layers[index]
     start = packet.offset_of(header)
     end = packet._extents(len(octets))[index]
