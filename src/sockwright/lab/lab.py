@@ -7,7 +7,7 @@ what                    host n of segment k             of segment 0, host 2
 ======================  ==============================  =========================
 IPv4                    10.0.k.n/24                     10.0.0.2
 IPv6                    fd00:0:0:k::n/64 (same digits)  fd00::2
-Ethernet                02:00:00:00:k:n                 02:00:00:00:00:02
+Ethernet                02:00:00:00:k:n (hexadecimal)   02:00:00:00:00:02
 ======================  ==============================  =========================
 
 Hosts are numbered from 1 in the order of their making, routers from 254 down.
@@ -38,7 +38,7 @@ __all__ = ["Lab"]
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")  # RFC 952, RFC 1123 2.1
 _FIRST_ROUTER = 254
-_MOST_SEGMENTS = 100  # decimal digits of k must still be read the same in the Ethernet address
+_MOST_SEGMENTS = 100
 
 #: Settings of every host. The kernel says nothing unasked, so that a capture holds the
 #: conversation and no more; it answers every ICMP error at once; it takes packets from anywhere.
