@@ -97,6 +97,29 @@ def test_a_syn_of_this_kernel_over_loopback_shows_checksum_offload() -> None:
     assert codes(packet) <= {"tcp-checksum-offload"}
 
 
+@pytest.mark.needs("root")
+def test_this_kernel_answers_a_syn_built_here() -> None:
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP) as raw,
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM) as placeholder,
+    ):
+        raw.settimeout(5)
+        placeholder.bind(("127.0.0.1", 0))
+        src_port, dst_port = placeholder.getsockname()[1], server.getsockname()[1]
+        options = (MSS(1000), SACKPermitted(), Timestamps(7), NoOperation(), WindowScale(2))
+        header = TCP(src_port=src_port, dst_port=dst_port, seq=41, flags="S", options=options)
+        packet = IPv4(src="127.0.0.1", dst="127.0.0.1") / header
+        raw.sendto(bytes(packet)[20:], ("127.0.0.1", 0))
+        while True:
+            answer = IPv4.decode(raw.recv(65535))[TCP]
+            if answer.src_port == dst_port and answer.flags == 0x12:
+                break
+    assert answer.ack == 42
+    assert Timestamps in map(type, answer.options)
+    assert next(item for item in answer.options if isinstance(item, Timestamps)).echo_reply == 7
+
+
 def test_decode_reports_every_truncation() -> None:
     whole = bytes(segment(options=(MSS(1460),)))[20:]
     for length in range(len(whole)):

@@ -101,8 +101,8 @@ def test_udp_lite_covers_what_it_is_told_to() -> None:
     assert codes(packet) == {"udp_lite-src-port", "udp_lite-dst-port"}
 
 
-def test_udp_lite_is_the_kernels() -> None:
-    """The kernel takes a packet built here, and drops it when a covered octet is damaged."""
+@pytest.mark.needs("root")
+def test_this_kernel_takes_udp_lite_and_drops_it_when_a_covered_octet_is_damaged() -> None:
     try:
         receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM, 136)
     except OSError:
@@ -111,10 +111,15 @@ def test_udp_lite_is_the_kernels() -> None:
         receiver.bind(("127.0.0.1", 0))
         receiver.settimeout(5)
         port = receiver.getsockname()[1]
-        ip = IPv4(src="127.0.0.1", dst="127.0.0.1")
-        packet = ip / UDPLite(src_port=9, dst_port=port, coverage=8) / b"hello"
-        sender.sendto(bytes(packet)[20:], ("127.0.0.1", 0))
-        assert receiver.recv(100) == b"hello"
+        header = UDPLite(src_port=9, dst_port=port, coverage=9)
+        datagram = bytearray(bytes(IPv4(src="127.0.0.1", dst="127.0.0.1") / header / b"hello")[20:])
+        for covered, uncovered in ((0, 0), (1, 0), (0, 1)):
+            sent = bytearray(datagram)
+            sent[8] ^= covered
+            sent[9] ^= uncovered
+            sender.sendto(sent, ("127.0.0.1", 0))
+        # In between was the one with the covered octet damaged.
+        assert [receiver.recv(100), receiver.recv(100)] == [b"hello", b"hdllo"]
 
 
 @settings(max_examples=100)
