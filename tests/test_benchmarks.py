@@ -1,0 +1,23 @@
+"""The benchmarks run, and no figure is far below its floor; `make bench` holds the floors."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_packets_are_near_their_floors_even_on_a_busy_machine(project: Path) -> None:
+    script = project / "benchmarks" / "bench_packets.py"
+    command = [sys.executable, str(script), "--json", "--rounds", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(rows) == 6
+    for row in rows:
+        for peer, floor in row["floors"].items():
+            assert row["ratios"][peer] > floor / 2, row
