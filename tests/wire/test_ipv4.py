@@ -158,7 +158,7 @@ def test_good_packets_have_no_findings() -> None:
         ({"src": "224.0.0.1"}, "ipv4-martian", "multicast group"),
         ({"src": "255.255.255.255"}, "ipv4-martian", "broadcast"),
         ({"src": "240.0.0.1"}, "ipv4-martian", "reserved"),
-        ({"src": "0.0.0.0"}, "ipv4-martian", "unspecified"),
+        ({"src": "0.0.0.0"}, "ipv4-martian", "asks for an address"),
         ({"dst": "0.1.2.3"}, "ipv4-martian", "reaches nobody"),
         ({"options": (MalformedOption(b"\x07\x01\0\0"),)}, "ipv4-option-length", "below 2"),
     ],

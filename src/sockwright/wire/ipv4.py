@@ -277,7 +277,7 @@ class IPv4(
                 "RFC 791 section 3.2",
                 "a fragment that is not the last carries a multiple of 8 octets",
             )
-        if self.size + 8 * offset + size > 0xFFFF:
+        if offset and self.size + 8 * offset + size > 0xFFFF:
             yield self.finding(
                 "fragment-offset",
                 "error",

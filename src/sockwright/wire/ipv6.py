@@ -164,7 +164,7 @@ class IPv6(
             jumbo = jumbo_length(place.octets, place.body_start, place.end)
         if jumbo is not None:
             claimed = jumbo
-        if claimed == there:
+        if claimed == there or (claimed > there and place.truncated):
             return
         if claimed == 0:
             message = "the length is 0, as a sender leaves it whose card cuts segments (TSO)"

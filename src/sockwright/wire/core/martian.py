@@ -33,9 +33,12 @@ def ipv4_martians(
             asking = is_source and not int(address) and (dst.is_multicast or dst.packed == _ONES)
             if not asking:
                 severity = "warning"
-                message = "is unspecified; only a host that asks for its address may send from it"
-                if not is_source:
-                    message = "is unspecified and reaches nobody"
+                message = "is no address of a host (0.0.0.0/8); sent, it reaches nobody"
+                if is_source:
+                    message = (
+                        "is no address of a host (0.0.0.0/8); only who asks for an address may "
+                        "send from 0.0.0.0"
+                    )
         elif address.packed == _ONES:
             message = "is the broadcast address, which nobody sends from" if is_source else ""
         elif first >= 240:
