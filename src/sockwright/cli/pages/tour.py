@@ -33,7 +33,6 @@ _MARKS = {
     None: ("not here", "yellow"),
 }
 _SEVERITIES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
-_LONGEST_RESULT = 240
 
 
 def render(rows: Iterable[StepResult | Summary | ListedStep], screen: Screen) -> None:
@@ -82,6 +81,7 @@ class _Page:
         self._paragraph(row.text, "")
         self._screen.line()
         self._socket(row)
+        self._imports(row)
         for played in row.code:
             self._code(played, row)
         if row.packets:
@@ -124,32 +124,33 @@ class _Page:
             self._screen.line(" " * 13, line)
 
     def _code(self, played: Played, row: StepResult) -> None:
-        self._screen.line()
+        before = self._seen.get(played.source)
         if played.host:
-            where = f"host {played.host}: "
-            self._screen.line(_INDENT, (where, "bold"), (played.call, "bold"))
-        before = self._seen.setdefault(played.source, row.step)
-        if before == row.step and played.source not in self._shown_here(row, played):
+            self._screen.line()
+            self._screen.line(_INDENT, (f"host {played.host}: {played.call}", "bold"))
+        elif before is None:
+            self._screen.line()
+        if before is None:
+            self._seen[played.source] = row.step
             self._screen.code(played.source, _INDENT * 2)
-        elif before != row.step:
+        elif played.host and before != row.step:
             self._screen.line(_INDENT * 2, (f"(the same code as in {before})", "dim"))
         if played.result and played.result != "None":
             self._result(played.result)
 
-    @staticmethod
-    def _shown_here(row: StepResult, played: Played) -> set[str]:
-        """Return the sources that this step has shown before `played`."""
-        at = next(index for index, one in enumerate(row.code) if one is played)
-        return {one.source for one in row.code[:at]}
+    def _imports(self, row: StepResult) -> None:
+        """Show what the code of this step imports, but for what was shown before."""
+        new = [line for line in row.imports if line not in self._seen]
+        if new:
+            self._seen.update(dict.fromkeys(new, row.step))
+            self._screen.line()
+            self._screen.code("\n".join(new), _INDENT * 2)
 
     def _result(self, text: str) -> None:
-        plain = text.removeprefix("'").removesuffix("'").removeprefix('"').removesuffix('"')
-        if len(plain) > _LONGEST_RESULT and not plain.startswith("[Errno"):
-            plain = plain[:_LONGEST_RESULT] + "..."
         label = "-> "
         indent = _INDENT * 2 + " " * len(label)
-        lines = self._screen.fold(plain, self._width - len(indent))
-        self._screen.line(_INDENT * 2, (label, "dim"), (lines[0], "magenta"))
+        lines = self._screen.fold(text, self._width - len(indent))
+        self._screen.line(_INDENT * 2, (label, "dim"), (lines[0] if lines else "", "magenta"))
         for line in lines[1:]:
             self._screen.line(indent, (line, "magenta"))
 

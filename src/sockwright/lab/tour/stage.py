@@ -41,6 +41,7 @@ T = TypeVar("T")
 LIMIT = 5.0
 """Seconds that anything in a step may take."""
 _POLL_S = 0.0005
+_HERE = __name__.rpartition(".")[0]
 _TEXT = frozenset(b"\r\n" + bytes(range(32, 127)))
 _OCTETS_SHOWN = 16
 
@@ -62,15 +63,13 @@ class Message:
 class Played:
     """A function of the tour: its source, and where it ran, how, with what result.
 
-    `host` is empty for a function that is only shown, because another one calls it. `imports` are
-    the import statements that `source` needs.
+    `host` is empty for a function that is only shown, because another one calls it.
     """
 
     host: str
     name: str
     call: str
     source: str
-    imports: list[str]
     result: str = ""
 
 
@@ -119,6 +118,7 @@ class Stage:
     sockets: list[OpenedSocket] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    imports: dict[str, set[str]] = field(default_factory=dict)
     before: dict[str, int] = field(default_factory=dict)
     _running: list[Running[Any]] = field(default_factory=list)
 
@@ -135,7 +135,7 @@ class Stage:
     def show(self, *functions: Callable[..., object]) -> None:
         """Show functions that others call."""
         for function in functions:
-            self.played.append(Played("", function.__name__, "", *_source(function)))
+            self._note(function, Played("", function.__name__, "", _source(function)))
 
     def start(self, host: Host, function: Callable[..., T], *arguments: object) -> Running[T]:
         """Start a function in a host and wait until it calls its last argument, ``ready``.
@@ -164,7 +164,7 @@ class Stage:
         """Run a function in a host without any privilege, else as `call`."""
         played = _played(host, function, arguments)
         played.call += "   # every capability dropped"
-        self.played.append(played)
+        self._note(function, played)
         value, _ = host.call_unprivileged(observed, host.name, function, arguments)
         played.result = _shown(value)
         return value
@@ -202,6 +202,11 @@ class Stage:
         if not condition:
             raise StepFailedError(otherwise)
 
+    def _note(self, function: Callable[..., object], played: Played) -> None:
+        self.played.append(played)
+        for module, names in _imports(function).items():
+            self.imports.setdefault(module, set()).update(names)
+
     def _begin(
         self,
         host: Host,
@@ -210,7 +215,7 @@ class Stage:
         ready: Ready | None = None,
     ) -> Running[T]:
         played = _played(host, function, arguments, ready)
-        self.played.append(played)
+        self._note(function, played)
         given = arguments if ready is None else (*arguments, ready)
         call = host.start(observed, host.name, function, given)
         running = Running(call, played, self.sockets)
@@ -227,19 +232,28 @@ def _played(
     words = [json.dumps(one) if isinstance(one, str) else repr(one) for one in arguments]
     words += ["ready"] if ready is not None else []
     call = f"{function.__name__}({', '.join(words)})"
-    return Played(host.name, function.__name__, call, *_source(function))
+    return Played(host.name, function.__name__, call, _source(function))
 
 
-def _source(function: Callable[..., object]) -> tuple[str, list[str]]:
-    """Return the source of a function, and the import statements of its file that it needs."""
-    module = sys.modules[function.__module__]
-    names = set(_names(function.__code__))
-    needed = []
-    for node in ast.parse(inspect.getsource(module)).body:
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            node.names = [one for one in node.names if one.name in {*names, "annotations"}]
-            needed += [ast.unparse(node)] if node.names else []
-    return inspect.getsource(function).rstrip(), needed
+def _source(function: Callable[..., object]) -> str:
+    return inspect.getsource(function).rstrip()
+
+
+def _imports(function: Callable[..., object]) -> dict[str, set[str]]:
+    """Return what a function needs of the imports of its file: names by module.
+
+    ``import x`` is a module without names. The functions of the tour that it calls are shown
+    beside it and left out.
+    """
+    used = {"annotations", *_names(function.__code__)}
+    found: dict[str, set[str]] = {}
+    for node in ast.parse(inspect.getsource(sys.modules[function.__module__])).body:
+        if isinstance(node, ast.Import):
+            found |= {one.name: set() for one in node.names if one.name in used}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.module.startswith(_HERE):
+            names = {one.name for one in node.names} & used
+            found |= {node.module: names} if names else {}
+    return found
 
 
 def _names(code: CodeType) -> Iterator[str]:

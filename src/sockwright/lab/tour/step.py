@@ -54,7 +54,8 @@ class StepResult:
     `sockets`. `privilege` is the capability that the step takes, None for none; `privileged`
     whether this user has it on this machine (in the lab everybody has). `ok` is None where this
     kernel lacks something, and `skipped` says what; where it is False `error` says why. `expected`
-    is the code of the finding that the step is to provoke. `code` are the functions that ran,
+    is the code of the finding that the step is to provoke. `code` are the functions that ran and
+    `imports` the statements that they need in front of them,
     `packets` what was on the wire, `messages` what went through UNIX sockets, `counters` by how
     much those of host b's kernel went up.
     """
@@ -73,6 +74,7 @@ class StepResult:
     error: str | None
     skipped: str | None
     expected: str | None
+    imports: list[str]
     code: list[Played]
     sockets: list[OpenedSocket]
     packets: list[Rung]
@@ -120,6 +122,7 @@ def play(step: Step, a: Host, b: Host, counters: Counters) -> StepResult:
         error=error,
         skipped=skipped,
         expected=step.expected or None,
+        imports=_statements(stage.imports),
         code=stage.played,
         sockets=sockets,
         packets=rungs,
@@ -141,6 +144,17 @@ def _judge(step: Step, findings: list[Finding]) -> str | None:
     if wanted - found:
         return f"verify() did not find {step.expected}"
     return f"verify() found {', '.join(sorted(found - wanted))}"
+
+
+def _statements(imports: dict[str, set[str]]) -> list[str]:
+    """Return import statements in the usual order: of the future, plain ones, of this package."""
+    ordered = sorted(imports, key=lambda module: (module != "__future__", "." in module, module))
+    return [
+        f"from {module} import {', '.join(sorted(imports[module]))}"
+        if imports[module]
+        else f"import {module}"
+        for module in ordered
+    ]
 
 
 def _rank(opened: OpenedSocket) -> int:
