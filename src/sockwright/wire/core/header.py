@@ -115,7 +115,7 @@ class Header:
 
     # Building
 
-    def __truediv__(self, upper: Header | Packet | bytes) -> Packet:
+    def __truediv__(self, upper: Header | Packet | bytes | bytearray | memoryview) -> Packet:
         """Put `upper` behind this header and return the packet. Neither side changes."""
         packet = _new(_packet.Packet)
         packet._octets = None

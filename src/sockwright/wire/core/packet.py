@@ -302,7 +302,7 @@ class Packet:
 
     # Building
 
-    def __truediv__(self, upper: Header | Packet | bytes) -> Packet:
+    def __truediv__(self, upper: Header | Packet | bytes | bytearray | memoryview) -> Packet:
         """Return a new packet with `upper` behind what is here.
 
         Raises: ValueError when a header would follow payload octets.
