@@ -7,7 +7,9 @@ arrives was pickled by this same program a moment ago.)
 
 There are two forks. The first copy joins the namespaces; a process joins a PID namespace only with
 its children, so the second copy is the one that runs the function, as a member of the lab that ends
-with it. The first waits for it and passes its end on.
+with it. The first waits for it and passes its end on. Nobody else may have to: an orphan goes to
+process 1 of the machine, not to that of the lab, and in a container that one may never wait, while
+the lab cannot end before somebody did. So `Call.kill` asks the first copy to kill the second.
 
 As with every fork, the copy has the thread that called and no other: a lock which another thread
 held at that moment stays locked in it. Python 3.12 warns of that whenever a second thread exists;
@@ -40,6 +42,7 @@ __all__ = ["Call", "start"]
 
 T = TypeVar("T")
 _LENGTH = struct.Struct("=Q")
+_KILL = signal.SIGUSR1  # to the first copy: kill the second
 _GROUP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
@@ -92,7 +95,7 @@ class Call(Generic[T]):
     def kill(self) -> None:
         """End the function at once (SIGKILL), if it still runs."""
         if self._status is None:
-            os.kill(self._pid, signal.SIGKILL)  # the second copy has this as its death signal
+            os.kill(self._pid, _KILL)
             self._finish()
 
     def _is_whole(self) -> bool:
@@ -128,10 +131,15 @@ def start(
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.flush()  # or the copy would write it a second time
-    pid = _fork()
-    if pid == 0:
-        ours.close()
-        _join(namespaces, its, name, function, passing, privileged=privileged)
+    # Held back until the first copy can do what it asks for.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {_KILL})
+    try:
+        pid = _fork()
+        if pid == 0:
+            ours.close()
+            _join(namespaces, its, name, function, passing, privileged=privileged, mask=mask)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     its.close()
     return Call(name, pid, ours)
 
@@ -150,6 +158,7 @@ def _join(
     passing: socket.socket | None,
     *,
     privileged: bool,
+    mask: set[int | signal.Signals],
 ) -> NoReturn:
     """Be the first copy: join, fork the second, pass its end on."""
     try:
@@ -171,12 +180,20 @@ def _join(
         if select.select([first], [], [], 0)[0]:  # it has died before we could say so
             os._exit(1)
         os.close(first)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         _work(pipe, name, function, passing)
     for number in _GROUP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    signal.signal(_KILL, lambda *_: _kill(child))
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask - {_KILL})
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     os._exit(code if code >= 0 else 128 - code)
+
+
+def _kill(child: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(child, signal.SIGKILL)
 
 
 def _work(
