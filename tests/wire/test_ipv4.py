@@ -260,3 +260,16 @@ def test_transports_in_fragments_keep_their_fields_and_are_not_judged() -> None:
 def test_a_length_of_0_stays_for_the_card_to_fill() -> None:
     octets = bytes(IPv4(**IPS, total_length=0) / UDP(src_port=1, dst_port=2) / b"x")
     survives_an_edit(octets, IPv4)
+
+
+@pytest.mark.parametrize("upper", [b"", TCP(src_port=1, dst_port=2, options=(NoOperation(),) * 12)])
+def test_options_cut_off_leave_the_header_length_alone(upper: TCP | bytes) -> None:
+    options = (RecordRoute((HOP,) * 4),) if upper == b"" else ()
+    size = 37 if upper == b"" else 47
+    octets = bytes(IPv4(**IPS, options=options) / upper)[:size]
+    packet = IPv4.decode(octets)
+    packet.payload = packet.payload
+    last = packet.layers[-1]
+    assert packet[IPv4].dscp == 0
+    assert not isinstance(last, TCP) or (last.data_offset, last.reserved) == (8, 0)
+    assert packet[IPv4].ihl == octets[0] & 15

@@ -134,6 +134,8 @@ class IPv4(
         ihl = values[0] >> 6 & 0x3C
         if ihl > 20:
             start = self.take_tail(octets, offset, ihl, end, packet)
+            if start < offset + ihl:
+                self._auto &= ~_IHL  # of options cut off nobody knows the length but the sender
         total_length = values[1]
         stop = offset + total_length
         if stop > end:

@@ -102,7 +102,10 @@ class TCP(Header, layer="tcp", carried_by={"ip_protocol": _PROTOCOL}):
         """Take the options; what follows is the payload."""
         size = self._values[4] >> 10 & 0x3C
         if size > 20:
-            return self.take_tail(octets, offset, size, end, packet), end, None
+            start = self.take_tail(octets, offset, size, end, packet)
+            if start < offset + size:
+                self._auto &= ~_DATA_OFFSET  # as IPv4 does with its header length
+            return start, end, None
         return offset + 20, end, None
 
     def verify(self, place: Place) -> Iterator[Finding]:
