@@ -11,6 +11,7 @@ Where even this does not give the same octets (they end within a header) the sou
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import MISSING, fields, is_dataclass
 from importlib import import_module
 from ipaddress import IPv4Address, IPv6Address
@@ -59,6 +60,10 @@ def _arguments(header: Header) -> dict[str, Any]:
         if field.derived:
             continue
         value = getattr(header, field.name)
+        if field.codec is not None and isinstance(value, tuple) and value:
+            with suppress(TypeError, ValueError):
+                if field.codec.encode(value[:-1]) == header._tail:
+                    value = value[:-1]  # padding that encoding adds by itself
         if value != getattr(new, field.name):
             found[field.name] = value
     return found
@@ -146,8 +151,10 @@ class _Source:
 
     def text(self, body: str) -> str:
         """Return the imports, an empty line and `body`."""
-        lines = []
+        lines: list[str] = []
         for home in sorted(self._imports, key=lambda home: (home.startswith("sockwright"), home)):
+            if lines and home.startswith("sockwright") and lines[-1].startswith("from ipaddress"):
+                lines.append("")
             names = sorted(self._imports[home])
             line = f"from {home} import {', '.join(names)}"
             if len(line) > WIDTH:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from sockwright.wire.views.values import encoded, item_pieces, meant, read, shown
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["hexdump"]
 
 _WIDE, _NARROW = 16, 8
+_WORDS = 39  # columns for the fields of a line, of 80
 
 
 def hexdump(packet: Packet) -> str:
@@ -71,8 +73,11 @@ def _described(header: Header, fields: list[Field[object, object]]) -> str:
 
 def _lines(octets: bytes, start: int, count: int, width: int, described: str) -> Iterator[str]:
     digits = max(4, (len(octets).bit_length() + 3) // 4)
+    beside = iter(wrap(described, _WORDS, subsequent_indent="  ", break_on_hyphens=False))
     for at in range(start, start + count, width):
         part = octets[at : min(at + width, start + count)]
         characters = "".join(chr(octet) if 32 <= octet < 127 else "." for octet in part)
         line = f"{at:0{digits}x}  {part.hex(' '):<{3 * width - 1}}  {characters:<{width}}"
-        yield f"{line}  {described if at == start else ''}".rstrip()
+        yield f"{line}  {next(beside, '')}".rstrip()
+    for more in beside:
+        yield " " * (digits + 4 * width + 5) + more

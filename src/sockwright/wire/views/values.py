@@ -142,8 +142,9 @@ def preview(octets: bytes, width: int) -> str:
 def item_text(item: Any) -> str:
     """Return an option or another item of a variable part: ``MSS size=1460``."""
     if is_dataclass(item) and not isinstance(item, type):
-        values = [f"{part.name}={_plain(getattr(item, part.name))}" for part in fields(item)]
-        return " ".join([type(item).__name__, *[value for value in values if "=None" not in value]])
+        given = [(part.name, getattr(item, part.name)) for part in fields(item)]
+        values = [f"{name}={_plain(value)}" for name, value in given if value not in (None, b"")]
+        return " ".join([type(item).__name__, *values])
     return _plain(item)
 
 
