@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SYN = """\
-from sockwright.wire import Ethernet, IPv4, MSS, TCP, WindowScale
+from sockwright.wire import MSS, TCP, Ethernet, IPv4, WindowScale
 
 packet = (
     Ethernet(dst="02:00:00:00:00:02", src="02:00:00:00:00:01")

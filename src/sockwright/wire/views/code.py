@@ -155,7 +155,8 @@ class _Source:
         for home in sorted(self._imports, key=lambda home: (home.startswith("sockwright"), home)):
             if lines and home.startswith("sockwright") and lines[-1].startswith("from ipaddress"):
                 lines.append("")
-            names = sorted(self._imports[home])
+            # Capitals first, as import sorters have it.
+            names = sorted(self._imports[home], key=lambda name: (not name.isupper(), name))
             line = f"from {home} import {', '.join(names)}"
             if len(line) > WIDTH:
                 line = f"from {home} import (\n" + "".join(f"    {n},\n" for n in names) + ")"

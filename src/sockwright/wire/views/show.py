@@ -90,7 +90,7 @@ def _items(header: Header, field: Any) -> list[str]:
     for octets, described in item_pieces(header, field):
         words = preview(octets, WIDTH - _COLUMN) if whole else described
         name = "" if lines else field.name
-        first, *more = wrap(words, WIDTH - _COLUMN, break_on_hyphens=False) or [""]
+        first, *more = wrap(words, WIDTH - _COLUMN - 2, break_on_hyphens=False) or [""]
         lines.append(_pair(name, first))
         lines += [" " * (_COLUMN + 2) + line for line in more]
     return lines
