@@ -109,7 +109,6 @@ class Packet:
         self._trailers = ()
         self._state = DECODED  # headers read their own fields while they are decoded
         self._errors = ()
-        self._state = DECODED
         known = tables()
         room = most
         headers: list[Header] = []
