@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sockwright.lab.tour import Step, StepResult
 
 EXAMPLES: tuple[tuple[str, str], ...] = (
-    ("sw tour", "the whole tour: fourteen steps, about a second"),
+    ("sw tour", "the whole tour: thirteen steps in about two seconds"),
     ("sw tour --list", "the names of the steps"),
     ("sw tour --step tcp4", "one step: a TCP connection from its SYN to its last ACK"),
     ("sw tour --step raw-tcp --step mistake-checksum", "a SYN by hand, and one without its sum"),
@@ -90,7 +90,7 @@ def run(
     """Yield a row for each step as it is done, then the summary; return 1 if any step failed.
 
     Raises:
-        UsageError: there is no such step.
+        UsageError: there is no such step, or the capture file is to be standard output.
         NotPossibleError: this machine refuses namespaces to this user.
         OSError: the capture file cannot be written.
     """
@@ -100,6 +100,8 @@ def run(
             privilege = step.privilege.name if step.privilege is not None else None
             yield ListedStep(step.name, step.title, privilege, step.text)
         return 0
+    if args.pcap == Path("-"):
+        raise UsageError("standard output has the rows already; --pcap takes the name of a file")
     began = time.perf_counter()
     results = []
     with ExitStack() as stack:

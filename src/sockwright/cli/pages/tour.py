@@ -263,7 +263,7 @@ class _Page:
         elif not row.ok:
             text = row.error or ""
         elif row.expected:
-            text = f"the mistake was named: {row.expected}"
+            text = f"verify() named the mistake: {row.expected}"
         elif row.packets:
             count = len(row.packets)
             text = f"{count} packets, each of them right"

@@ -19,7 +19,11 @@ __all__ = ["STEPS"]
 _IPV4 = 0x0800
 
 
-def capture_to_file(interface: str, path: str, ready: Ready) -> list[Record]:
+def capture_to_file(
+    interface: str,
+    path: str,
+    ready: Ready,
+) -> list[Record]:
     """Write the next two frames that hold IPv4 to a pcap file."""
     records: list[Record] = []
     with (

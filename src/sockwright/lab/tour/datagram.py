@@ -84,7 +84,7 @@ def udp_closed(stage: Stage) -> None:
 
 def unix_datagram(stage: Stage) -> None:
     """Ask and answer within host a."""
-    _exchange(stage, stage.a, "unix:/dev/shm/client.sock", "unix:/dev/shm/server.sock")
+    _exchange(stage, stage.a, "unix:/dev/shm/c.sock", "unix:/dev/shm/s.sock")
     stage.messages += [
         Message("client", "server", b"hello, server"),
         Message("server", "client", b"hello, client"),

@@ -23,7 +23,7 @@ _UNREACHABLE, _PROTOCOL_UNREACHABLE = 3, 2
 
 
 def send_with_protocol_16(source: str, target: str) -> str:
-    """Send a SYN that is right, in a packet that says it is something else."""
+    """Send a SYN that is right, in a packet that says otherwise."""
     with (
         quiet_port(f"tcp://{source}:0") as quiet,
         # The mistake: 16 is still there from the last program; TCP is 6.
@@ -39,7 +39,8 @@ def send_with_protocol_16(source: str, target: str) -> str:
 
 def syn_without_pseudo_header(port: int, data: bytes) -> bytes:
     """Pack a TCP SYN whose checksum leaves out the pseudo-header."""
-    start = struct.pack("!HHIIBBH", port, 7000, 1000, 0, 5 << 4, 0x02, 65535)
+    fields = (port, 7000, 1000, 0, 5 << 4, 0x02, 65535)
+    start = struct.pack("!HHIIBBH", *fields)
     # The mistake: the sum has to begin with the pseudo-header.
     value = checksum(start + bytes(4) + data)
     return start + struct.pack("!HH", value, 0) + data
@@ -67,7 +68,8 @@ def syn_with_low_offset(
 ) -> bytes:
     """Pack a TCP SYN with its data offset in the wrong half of an octet."""
     # The mistake: 5 instead of 5 << 4.
-    start = struct.pack("!HHIIBBH", port, 7000, 1000, 0, 5, 0x02, 65535)
+    fields = (port, 7000, 1000, 0, 5, 0x02, 65535)
+    start = struct.pack("!HHIIBBH", *fields)
     addresses = socket.inet_aton(source) + socket.inet_aton(target)
     pseudo_header = addresses + struct.pack("!BBH", 0, 6, 20 + len(data))
     value = checksum(pseudo_header + start + bytes(4) + data)

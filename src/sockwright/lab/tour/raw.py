@@ -110,7 +110,7 @@ def syn_with_types(source: str, target: str, port: int) -> bytes:
     """Make the same segment of values; IPv4 lends it the addresses."""
     tcp = TCP(src_port=port, dst_port=7000, seq=1000, flags="S")
     packet = IPv4(src=source, dst=target) / tcp / b"hello"
-    return bytes(packet)[20:]  # without the IPv4 header: the kernel writes it
+    return bytes(packet)[20:]  # the kernel writes the IPv4 header
 
 
 def never_accepting(endpoint: str, ready: Ready) -> None:

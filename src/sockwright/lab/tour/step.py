@@ -131,7 +131,7 @@ def play(step: Step, a: Host, b: Host, counters: Counters) -> StepResult:
         counters=counted,
         notes=stage.notes,
         hosts={host.name: [host.ipv4, host.ipv6] for host in (a, b)},
-        seconds=time.perf_counter() - began,
+        seconds=round(time.perf_counter() - began, 4),
     )
 
 

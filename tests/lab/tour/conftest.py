@@ -1,0 +1,24 @@
+"""The tour, played once for all tests that only look at what came of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sockwright.lab.tour import StepResult, Tour, all_steps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def tour() -> Iterator[Tour]:
+    with Tour() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def results() -> dict[str, StepResult]:
+    with Tour() as made:
+        return {name: made.play(step) for name, step in all_steps().items()}
