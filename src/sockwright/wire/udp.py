@@ -118,7 +118,7 @@ class UDP(Header, layer="udp", carried_by={"ip_protocol": _PROTOCOL}):
         elif length < held and not cut:
             message = f"the length says {length} octets, but the datagram has {held}"
         else:
-            surplus = sum(len(octets) for at, octets in place.packet._trailers if at == place.index)
+            surplus = sum(len(octets) for at, octets in place.packet._rest[0] if at == place.index)
             if surplus:
                 yield self.finding(
                     "surplus",

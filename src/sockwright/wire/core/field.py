@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import operator
 from enum import Enum
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 from socket import AF_INET, AF_INET6, inet_pton
 from types import FunctionType
@@ -429,7 +430,7 @@ def mac(meaning: str, *, default: bytes = bytes(6)) -> MACValue:
         meaning,
         default=default,
         to_raw=mac_octets,
-        from_raw=MACAddress,
+        from_raw=partial(bytes.__new__, MACAddress),  # six octets, as MACAddress would find
     )
 
 

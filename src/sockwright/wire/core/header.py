@@ -120,7 +120,7 @@ class Header:
         packet = _new(_packet.Packet)
         packet._octets = None
         packet._state = SHARED
-        packet._errors = packet._trailers = ()
+        packet._rest = _packet.NOTHING
         packet._payload = b""
         if isinstance(upper, Header):
             # Most headers are new: taken over here, they need no call of `adopt`.

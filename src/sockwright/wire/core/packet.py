@@ -17,7 +17,7 @@ and never edited).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar, overload
+from typing import TYPE_CHECKING, Final, TypeVar, overload
 
 from sockwright.errors import DecodeError, LayerError, TruncatedError
 from sockwright.wire.core.field import ADOPTED, DECODED, PIECE, SETTLED, SHARED, STALE, Adopted
@@ -39,38 +39,37 @@ H = TypeVar("H", bound=Header)
 D = TypeVar("D")
 
 _new = object.__new__
+NOTHING: Final = ((), ())  # no trailers, no errors
 
 
 class Packet:
     """Headers, payload and trailer. Made by ``Ethernet() / IPv4() / b"data"`` or by decoding."""
 
     __slots__ = (
-        "_errors",
         "_headers",
         "_octets",
         "_payload",
+        "_rest",
         "_source",
         "_state",
-        "_trailers",
     )
 
     _octets: bytes | None
     _headers: tuple[Header, ...] | None
-    _errors: tuple[DecodeError, ...]
     _state: int
     # How to decode: the form of the first header, the fields to keep, the most layers.
     _source: tuple[Form, Iterable[str], int]
     # Whether some header said, while decoding, that what follows is a piece of a datagram.
-    # (n, octets): octets behind the extent of layer n, inside the extent of the layer around it.
-    _trailers: tuple[tuple[int, bytes], ...]
+    # Trailers and errors. A trailer is (n, octets): what lies behind the extent of layer n and
+    # inside that of the layer around it.
+    _rest: tuple[tuple[tuple[int, bytes], ...], tuple[DecodeError, ...]]
 
     def __init__(self, layers: Iterable[Header] = (), payload: bytes = b"") -> None:
         self._headers = tuple([adopt(header) for header in layers])
         self._payload = payload
         self._octets = None
         self._state = SHARED
-        self._trailers = ()
-        self._errors = ()
+        self._rest = NOTHING
 
     @classmethod
     def decode(
@@ -93,9 +92,10 @@ class Packet:
             return lazy((first, keep, max_layers), octets, strict)
         packet = cls((), bytes(octets))
         packet._octets = packet._payload
-        packet._errors = (DecodeError("frame", 0, f"link type {link_type} is not known here"),)
+        error = DecodeError("frame", 0, f"link type {link_type} is not known here")
+        packet._rest = ((), (error,))
         if strict:
-            raise packet._errors[0]
+            raise error
         return packet
 
     # Decoding
@@ -106,9 +106,8 @@ class Packet:
         assert octets is not None
         form: Form | None
         form, keep, most = self._source
-        self._trailers = ()
+        self._rest = NOTHING
         self._state = DECODED  # headers read their own fields while they are decoded
-        self._errors = ()
         known = tables()
         room = most
         headers: list[Header] = []
@@ -122,15 +121,18 @@ class Packet:
                 self.note(cls.layer, offset, size, end - offset)
                 break
             if not room:
-                error = f"more than {most} layers; raise max_layers"
-                self._errors = (*self._errors, DecodeError(cls.layer, offset, error))
+                self._rest = _and_error(
+                    self._rest,
+                    DecodeError(cls.layer, offset, f"more than {most} layers; raise max_layers"),
+                )
                 break
             room -= 1
             offset, stop, form = step(octets, offset, end, known, self, headers)
             if stop < end:
                 # What a header cuts off lies behind its own extent.
                 stop = max(stop, offset)
-                self._trailers = (*self._trailers, (len(headers) - 1, octets[stop:end]))
+                trailers, errors = self._rest
+                self._rest = ((*trailers, (len(headers) - 1, octets[stop:end])), errors)
                 end = stop
         self._payload = octets[offset:end]
         self._headers = made = tuple(headers)
@@ -173,14 +175,14 @@ class Packet:
         if self._state == PIECE:
             return
         error = TruncatedError(layer, offset, needed, available, what)
-        self._errors = (*self._errors, error)
+        self._rest = _and_error(self._rest, error)
 
     @property
     def errors(self) -> tuple[DecodeError, ...]:
         """What ended before its claimed length while decoding, in the order met."""
         if self._headers is None:
             self._walk()
-        return self._errors
+        return self._rest[1]
 
     # Layers
 
@@ -277,7 +279,7 @@ class Packet:
         """Octets behind what the headers claim: Ethernet padding, a frame check sequence."""
         if self._headers is None:
             self._walk()
-        return b"".join(octets for _, octets in reversed(self._trailers))
+        return b"".join(octets for _, octets in reversed(self._rest[0]))
 
     @trailer.setter
     def trailer(self, octets: bytes) -> None:
@@ -285,7 +287,8 @@ class Packet:
         self._own()
         self._touch()
         # The first header behind the link layer is the one whose extent ends before padding.
-        self._trailers = ((min(1, len(self._own()) - 1), octets),) if octets else ()
+        trailers = ((min(1, len(self._own()) - 1), octets),) if octets else ()
+        self._rest = (trailers, self._rest[1])
 
     def offset_of(self, header: Header) -> int:
         """Return the octet at which `header` starts.
@@ -314,8 +317,7 @@ class Packet:
         new: Packet = _new(Packet)
         new._octets = None
         new._state = SHARED
-        new._errors = ()
-        new._trailers = self._trailers
+        new._rest = self._rest
         if type(upper) is bytes:
             new._headers = headers
             new._payload = self._payload + upper
@@ -334,7 +336,9 @@ class Packet:
             new._headers = headers + others
             new._payload = upper._payload
             shift = len(headers)
-            new._trailers += tuple([(index + shift, more) for index, more in upper._trailers])
+            if upper._rest[0]:
+                more = tuple([(index + shift, octets) for index, octets in upper._rest[0]])
+                new._rest = (self._rest[0] + more, ())
         elif isinstance(upper, (bytes, bytearray, memoryview)):
             return self / bytes(upper)
         else:
@@ -352,8 +356,7 @@ class Packet:
             new._source = self._source
             return new
         new = Packet(self._shared() if self._state == SHARED else self._headers, self._payload)
-        new._trailers = self._trailers
-        new._errors = self._errors
+        new._rest = self._rest
         new._octets = self._octets
         if self._state >= SETTLED:
             new._own()
@@ -368,7 +371,7 @@ class Packet:
         headers = self._headers
         assert headers is not None
         shared = self._state == SHARED
-        trailers = self._trailers
+        trailers = self._rest[0]
         octets = self._payload
         upper: Header | None = None
         for index in range(len(headers) - 1, -1, -1):
@@ -432,7 +435,7 @@ class Packet:
                 upper,
                 network,
                 fragment,
-                bool(self._errors),
+                bool(self._rest[1]),
             )
             for finding in header.verify(place):
                 yield index, finding
@@ -440,7 +443,7 @@ class Packet:
                 network = header
             fragment = fragment or header.carries_fragment
             start += header.size
-        for error in self._errors:
+        for error in self._rest[1]:
             yield (
                 -1,
                 Finding(
@@ -458,7 +461,7 @@ class Packet:
     def _extents(self, total: int) -> list[int]:
         """Return for each layer the octet behind what it claims."""
         cut: dict[int, int] = {}
-        for position, octets in self._trailers:
+        for position, octets in self._rest[0]:
             cut[position] = cut.get(position, 0) + len(octets)
         ends = []
         for index in range(len(self._headers or ())):
@@ -520,6 +523,12 @@ class Packet:
         if self._payload or not parts:
             parts.append(repr(self._payload))
         return " / ".join(parts)
+
+
+def _and_error(
+    rest: tuple[tuple[tuple[int, bytes], ...], tuple[DecodeError, ...]], error: DecodeError
+) -> tuple[tuple[tuple[int, bytes], ...], tuple[DecodeError, ...]]:
+    return rest[0], (*rest[1], error)
 
 
 def lazy(
