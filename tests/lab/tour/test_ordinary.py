@@ -19,12 +19,13 @@ assert os.geteuid() != 0
 sys.exit(main(["tour", WORDS]))
 """
 _REFUSED = """
-import os, sys
+import sys
 from pathlib import Path
 from sockwright.cli import main
+from sockwright.lab import linux
 # In a user namespace of our own, where the limit is ours to set; then without its privileges.
 Path("/proc/sys/user/max_user_namespaces").write_text("0")
-os.setresuid(65534, 65534, 65534)
+linux.drop_capabilities()
 sys.exit(main(["tour"]))
 """
 
@@ -46,7 +47,7 @@ def test_an_ordinary_user_reads_where_the_privilege_is_not_there(ordinary: Scrip
 
 
 def test_a_refusal_of_namespaces_is_one_line_and_status_5(ordinary: Script) -> None:
-    done = ordinary(_REFUSED, "unshare", "--user", "--map-user=65534")
+    done = ordinary(_REFUSED, "unshare", "--user", "--map-root-user")
     assert (done.returncode, done.stdout) == (5, "")
     assert done.stderr == (
         "sw tour: user namespace: user.max_user_namespaces is 0; "
