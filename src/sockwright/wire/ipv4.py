@@ -100,11 +100,12 @@ class IPv4(
         first, total_length, identification, fragment, hop, checksum, src, dst = self._values
         auto = self._auto
         tail = self._tail
-        size = 20 + len(tail)
+        if tail:
+            body = tail + body
         if auto & _IHL:
-            first = first & 0xF0FF | size << 6
+            first = first & 0xF0FF | 20 + len(tail) << 6
         if auto & _TOTAL_LENGTH:
-            total_length = size + len(body)
+            total_length = 20 + len(body)
             if total_length > 0xFFFF:
                 raise ValueError(f"ipv4.total_length: {total_length} octets do not fit 16 bits")
         if upper is not None and auto & _PROTOCOL:
@@ -114,11 +115,7 @@ class IPv4(
         if auto & _CHECKSUM:
             total = first + total_length + identification + fragment + hop + src + dst
             checksum = -(total + value_of(tail) if tail else total) % 65535
-        return (
-            _pack(first, total_length, identification, fragment, hop, checksum, src, dst)
-            + tail
-            + body
-        )
+        return _pack(first, total_length, identification, fragment, hop, checksum, src, dst) + body
 
     def advance(
         self,

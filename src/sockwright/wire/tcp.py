@@ -76,20 +76,20 @@ class TCP(Header, layer="tcp", carried_by={"ip_protocol": _PROTOCOL}):
         src_port, dst_port, seq, ack, control, window, checksum, urgent = self._values
         auto = self._auto
         tail = self._tail
-        size = 20 + len(tail)
+        if tail:
+            body = tail + body
         if auto & _DATA_OFFSET:
-            control = control & 0x0FFF | size << 10
+            control = control & 0x0FFF | 20 + len(tail) << 10
         if auto & _CHECKSUM:
             checksum = 0
             addresses = headers[index - 1].pseudo_sum(headers, index - 1) if index else None
             if addresses is not None:
-                octets = tail + body
-                total = _from_bytes(octets, "big")
-                if len(octets) & 1:  # `checksum.value_of`, without the call
+                total = _from_bytes(body, "big")
+                if len(body) & 1:  # `checksum.value_of`, without the call
                     total <<= 8
                 total += src_port + dst_port + seq + ack + control + window + urgent
-                checksum = -(total + addresses + _PROTOCOL + 20 + len(octets)) % 65535
-        return _pack(src_port, dst_port, seq, ack, control, window, checksum, urgent) + tail + body
+                checksum = -(total + addresses + _PROTOCOL + 20 + len(body)) % 65535
+        return _pack(src_port, dst_port, seq, ack, control, window, checksum, urgent) + body
 
     def advance(
         self,

@@ -22,7 +22,7 @@ from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 from socket import AF_INET, AF_INET6, inet_pton
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Protocol, TypeVar, final, overload
 
 from sockwright.wire.core.address import MACAddress, mac_octets
 from sockwright.wire.core.flags import FlagSet
@@ -88,6 +88,7 @@ SHARED, STALE, SETTLED, DECODED = range(4)
 PIECE = -1  # while it is decoded, and what follows is a piece of a datagram
 
 
+@final
 class Adopted:
     """Stands in `Header._packet` of a header that packets took over without a copy (`adopt`).
 
@@ -323,7 +324,7 @@ class Field(_Property, Generic[Got, Put]):
     ) -> None:
         """Become the property; `assign` is also what `Header.__init__` calls."""
         mask, codec, convert = self.mask, self.codec, self.convert
-        largest = (1 << self.width) - 1 if self.to_raw is None else -1
+        largest = (1 << self.width) - 1 if codec is None and self.to_raw is None else -1
 
         def assign_derived(header: Header, value: Any) -> None:
             if value is AUTO:
@@ -332,18 +333,21 @@ class Field(_Property, Generic[Got, Put]):
                 assign(header, value)
                 header._auto &= ~mask
 
-        def set_value(header: Header, value: Any) -> None:
-            # What does not fit is refused before the packet counts as edited.
+        def check(value: Any) -> Any:
             if codec is not None:
                 value = tuple(value)
                 codec.encode(value)
-            elif not (type(value) is int and 0 <= value <= largest) and not (
-                value is AUTO and mask
-            ):
+            elif not (value is AUTO and mask):
                 convert(value)
+            return value
+
+        def set_value(header: Header, value: Any) -> None:
+            # What does not fit is refused before the packet counts as edited.
+            if not (type(value) is int and 0 <= value <= largest):
+                value = check(value)
             packet = header._packet
             if packet is not None:
-                if isinstance(packet, Adopted):
+                if type(packet) is Adopted:
                     header._leave()
                 else:
                     packet._octets = None

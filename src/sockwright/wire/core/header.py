@@ -192,8 +192,12 @@ class Header:
 
         Raises: DecodeError with `strict`, when `packet.errors` is not empty.
         """
-        if not keep and max_layers == MOST_LAYERS:
-            return _packet.lazy(cls._source, octets, strict)
+        if type(octets) is bytes and not strict and not keep and max_layers == MOST_LAYERS:
+            packet = _new(_packet.Packet)  # what `lazy` does, for most packets without a call
+            packet._octets = octets
+            packet._headers = None
+            packet._source = cls._source
+            return packet
         return _packet.lazy((cls._form, keep, max_layers), octets, strict)
 
     def advance(

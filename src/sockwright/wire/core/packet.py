@@ -367,24 +367,35 @@ class Packet:
         octets = self._octets
         if octets is not None:
             return octets
-        # Innermost first: each header sees the octets it carries and the header above it.
         headers = self._headers
         assert headers is not None
-        shared = self._state == SHARED
-        trailers = self._rest[0]
+        if self._state == SHARED:
+            for header in headers:
+                if header._packet is not ADOPTED:
+                    headers = self._shared()
+                    break
+        if self._rest[0]:
+            self._octets = octets = self._encode_with_trailers(headers)
+            return octets
+        # Innermost first: each header sees the octets it carries and the header above it.
         octets = self._payload
         upper: Header | None = None
         for index in range(len(headers) - 1, -1, -1):
             header = headers[index]
-            if shared and header._packet is not ADOPTED:
-                headers = self._shared()
-                header = headers[index]
             octets = header.emit(octets, upper, headers, index)
-            if trailers:
-                # A trailer lies behind the extent of its layer.
-                octets += b"".join([behind for place, behind in trailers if place == index])
             upper = header
         self._octets = octets
+        return octets
+
+    def _encode_with_trailers(self, headers: tuple[Header, ...]) -> bytes:
+        """Encode as `__bytes__` does, each trailer behind the extent of its layer."""
+        trailers = self._rest[0]
+        octets = self._payload
+        upper: Header | None = None
+        for index in range(len(headers) - 1, -1, -1):
+            octets = headers[index].emit(octets, upper, headers, index)
+            octets += b"".join([behind for place, behind in trailers if place == index])
+            upper = headers[index]
         return octets
 
     def __len__(self) -> int:
