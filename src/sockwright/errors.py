@@ -88,7 +88,9 @@ class DecodeError(SockwrightError, ValueError):
 class TruncatedError(DecodeError):
     """Octets end before what they claim to hold: `needed` octets, `available` octets."""
 
-    def __init__(self, layer: str, offset: int, needed: int, available: int, what: str = "") -> None:
+    def __init__(
+        self, layer: str, offset: int, needed: int, available: int, what: str = ""
+    ) -> None:
         subject = f"{what} needs" if what else "needs"
         super().__init__(layer, offset, f"{subject} {needed} octets, {available} are there")
         self.needed = needed
