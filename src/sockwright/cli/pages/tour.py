@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from sockwright.cli.screen import Screen
     from sockwright.lab.tour.ladder import Rung
-    from sockwright.lab.tour.stage import Played
+    from sockwright.lab.tour.played import Played
     from sockwright.lab.tour.step import StepResult
     from sockwright.wire.core.finding import Finding
 

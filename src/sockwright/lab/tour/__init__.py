@@ -1,13 +1,14 @@
 """The tour: every kind of socket between two hosts, with the code that ran and what it sent.
 
     with Tour() as tour:
-        for step in tour.steps:
-            print(tour.play(step).ok)
+        for step in all_steps().values():
+            print(step.name, tour.play(step).ok)
 
 A family of steps is a file here: functions that people read, short enough for a page, and a tuple
-``STEPS``. They run in the hosts as they are shown; `stage` sees to that. `step` plays one and
-judges it, `ladder` puts what went over the wire into words, `counters` reads what the peer's kernel
-thought of it, `observe` asks the sockets what they are, `tour` has the order and the hosts.
+``STEPS``. They run in the hosts as they are shown; `stage` sees to that, and `played` tells it.
+`step` plays one and judges it, `ladder` puts what went over the wire into words, `counters` reads
+what the peer's kernel thought of it, `observe` asks the sockets what they are, `tour` has the order
+and the hosts.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from sockwright.lab.tour.step import Step
 from sockwright.sockets import datagram
 from sockwright.wire import Packet
 from sockwright.wire.icmp import ICMP
+from sockwright.wire.udp import UDP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,7 +72,7 @@ def _exchange(stage: Stage, server_host: Host, local: str, remote: str) -> None:
 def udp(stage: Stage) -> None:
     """Ask and answer by UDP."""
     _exchange(stage, stage.b, f"udp://{stage.a.ipv4}:0", f"udp://{stage.b.ipv4}:{PORT}")
-    stage.expect(len(stage.capture.frames) == 2, "not one datagram each way")
+    stage.expect(len(stage.packets_with(UDP)) == 2, "not one datagram each way")
 
 
 def udp_closed(stage: Stage) -> None:

@@ -7,10 +7,11 @@ import struct
 from typing import TYPE_CHECKING
 
 from sockwright.lab.tour.datagram import is_icmp
-from sockwright.lab.tour.raw import PORT, checksum, decode_tcp, never_accepting, tcp_syn
+from sockwright.lab.tour.raw import PORT, checksum, never_accepting, tcp_syn
 from sockwright.lab.tour.step import Step
 from sockwright.sockets import quiet_port, raw
 from sockwright.sockets.privileges import Capability
+from sockwright.wire.tcp import TCP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +97,8 @@ def _send(stage: Stage, function: Callable[[str, str], str], counter: str) -> st
     told = stage.call(stage.a, function, stage.a.ipv4, stage.b.ipv4)
     stage.wait_for_counter(counter)
     server.stop()
-    answers = [str(tcp.flags) for tcp in decode_tcp(stage) if tcp.src_port == PORT]
+    segments = [packet[TCP] for packet in stage.packets_with(TCP)]
+    answers = [str(segment.flags) for segment in segments if segment.src_port == PORT]
     stage.expect(not answers, f"the peer answered with {answers}")
     return told
 

@@ -10,17 +10,17 @@ from sockwright.lab.tour.datagram import is_icmp
 from sockwright.lab.tour.step import Step
 from sockwright.sockets import listen, quiet_port, raw
 from sockwright.sockets.privileges import Capability
-from sockwright.wire import Packet
 from sockwright.wire.ipv4 import IPv4
 from sockwright.wire.tcp import TCP
 
 if TYPE_CHECKING:
     from sockwright.lab.tour.stage import Ready, Stage
 
-__all__ = ["PORT", "STEPS", "checksum", "decode_tcp", "never_accepting", "tcp_syn"]
+__all__ = ["PORT", "STEPS", "checksum", "never_accepting", "tcp_syn"]
 
 PORT = 7000
 _UNREACHABLE, _PROTOCOL_UNREACHABLE = 3, 2
+_ETHERNET, _IPV4 = 14, 20  # octets of the headers in front
 
 
 def ipv4_header(source: str, target: str, protocol: int) -> bytes:
@@ -40,10 +40,9 @@ def ipv4_header(source: str, target: str, protocol: int) -> bytes:
     )
 
 
-# With fewer than 8 octets of data our kernel would not pass the ICMP error on (RFC 792: an error
-# quotes "64 bits of data", and that is what it looks for).
 def send_ipv4(source: str, target: str) -> str:
     """Send a packet of protocol 16, and wait for what comes of it."""
+    # 8 octets of data at least, or our kernel keeps the ICMP error.
     packet = ipv4_header(source, target, 16) + b"hello, 16"
     peer = f"raw://{target}?protocol=16"
     with raw(peer, header_included=True, timeout=3) as sock:
@@ -128,14 +127,15 @@ def raw_ipv4(stage: Stage) -> None:
     stage.wait_for(is_icmp(_UNREACHABLE, _PROTOCOL_UNREACHABLE), "ICMP protocol unreachable")
     stage.expect("protocol unreachable" in told, f"the sender was told: {told}")
     stage.wait_for_counter("Ip.InUnknownProtos")
-    sent = Packet.decode(stage.capture.frames[0].octets)[IPv4]
+    packet = stage.packets_with(IPv4)[0]
+    sent = packet[IPv4]
     stage.notes.append(
         f"The kernel wrote: total length {sent.total_length}, identification "
         f"{sent.identification:#06x}, header checksum {sent.checksum:#06x}."
     )
     typed = IPv4.decode(stage.call(stage.a, ipv4_with_types, source, target))
     typed[IPv4].identification = sent.identification
-    on_wire = stage.capture.frames[0].octets[14:]
+    on_wire = bytes(packet)[_ETHERNET:]
     stage.expect(bytes(typed) == on_wire, "the packet as values is another than the one by hand")
 
 
@@ -148,8 +148,9 @@ def raw_tcp(stage: Stage) -> None:
     server.stop()
     stage.expect(str(answer.flags) == "SA", f"the SYN was answered with {answer.flags}")
     stage.expect(answer.ack == 1001, f"the SYN ACK acknowledges {answer.ack}")
-    rest = [tcp for tcp in decode_tcp(stage) if "R" in tcp.flags]
-    stage.expect(not rest, "this kernel's RST was not held back")
+    segments = stage.packets_with(TCP)
+    resets = [packet for packet in segments if "R" in packet[TCP].flags]
+    stage.expect(not resets, "this kernel's RST was not held back")
     stage.notes.append(
         "The SYN ACK acknowledges the SYN alone (ack 1): Linux takes data with a SYN only for TCP "
         "Fast Open, and drops them otherwise."
@@ -159,14 +160,8 @@ def raw_tcp(stage: Stage) -> None:
         "quiet_port keeps that back."
     )
     typed = stage.call(stage.a, syn_with_types, source, target, answer.dst_port)
-    sent = stage.capture.frames[0].octets[34:]
+    sent = bytes(segments[0])[_ETHERNET + _IPV4 :]
     stage.expect(typed == sent, "the segment as values is another than the one by hand")
-
-
-def decode_tcp(stage: Stage) -> list[TCP]:
-    """Return the TCP headers on the wire so far."""
-    packets = (Packet.decode(frame.octets) for frame in stage.capture.frames)
-    return [tcp for packet in packets if (tcp := packet.get(TCP)) is not None]
 
 
 STEPS = (

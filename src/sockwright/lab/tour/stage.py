@@ -10,22 +10,19 @@ Rules
 
 from __future__ import annotations
 
-import ast
 import contextlib
-import inspect
-import json
 import os
 import select
-import sys
 import time
 from dataclasses import dataclass, field
-from types import CodeType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sockwright.lab.tour.observe import OpenedSocket, observed
+from sockwright.lab.tour.played import Played, imports_of, played, shown, source_of
+from sockwright.wire import Packet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from typing import Self
 
     from sockwright.lab.call import Call
@@ -33,17 +30,15 @@ if TYPE_CHECKING:
     from sockwright.lab.host import Host
     from sockwright.lab.tour.counters import Counters
     from sockwright.sockets.packet_socket import Frame
+    from sockwright.wire import Header
 
-__all__ = ["Message", "Played", "Ready", "Running", "Stage", "StepFailedError"]
+__all__ = ["Message", "Ready", "Running", "Stage", "StepFailedError"]
 
 T = TypeVar("T")
 
 LIMIT = 5.0
 """Seconds that anything in a step may take."""
 _POLL_S = 0.0005
-_HERE = __name__.rpartition(".")[0]
-_TEXT = frozenset(b"\r\n" + bytes(range(32, 127)))
-_OCTETS_SHOWN = 16
 
 
 class StepFailedError(Exception):
@@ -57,20 +52,6 @@ class Message:
     sender: str
     receiver: str
     octets: bytes
-
-
-@dataclass(slots=True)
-class Played:
-    """A function of the tour: its source, and where it ran, how, with what result.
-
-    `host` is empty for a function that is only shown, because another one calls it.
-    """
-
-    host: str
-    name: str
-    call: str
-    source: str
-    result: str = ""
 
 
 class Ready:
@@ -91,14 +72,14 @@ class Running(Generic[T]):
     """A function that runs in a host."""
 
     _call: Call[tuple[T, list[OpenedSocket]]]
-    _played: Played
+    _told: Played
     _sockets: list[OpenedSocket]
 
     def result(self) -> T:
         """Wait for the end and return the result. Raises: as `Call.result`."""
         value, opened = self._call.result(LIMIT)
         self._sockets += opened
-        self._played.result = _shown(value)
+        self._told.result = shown(value)
         return value
 
     def stop(self) -> None:
@@ -135,7 +116,7 @@ class Stage:
     def show(self, *functions: Callable[..., object]) -> None:
         """Show functions that others call."""
         for function in functions:
-            self._note(function, Played("", function.__name__, "", _source(function)))
+            self._note(function, Played("", function.__name__, "", source_of(function)))
 
     def start(self, host: Host, function: Callable[..., T], *arguments: object) -> Running[T]:
         """Start a function in a host and wait until it calls its last argument, ``ready``.
@@ -162,11 +143,11 @@ class Stage:
 
     def call_unprivileged(self, host: Host, function: Callable[..., T], *arguments: object) -> T:
         """Run a function in a host without any privilege, else as `call`."""
-        played = _played(host, function, arguments)
-        played.call += "   # every capability dropped"
-        self._note(function, played)
+        told = played(host, function, arguments)
+        told.call += "   # every capability dropped"
+        self._note(function, told)
         value, _ = host.call_unprivileged(observed, host.name, function, arguments)
-        played.result = _shown(value)
+        told.result = shown(value)
         return value
 
     def wait_for(self, wanted: Callable[[Frame], bool], what: str) -> None:
@@ -175,6 +156,14 @@ class Stage:
             self.capture.until(wanted, LIMIT)
         except TimeoutError:
             raise StepFailedError(f"no {what} within {LIMIT:g} s") from None
+
+    def packets_with(self, header: type[Header]) -> list[Packet]:
+        """Return the packets on the wire so far that have such a header.
+
+        By it a step picks its own: hosts may ask for each other's Ethernet address at any time.
+        """
+        packets = (Packet.decode(frame.octets) for frame in self.capture.frames)
+        return [packet for packet in packets if header in packet]
 
     def wait_for_counter(self, name: str) -> None:
         """Wait until a counter of host b is higher than when the step began.
@@ -202,9 +191,9 @@ class Stage:
         if not condition:
             raise StepFailedError(otherwise)
 
-    def _note(self, function: Callable[..., object], played: Played) -> None:
-        self.played.append(played)
-        for module, names in _imports(function).items():
+    def _note(self, function: Callable[..., object], told: Played) -> None:
+        self.played.append(told)
+        for module, names in imports_of(function).items():
             self.imports.setdefault(module, set()).update(names)
 
     def _begin(
@@ -214,65 +203,10 @@ class Stage:
         arguments: tuple[object, ...],
         ready: Ready | None = None,
     ) -> Running[T]:
-        played = _played(host, function, arguments, ready)
-        self._note(function, played)
+        told = played(host, function, arguments, () if ready is None else ("ready",))
+        self._note(function, told)
         given = arguments if ready is None else (*arguments, ready)
         call = host.start(observed, host.name, function, given)
-        running = Running(call, played, self.sockets)
+        running = Running(call, told, self.sockets)
         self._running.append(running)
         return running
-
-
-def _played(
-    host: Host,
-    function: Callable[..., object],
-    arguments: tuple[object, ...],
-    ready: Ready | None = None,
-) -> Played:
-    words = [json.dumps(one) if isinstance(one, str) else repr(one) for one in arguments]
-    words += ["ready"] if ready is not None else []
-    call = f"{function.__name__}({', '.join(words)})"
-    return Played(host.name, function.__name__, call, _source(function))
-
-
-def _source(function: Callable[..., object]) -> str:
-    return inspect.getsource(function).rstrip()
-
-
-def _imports(function: Callable[..., object]) -> dict[str, set[str]]:
-    """Return what a function needs of the imports of its file: names by module.
-
-    ``import x`` is a module without names. The functions of the tour that it calls are shown
-    beside it and left out.
-    """
-    used = {"annotations", *_names(function.__code__)}
-    found: dict[str, set[str]] = {}
-    for node in ast.parse(inspect.getsource(sys.modules[function.__module__])).body:
-        if isinstance(node, ast.Import):
-            found |= {one.name: set() for one in node.names if one.name in used}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.module.startswith(_HERE):
-            names = {one.name for one in node.names} & used
-            found |= {node.module: names} if names else {}
-    return found
-
-
-def _names(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _names(constant)
-
-
-def _shown(value: object) -> str:
-    """Return a result as people read it: text as it is, octets that are no text in hexadecimal."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bytes):
-        if all(octet in _TEXT for octet in value):
-            return repr(value)
-        start = value[:_OCTETS_SHOWN].hex(" ")
-        more = " ..." if len(value) > _OCTETS_SHOWN else ""
-        return f"{len(value)} octets: {start}{more}"
-    if isinstance(value, list):
-        return f"{len(value)} of {type(value[0]).__name__}" if value else "nothing"
-    return repr(value)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from sockwright.lab.tour.ladder import Rung, ladder
-from sockwright.lab.tour.stage import Message, Played, Stage, StepFailedError
+from sockwright.lab.tour.stage import Message, Stage, StepFailedError
 from sockwright.sockets.privileges import Capability, Privileges
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sockwright.lab.host import Host
     from sockwright.lab.tour.counters import Counters
     from sockwright.lab.tour.observe import OpenedSocket
+    from sockwright.lab.tour.played import Played
     from sockwright.wire.core.finding import Finding
 
 __all__ = ["Step", "StepResult", "play"]

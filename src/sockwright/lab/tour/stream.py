@@ -70,15 +70,12 @@ def _exchange(stage: Stage, server_host: Host, endpoint: str) -> None:
 def _tcp(stage: Stage, endpoint: str) -> None:
     _exchange(stage, stage.b, endpoint)
     stage.wait_for(Teardown(), "end of the connection")
-    segments = [
-        (frame.direction == "outgoing", tcp.flags)
-        for frame in stage.capture.frames
-        if (tcp := Packet.decode(frame.octets).get(TCP)) is not None
-    ]
-    opening = [(ours, str(flags)) for ours, flags in segments[:3]]
-    stage.expect(opening == [(True, "S"), (False, "SA"), (True, "A")], "no three-way handshake")
-    fins = [ours for ours, flags in segments if "F" in flags]
-    stage.expect(fins == [True, False], "not a FIN from each side, the client's first")
+    segments = [packet[TCP] for packet in stage.packets_with(TCP)]
+    opening = [(segment.src_port == PORT, str(segment.flags)) for segment in segments[:3]]
+    handshake = [(False, "S"), (True, "SA"), (False, "A")]
+    stage.expect(opening == handshake, f"no three-way handshake, but {opening}")
+    fins = [segment.src_port == PORT for segment in segments if "F" in segment.flags]
+    stage.expect(fins == [False, True], "not a FIN from each side, the client's first")
 
 
 def tcp4(stage: Stage) -> None:
