@@ -23,12 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Step", "StepResult", "play"]
 
 # What a kernel says of a kind of socket that it was built without.
-_ABSENT = {
-    errno.EAFNOSUPPORT,
-    errno.EPROTONOSUPPORT,
-    errno.ESOCKTNOSUPPORT,
-    errno.ENOPROTOOPT,
-}
+_ABSENT = {errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT}
 
 
 @dataclass(frozen=True, slots=True)
