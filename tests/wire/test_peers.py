@@ -89,7 +89,10 @@ def test_tshark_calls_every_checksum_good(drawn: list[Packet], pcap: Path) -> No
 def test_tcpdump_calls_every_checksum_good(drawn: list[Packet], pcap: Path) -> None:
     command = ["tcpdump", "-vvv", "-nn", "-t", "-r", str(pcap)]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert not re.findall(r".*(?:incorrect|bad \w*\s?cksum|wrong \w*\s?cksum).*", text)
+    # Behind a tab is what tcpdump reads out of the random octets that an ICMP error quotes.
+    assert not re.findall(
+        r"^(?!\t).*(?:incorrect|bad \w*\s?cksum|wrong \w*\s?cksum).*", text, re.MULTILINE
+    )
     # Behind a fragment header tcpdump does not look at checksums, even if the fragment is whole.
     judged = [packet for packet in drawn if IPv6Fragment not in packet]
     counts = Counter(header.layer for packet in judged for header in packet)

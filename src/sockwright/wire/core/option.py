@@ -10,7 +10,8 @@ option is then kept as an `UnknownOption`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Self
+from functools import lru_cache
+from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -111,6 +112,21 @@ class MalformedOption(Option):
         return self.octets
 
 
+_NO_OPERATION: Final = NoOperation()
+
+
+# Options are values, and but for timestamps a few of them fill a capture.
+@lru_cache(maxsize=4096)
+def _typed(cls: type[Option] | None, kind: int, body: bytes) -> Option:
+    """Return the option of `cls` in `body`, or an unknown one where it does not fit."""
+    if cls is not None:
+        try:
+            return cls.from_body(body)
+        except ValueError:
+            pass
+    return UnknownOption(kind, body)
+
+
 @dataclass(frozen=True, slots=True)
 class OptionCodec:
     """Reads and writes a list of options; `kinds` maps a kind to its class.
@@ -129,7 +145,7 @@ class OptionCodec:
         while offset < len(octets):
             kind = octets[offset]
             if kind == NO_OPERATION:
-                found.append(NoOperation())
+                found.append(_NO_OPERATION)
                 offset += 1
                 continue
             if kind == END:
@@ -140,18 +156,9 @@ class OptionCodec:
                 found.append(MalformedOption(octets[offset:]))
                 break
             body = octets[offset + 2 : offset + length]
-            found.append(self._read(kind, body))
+            found.append(_typed(self.kinds.get(kind), kind, body))  # type: ignore[arg-type]  # mypy holds a dataclass for unhashable
             offset += length
         return tuple(found)
-
-    def _read(self, kind: int, body: bytes) -> Option:
-        cls = self.kinds.get(kind)
-        if cls is not None:
-            try:
-                return cls.from_body(body)
-            except ValueError:
-                pass
-        return UnknownOption(kind, body)
 
     def encode(self, items: tuple[Option, ...]) -> bytes:
         """Return the octets of `items`, padded. Raises: ValueError when they do not fit."""
