@@ -371,20 +371,25 @@ def _icmpv6(draw: st.DrawFn) -> Drawn:
 _payloads = st.binary(max_size=64).map(lambda octets: _one(octets, "Raw", load=octets))
 
 
+CARRIED = ("arp", "tcp", "udp", "icmp", "icmpv6")
+
+
 @st.composite
-def packets(draw: st.DrawFn) -> list[Drawn]:
-    """Draw a frame: Ethernet, perhaps VLAN tags, then ARP or IP and what IP carries."""
+def packets(draw: st.DrawFn, carried: str | None = None) -> list[Drawn]:
+    """Draw a frame: Ethernet, perhaps VLAN tags, then ARP or IP and what IP carries.
+
+    `carried` is one of `CARRIED`; without it any of them is drawn.
+    """
     layers = [draw(_ethernet()), *draw(st.lists(_vlan(), max_size=2))]
-    kind = draw(st.integers(0, 8))
-    if kind == 0:
+    carried = carried or draw(st.sampled_from(CARRIED))
+    if carried == "arp":
         return [*layers, draw(_arp())]
-    if kind < 5:
+    if carried == "icmp" or (carried != "icmpv6" and draw(st.booleans())):
         layers.append(draw(_ipv4()))
-        layers.append(draw(st.one_of(_tcp(), _udp(), _icmp())))
     else:
         layers += draw(_ipv6())
-        message = draw(st.one_of(_tcp(), _udp(), _icmpv6()))
-        layers.append(message)
-        if len(message.theirs) > 1:
-            return layers  # neighbour discovery has options, no data
+    message = draw({"tcp": _tcp, "udp": _udp, "icmp": _icmp, "icmpv6": _icmpv6}[carried]())
+    layers.append(message)
+    if len(message.theirs) > 1:
+        return layers  # neighbour discovery has options, no data
     return [*layers, draw(_payloads)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from tests.wire.drawn import Drawn, ours, packets
+from tests.wire.drawn import CARRIED, Drawn, ours, packets
 
 from sockwright.capture import PcapWriter, Record
 from sockwright.wire.ipv6_fragment import IPv6Fragment
@@ -32,21 +32,22 @@ _STATUS = {
 
 @pytest.fixture(scope="module")
 def drawn() -> list[Packet]:
-    """Return the same few hundred packets every time."""
+    """Return a few hundred packets, as many of each kind."""
     found: list[Packet] = []
+    for carried in CARRIED:
 
-    @settings(
-        max_examples=400,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(packets())
-    def collect(layers: list[Drawn]) -> None:
-        found.append(ours(layers))
+        @settings(
+            max_examples=80,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(packets(carried))
+        def collect(layers: list[Drawn]) -> None:
+            found.append(ours(layers))
 
-    collect()
+        collect()
     return found
 
 
