@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import gc
+import pickle
 from ipaddress import IPv4Address
 
 import pytest
@@ -206,6 +208,33 @@ def test_copies_are_independent_and_keep_pins() -> None:
     other[IPv4].ttl = 3
     assert other[IPv4].checksum == 1
     assert decoded[IPv4].ttl == 64
+
+
+@pytest.mark.parametrize("decoded", [False, True])
+def test_packets_go_through_pickle_and_copy(decoded: bool) -> None:
+    packet = Ethernet.decode(bytes(syn()) + b"pad") if decoded else syn()
+    packet[IPv4].pin("checksum")
+    for twin in (pickle.loads(pickle.dumps(packet)), copy.copy(packet), copy.deepcopy(packet)):
+        assert twin == packet
+        assert twin.trailer == packet.trailer
+        twin[IPv4].ttl = 9
+        twin[TCP].dst_port = 1
+        assert twin[IPv4].checksum == packet[IPv4].checksum
+        assert (packet[IPv4].ttl, packet[TCP].dst_port) == (64, 80)
+        assert codes(twin) == ["ipv4-checksum"]
+    header = packet[TCP]
+    for lone in (pickle.loads(pickle.dumps(header)), copy.copy(header), copy.deepcopy(header)):
+        assert lone.packet is None
+        lone.seq = 7
+        assert header.seq == 0
+
+
+def test_a_header_can_stand_in_a_packet_twice() -> None:
+    ip = IPv4(src="192.0.2.1", dst="192.0.2.2")
+    packet = ip / ip / UDP()
+    packet[1].ttl = 3  # type: ignore[attr-defined]
+    assert [bytes(packet)[8], bytes(packet)[28]] == [64, 3]
+    assert packet[0].protocol == 4  # type: ignore[attr-defined]
 
 
 def test_reading_a_derived_field_of_a_lone_header_gives_an_int() -> None:

@@ -329,6 +329,21 @@ class Header:
                 parts.append(f"{field.name}={shown!r}")
         return f"{type(self).__name__}({', '.join(parts)})"
 
+    # A header out of a pickle or a `copy.copy` is one of its own.
+
+    def __copy__(self) -> Self:
+        return self.copy()
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self.copy()
+
+    def __getstate__(self) -> tuple[Any, int, bytes]:
+        return self._values, self._auto, self._tail
+
+    def __setstate__(self, state: tuple[Any, int, bytes]) -> None:
+        self._values, self._auto, self._tail = state
+        self._packet = None
+
     def _leave(self) -> None:
         """Leave a copy to the packets that adopted this header, which is about to change."""
         if self._packet is ADOPTED:

@@ -363,6 +363,21 @@ class Packet:
             new._state = self._state
         return new
 
+    def __copy__(self) -> Packet:
+        return self.copy()
+
+    def __deepcopy__(self, memo: object) -> Packet:
+        return self.copy()
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        headers = self._own()
+        return self._octets, headers, self._payload, self._rest, self._state
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self._octets, self._headers, self._payload, self._rest, self._state = state
+        for header in self._headers or ():
+            header._packet = self
+
     def __bytes__(self) -> bytes:
         octets = self._octets
         if octets is not None:
