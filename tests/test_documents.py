@@ -59,7 +59,16 @@ def _fences(page: Path) -> list[Fence]:
 
 
 _FENCES = [fence for page in _PAGES for fence in _fences(page)]
-_PROGRAMS = [page for page in _PAGES if any(f.language == "python" for f in _fences(page))]
+_PYTHON = {page: [f for f in _fences(page) if f.language == "python"] for page in _PAGES}
+_PROGRAMS = [
+    pytest.param(
+        page,
+        id=str(page.relative_to(_ROOT)),
+        marks=[pytest.mark.needs(*{name for fence in fences for name in fence.needs})],
+    )
+    for page, fences in _PYTHON.items()
+    if fences
+]
 _CONSOLES = [
     pytest.param(fence, id=fence.name, marks=[pytest.mark.needs(*fence.needs)])
     for fence in _FENCES
