@@ -176,6 +176,13 @@ def test_a_trailer_stays_behind_an_edited_packet() -> None:
     assert bytes(packet).endswith(b"hi")
 
 
+def test_a_packet_without_headers_has_a_trailer_too() -> None:
+    packet = Packet((), b"abc")
+    packet.trailer = b"de"
+    assert bytes(packet) == b"abcde"
+    assert packet.trailer == b"de"
+
+
 @pytest.mark.parametrize("keep", [("tcp.checksum",), ("checksum",), "checksum"])
 def test_kept_fields_survive_the_first_edit(keep: object) -> None:
     octets = bytearray(bytes(syn()))

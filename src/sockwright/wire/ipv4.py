@@ -135,15 +135,16 @@ class IPv4(
                 self._auto &= ~_IHL  # of options cut off nobody knows the length but the sender
         total_length = values[1]
         stop = offset + total_length
-        if stop > end:
-            packet.note("ipv4", offset, total_length, end - offset, "the total length")
-            stop = end
-        elif total_length < ihl:
-            # 0 is what a sender leaves to its card (TSO), with more octets perhaps than the field
-            # could say; anything else below the header is a lie.
-            stop = end
-            if not total_length:
-                self._auto &= ~_TOTAL_LENGTH
+        if stop != end:
+            if stop > end:
+                packet.note("ipv4", offset, total_length, end - offset, "the total length")
+                stop = end
+            elif total_length < ihl:
+                # 0 is what a sender leaves to its card (TSO), with more octets perhaps than the
+                # field could say; anything else below the header is a lie.
+                stop = end
+                if not total_length:
+                    self._auto &= ~_TOTAL_LENGTH
         if values[3] & 0x3FFF:
             packet.begin_piece()
             if values[3] & 0x1FFF:

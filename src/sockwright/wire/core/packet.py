@@ -286,7 +286,8 @@ class Packet:
         octets = bytes(memoryview(octets))
         self._own()
         self._touch()
-        # The first header behind the link layer is the one whose extent ends before padding.
+        # The first header behind the link layer is the one whose extent ends before padding. With
+        # no header at all, -1 puts it behind the payload.
         trailers = ((min(1, len(self._own()) - 1), octets),) if octets else ()
         self._rest = (trailers, self._rest[1])
 
@@ -395,7 +396,9 @@ class Packet:
         # Innermost first: each header sees the octets it carries and the header above it.
         octets = self._payload
         upper: Header | None = None
-        for index in range(len(headers) - 1, -1, -1):
+        index = len(headers)
+        while index:
+            index -= 1
             header = headers[index]
             octets = header.emit(octets, upper, headers, index)
             upper = header
@@ -411,7 +414,7 @@ class Packet:
             octets = headers[index].emit(octets, upper, headers, index)
             octets += b"".join([behind for place, behind in trailers if place == index])
             upper = headers[index]
-        return octets
+        return octets + b"".join([behind for place, behind in trailers if place < 0])
 
     def __len__(self) -> int:
         return len(bytes(self))
