@@ -77,8 +77,17 @@ def loopback_up() -> None:
 
 def veth() -> None:
     """Make a pair of virtual Ethernet interfaces, joined like two ends of a cable."""
-    kind = _attribute(1, b"veth\0")  # IFLA_INFO_KIND
-    body = bytes(16) + _attribute(3, b"probe0\0") + _attribute(18, kind)  # IFLA_IFNAME, _LINKINFO
+    _new_interface(b"probe0\0", b"veth\0")
+
+
+def bridge() -> None:
+    """Make an Ethernet bridge, the segment of a lab."""
+    _new_interface(b"probe1\0", b"bridge\0")
+
+
+def _new_interface(name: bytes, kind: bytes) -> None:
+    info = _attribute(1, kind)  # IFLA_INFO_KIND
+    body = bytes(16) + _attribute(3, name) + _attribute(18, info)  # IFLA_IFNAME, IFLA_LINKINFO
     netlink(_NETLINK_ROUTE, _RTM_NEWLINK, _NLM_REQUEST_ACK_CREATE, body)
 
 
@@ -141,7 +150,7 @@ def attempt(*steps: Callable[[], None]) -> str | None:
 
 def probe() -> dict[str, str | None]:
     """Try everything; the keys are "network", "user", "lab" (as root without user namespace)."""
-    inside = (loopback_up, veth, nftables)
+    inside = (loopback_up, veth, bridge)
     as_user = attempt(new_user_and_network, *inside)
     as_root = attempt(new_network, *inside)
     return {

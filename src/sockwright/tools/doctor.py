@@ -397,7 +397,7 @@ def _checks() -> list[Check]:
         ),
         Check("user namespace", lambda: _namespace(names, "user"), "a kernel that allows it"),
         Check("network namespace", lambda: _namespace(names, "network"), "CAP_SYS_ADMIN"),
-        Check("lab", lambda: _namespace(names, "lab"), "root or user namespaces, veth, nftables"),
+        Check("lab", lambda: _namespace(names, "lab"), "root or user namespaces, veth, bridge"),
         Check(
             "lab shell side by side",
             lambda: _program("tmux", "tmux", "tmux is there"),
