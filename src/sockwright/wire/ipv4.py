@@ -100,10 +100,12 @@ class IPv4(
         first, total_length, identification, fragment, hop, checksum, src, dst = self._values
         auto = self._auto
         tail = self._tail
+        size = 20
         if tail:
+            size += len(tail)
             body = tail + body
         if auto & _IHL:
-            first = first & 0xF0FF | 20 + len(tail) << 6
+            first = first & 0xF0FF | size << 6
         if auto & _TOTAL_LENGTH:
             total_length = 20 + len(body)
             if total_length > 0xFFFF:

@@ -75,20 +75,22 @@ class TCP(Header, layer="tcp", carried_by={"ip_protocol": _PROTOCOL}):
         """Write data offset and checksum. Without an IP header around, the checksum stays 0."""
         src_port, dst_port, seq, ack, control, window, checksum, urgent = self._values
         auto = self._auto
-        tail = self._tail
-        if tail:
-            body = tail + body
+        size = 20
+        if self._tail:
+            size += len(self._tail)
+            body = self._tail + body
         if auto & _DATA_OFFSET:
-            control = control & 0x0FFF | 20 + len(tail) << 10
+            control = control & 0x0FFF | size << 10
         if auto & _CHECKSUM:
             checksum = 0
             addresses = headers[index - 1].pseudo_sum(headers, index - 1) if index else None
             if addresses is not None:
                 total = _from_bytes(body, "big")
-                if len(body) & 1:  # `checksum.value_of`, without the call
+                length = len(body)
+                if length & 1:  # `checksum.value_of`, without the call
                     total <<= 8
-                total += src_port + dst_port + seq + ack + control + window + urgent
-                checksum = -(total + addresses + _PROTOCOL + 20 + len(body)) % 65535
+                words = src_port + dst_port + seq + ack + control + window + urgent
+                checksum = -(total + addresses + words + length + _FIXED) % 65535
         return _pack(src_port, dst_port, seq, ack, control, window, checksum, urgent) + body
 
     def advance(
@@ -142,6 +144,7 @@ class TCP(Header, layer="tcp", carried_by={"ip_protocol": _PROTOCOL}):
 
 
 _pack = TCP._layout.pack
+_FIXED = _PROTOCOL + 20  # of the pseudo-header: the protocol, and the fixed part of the length
 _from_bytes = int.from_bytes
 _DATA_OFFSET, _CHECKSUM = TCP.data_offset.mask, TCP.checksum.mask
 
