@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -202,3 +203,11 @@ def test_continuous_integration_calls_the_two_targets(project: Path) -> None:
         "make check",
         "make test",
     ]
+
+
+@pytest.mark.parametrize("package", ["", ".wire", ".sockets", ".lab", ".lab.tour"])
+def test_a_package_lists_its_public_names_and_each_loads(package: str) -> None:
+    module = importlib.import_module(f"sockwright{package}")
+    assert set(module.__all__) <= set(dir(module))
+    for name in module.__all__:
+        assert getattr(module, name) is not None

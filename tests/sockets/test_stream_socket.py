@@ -93,6 +93,11 @@ def test_a_path_left_behind_is_named_in_the_error(tmp_path: Path) -> None:
     assert caught.value.errno == errno.EADDRINUSE
 
 
+def test_a_path_that_is_no_socket_is_not_called_left_behind(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="is no socket"):
+        listen(f"unix:{tmp_path}")
+
+
 def test_half_close_ends_one_direction_only(pair: tuple[Stream, Stream]) -> None:
     client, server = pair
     client.send_all(b"all I have to say")
@@ -113,6 +118,15 @@ def test_recv_exactly_keeps_what_is_over_for_the_next_call(pair: tuple[Stream, S
     assert server.pending == 3
     assert server.receive(2) == b"es"
     assert server.receive() == b"t"
+
+
+def test_a_count_below_0_takes_nothing(pair: tuple[Stream, Stream]) -> None:
+    left, right = pair
+    left.send_all(b"ab")
+    assert right.recv_exactly(1) == b"a"
+    with pytest.raises(ValueError, match="count: -1 is less than 0"):
+        right.recv_exactly(-1)
+    assert right.recv_exactly(1) == b"b"
 
 
 def test_a_stream_that_ends_early_says_how_far_it_came(pair: tuple[Stream, Stream]) -> None:

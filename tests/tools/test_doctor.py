@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import socket
@@ -11,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from sockwright.errors import UsageError
 from sockwright.sockets import packet
-from sockwright.tools.doctor import EXAMPLES, Finding, diagnose
+from sockwright.tools.doctor import EXAMPLES, Finding, diagnose, run
 
 _AS_NOBODY = """
 import dataclasses, json, os, sys
@@ -101,6 +103,11 @@ def test_words_choose_the_actions() -> None:
         "UNIX seqpacket",
     }
     assert list(diagnose("nosuchaction")) == []
+
+
+def test_a_word_in_no_action_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="no action has 'zzz' in its name"):
+        list(run(argparse.Namespace(action=["raw", "zzz"], missing=False)))
 
 
 def test_the_whole_examination_is_quick_and_leaves_nothing(tmp_path: Path) -> None:

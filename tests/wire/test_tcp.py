@@ -148,6 +148,13 @@ def test_a_good_segment_has_no_findings() -> None:
     assert not codes(segment(flags="AU", urgent_pointer=2) / b"hello")
 
 
+def test_letters_are_in_flags_when_each_is_set() -> None:
+    flags = TCP(flags="SA").flags
+    assert "S" in flags
+    assert "SA" in flags
+    assert "SF" not in flags
+
+
 @pytest.mark.parametrize(
     ("flags", "code"),
     [

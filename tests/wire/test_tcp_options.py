@@ -188,3 +188,8 @@ def test_any_octets_are_read_and_written_back(octets: bytes) -> None:
 def test_any_body_of_a_known_kind_is_read_and_written_back(kind: int, body: bytes) -> None:
     octets = bytes((kind, 2 + len(body))) + body
     assert CODEC.encode(CODEC.decode(octets)) == octets
+
+
+def test_an_unknown_option_says_how_many_octets_fit() -> None:
+    with pytest.raises(ValueError, match="UnknownOption has 254 octets; 253 fit an option"):
+        UnknownOption(99, bytes(254)).encode()

@@ -45,6 +45,8 @@ for variant in vary(packet, dst_port=range(3)):
 """
 
 WRONG = """
+from sockwright.lab import Labb  # wrong
+from sockwright.sockets import conect  # wrong
 from sockwright.wire import AUTO, TCP, Ethernet, IPv4
 
 packet = Ethernet() / IPv4() / TCP()

@@ -22,6 +22,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if "_ARGCOMPLETE" in os.environ:
         return _complete()
+    # Python has no stream at all where its descriptor is closed (`sw ... >&-`).
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
     for stream in (sys.stdout, sys.stderr):
         # A name that the locale cannot write is shown escaped; it does not end the command.
         if hasattr(stream, "reconfigure"):
@@ -32,6 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         return _output_closed()
+    except OSError as error:  # of a verb the runner tells; this is the help that cannot be written
+        print(f"sw: {error.strerror or error}", file=sys.stderr)
+        return 1
 
 
 def _dispatch(words: Sequence[str]) -> int:
@@ -39,7 +45,7 @@ def _dispatch(words: Sequence[str]) -> int:
     if first == "--version":
         from sockwright import __version__
 
-        print(f"sockwright {__version__}")
+        print(f"sockwright {__version__}", flush=True)
         return 0
     verbs = find_verbs()
     if first in {"", "-h", "--help", "help"}:

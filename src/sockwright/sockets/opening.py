@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from sockwright.errors import EndpointError
@@ -66,6 +67,8 @@ def _bind(wrapped: BaseSocket, candidate: Candidate, endpoint: Endpoint) -> None
             hint = (
                 "the path exists; if no process listens there ('ss -xlp' shows them) it was left "
                 "behind and may be deleted"
+                if Path(endpoint.path).is_socket()
+                else "the path exists and is no socket: choose another"
             )
         elif endpoint.scheme == "unix" and error.errno == errno.EACCES:
             hint = "the folder may not be written to by this user"

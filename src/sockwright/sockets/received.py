@@ -45,8 +45,11 @@ class ReceivedOctets:
         """Take `count` octets, or None while some are still to come.
 
         Raises:
+            ValueError: `count` is less than 0.
             EndOfStreamError: the stream has ended before them.
         """
+        if count < 0:
+            raise ValueError(f"count: {count} is less than 0")
         if len(self._octets) >= count:
             return self.take(count)
         if self._ended:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from sockwright.errors import UsageError
 from sockwright.sockets import namespace_probe
 from sockwright.sockets.datagram_socket import datagram
 from sockwright.sockets.packet_socket import packet
@@ -30,7 +31,7 @@ from sockwright.sockets.stream_socket import Seqpacket, Stream, connect, listen
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 __all__ = ["Finding", "diagnose"]
 
@@ -109,6 +110,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Iterator[Finding]:
     """Yield a row for every action that was tried."""
+    words = [word for word in args.action if not _chosen([word])]
+    if words:
+        raise UsageError(f"no action has {words[0]!r} in its name; sw doctor shows them all")
     for finding in diagnose(*args.action):
         if not (args.missing and finding.ok):
             yield finding
@@ -119,11 +123,12 @@ def diagnose(*words: str) -> Iterator[Finding]:
 
     Nothing is raised for what is not possible: that is a `Finding` whose `ok` is False.
     """
-    chosen = [
-        c for c in _checks() if not words or any(w.lower() in c.action.lower() for w in words)
-    ]
-    for check in chosen:
+    for check in _chosen(words):
         yield _try(check)
+
+
+def _chosen(words: Sequence[str]) -> list[Check]:
+    return [c for c in _checks() if not words or any(w.lower() in c.action.lower() for w in words)]
 
 
 def _try(check: Check) -> Finding:

@@ -58,5 +58,7 @@ class FlagSet(int):
     def __format__(self, spec: str) -> str:
         return format(str(self), spec) if not spec or spec[-1] == "s" else format(int(self), spec)
 
-    def __contains__(self, flag: str) -> bool:
-        return bool(self & self.parse(flag))
+    def __contains__(self, flags: str) -> bool:
+        """Whether each of `flags` is set: ``"SA" in flags`` is SYN and ACK."""
+        wanted = self.parse(flags)
+        return self & wanted == wanted

@@ -97,7 +97,9 @@ class UnknownOption(Option):
             raise ValueError(f"option kind {self.number} is outside 0 to 255")
 
     def encode(self) -> bytes:
-        """Return kind, length and data."""
+        """Return kind, length and data. Raises: ValueError when the data are over 253 octets."""
+        if len(self.data) > 253:
+            raise ValueError(f"UnknownOption has {len(self.data)} octets; 253 fit an option")
         return bytes((self.number, 2 + len(self.data))) + self.data
 
 

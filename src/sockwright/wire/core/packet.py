@@ -59,7 +59,6 @@ class Packet:
     _state: int
     # How to decode: the form of the first header, the fields to keep, the most layers.
     _source: tuple[Form, Iterable[str], int]
-    # Whether some header said, while decoding, that what follows is a piece of a datagram.
     # Trailers and errors. A trailer is (n, octets): what lies behind the extent of layer n and
     # inside that of the layer around it.
     _rest: tuple[tuple[tuple[int, bytes], ...], tuple[DecodeError, ...]]
