@@ -12,6 +12,7 @@ import pytest
 
 from sockwright.errors import EndpointError
 from sockwright.sockets import KERNEL_BEHAVIOUR, PacketSocket, RawSocket, packet, raw
+from sockwright.wire import Header, IPv4, IPv6
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +32,7 @@ def number() -> int:
 
 def _header_v4(protocol: int, **fields: int | str) -> bytes:
     values: dict[str, int | str] = {
-        "version": 4, "header_length": 5, "tos": 0x0B, "total_length": 0x7777,
+        "version": 4, "ihl": 5, "dscp": 2, "ecn": 3, "total_length": 0x7777,
         "identification": 0x1234, "flags": 0, "fragment_offset": 0, "ttl": 9,
         "protocol": protocol, "checksum": 0x1111, "src": "127.0.0.9", "dst": "127.0.0.1",
     }  # fmt: skip
@@ -39,8 +40,8 @@ def _header_v4(protocol: int, **fields: int | str) -> bytes:
     v = {name: value for name, value in values.items() if isinstance(value, int)}
     return struct.pack(
         "!BBHHHBBH4s4s",
-        v["version"] << 4 | v["header_length"],
-        v["tos"],
+        v["version"] << 4 | v["ihl"],
+        v["dscp"] << 2 | v["ecn"],
         v["total_length"],
         v["identification"],
         v["flags"] << 13 | v["fragment_offset"],
@@ -57,9 +58,9 @@ def _fields_v4(octets: bytes) -> dict[str, int | str]:
         "!BBHHHBBH4s4s", octets[:20]
     )
     return {
-        "version": first >> 4, "header_length": first & 15, "tos": tos, "total_length": length,
-        "identification": number, "flags": flags >> 13, "fragment_offset": flags & 0x1FFF,
-        "ttl": ttl, "protocol": protocol, "checksum": checksum,
+        "version": first >> 4, "ihl": first & 15, "dscp": tos >> 2, "ecn": tos & 3,
+        "total_length": length, "identification": number, "flags": flags >> 13,
+        "fragment_offset": flags & 0x1FFF, "ttl": ttl, "protocol": protocol, "checksum": checksum,
         "src": socket.inet_ntoa(src), "dst": socket.inet_ntoa(dst),
     }  # fmt: skip
 
@@ -99,7 +100,7 @@ def _rules(version: int, kernel: str) -> set[str]:
         {"flags": 4},
         {"flags": 2},
         {"fragment_offset": 77, "flags": 1},
-        {"tos": 255},
+        {"dscp": 63, "ecn": 3},
     ],
 )
 def test_fields_that_the_kernel_leaves_are_sent_as_written(
@@ -125,11 +126,17 @@ def test_identification_stays_zero_with_df(number: int) -> None:
     assert _fields_v4(_sent({"identification": 0, "flags": 2}, number))["identification"] == 0
 
 
+@pytest.mark.parametrize(("version", "header"), [(4, IPv4), (6, IPv6)])
+def test_there_is_one_rule_for_each_field(version: int, header: type[Header]) -> None:
+    named = [rule.field for rule in KERNEL_BEHAVIOUR if rule.version == version]
+    assert named == [field.name for field in header.fields]
+
+
 def test_options_are_sent_as_written(number: int) -> None:
     tail = b"options %d!" % number
     options = bytes([0x94, 4, 0, 0])  # router alert, RFC 2113
     with packet("lo", timeout=5) as capture, raw("raw://127.0.0.1?protocol=255") as sock:
-        sock.send(_header_v4(number, header_length=6) + options + tail)
+        sock.send(_header_v4(number, ihl=6) + options + tail)
         octets = _seen(capture, tail)
     assert octets[20:24] == options
     assert _checksum(octets[:24]) == 0
@@ -139,8 +146,8 @@ def test_options_are_sent_as_written(number: int) -> None:
     ("octets", "number_of_error"),
     [
         (b"E" * 19, errno.EINVAL),
-        (_header_v4(200, header_length=4), errno.EINVAL),
-        (_header_v4(200, header_length=15), errno.EINVAL),
+        (_header_v4(200, ihl=4), errno.EINVAL),
+        (_header_v4(200, ihl=15), errno.EINVAL),
         (_header_v4(200) + bytes(65530), errno.EMSGSIZE),
     ],
 )

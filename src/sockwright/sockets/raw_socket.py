@@ -52,8 +52,8 @@ _IPV6_HDRINCL = 36
 class FieldRule:
     """What the kernel does to one header field of a packet sent with `header_included`.
 
-    `kernel` is ``overwrites`` (whatever you wrote), ``fills`` (when what you wrote is 0, and `when`
-    holds) or ``leaves``.
+    `field` is its name in `sockwright.wire.IPv4` or `IPv6`. `kernel` is ``overwrites`` (whatever
+    you wrote), ``fills`` (when what you wrote is 0, and `when` holds) or ``leaves``.
     """
 
     version: Literal[4, 6]
@@ -64,8 +64,9 @@ class FieldRule:
 
 KERNEL_BEHAVIOUR: tuple[FieldRule, ...] = (
     FieldRule(4, "version", "leaves"),
-    FieldRule(4, "header_length", "leaves", "shorter than 20 or longer than the packet: EINVAL"),
-    FieldRule(4, "tos", "leaves"),
+    FieldRule(4, "ihl", "leaves", "shorter than 20 or longer than the packet: EINVAL"),
+    FieldRule(4, "dscp", "leaves"),
+    FieldRule(4, "ecn", "leaves"),
     FieldRule(4, "total_length", "overwrites"),
     FieldRule(4, "identification", "fills", "it is 0 and DF is not set"),
     FieldRule(4, "flags", "leaves"),
@@ -85,6 +86,7 @@ KERNEL_BEHAVIOUR: tuple[FieldRule, ...] = (
     FieldRule(6, "src", "leaves"),
     FieldRule(6, "dst", "leaves", "the route follows the address given to sendto(2)"),
 )
+"""One rule for each field of an IPv4 and of an IPv6 header."""
 
 
 class RawCore(DatagramCore):
