@@ -64,8 +64,8 @@ def test_they_hold() -> None:
 
 
 def test_verify_compares_the_family() -> None:
-    assert codes(BSDNull(family=30) / V4) == {"bsd_loopback-family"}
-    assert codes(BSDLoopback(family=2) / V6) == {"bsd_loopback-family"}
+    assert codes(BSDNull(family=30) / V4) == {"bsd-loopback-family"}
+    assert codes(BSDLoopback(family=2) / V6) == {"bsd-loopback-family"}
 
 
 @pytest.mark.parametrize("link_type", [101, 12, 14])
@@ -75,7 +75,7 @@ def test_raw_ip_goes_by_the_version(link_type: int) -> None:
     for octets in (b"", b"\x50abc"):
         packet = Packet.decode(octets, link_type=link_type)
         assert bytes(packet) == packet.payload == octets
-        assert codes(packet) == {"raw_ip-version"}
+        assert codes(packet) == {"raw-ip-version"}
 
 
 def test_link_types_of_one_version_are_known() -> None:

@@ -65,7 +65,7 @@ def test_ipv4_fragments_are_those_of_scapy(size: int) -> None:
     whole = inet.IP(**V4, id=7) / inet.UDP(sport=1, dport=2) / DATA
     theirs = inet.fragment(whole, fragsize=size)  # type: ignore[no-untyped-call]
     assert [bytes(each)[14:] for each in ours] == [bytes(each) for each in theirs]
-    assert all(len(each) <= size + 34 and not codes(each) for each in ours)
+    assert all(len(bytes(each)) <= size + 34 and not codes(each) for each in ours)
 
 
 @pytest.mark.parametrize("mtu", [1280, 1400])

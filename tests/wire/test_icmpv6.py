@@ -123,20 +123,20 @@ def test_extensions_behind_the_quote_are_read_rfc_4884() -> None:
         (BASE / ICMPv6(code=9) / DestinationUnreachable() / bytes(ASKED), "icmpv6-code"),
         (
             BASE / ICMPv6() / PacketTooBig(mtu=1279) / bytes(ASKED),
-            "icmpv6_packet_too_big-mtu",
+            "icmpv6-packet-too-big-mtu",
         ),
-        (BASE / ICMPv6() / TimeExceeded() / b"short", "icmpv6_time_exceeded-quote-short"),
-        (BASE / ICMPv6() / ParameterProblem() / bytes(60), "icmpv6_parameter_problem-quote"),
+        (BASE / ICMPv6() / TimeExceeded() / b"short", "icmpv6-time-exceeded-quote-short"),
+        (BASE / ICMPv6() / ParameterProblem() / bytes(60), "icmpv6-parameter-problem-quote"),
         (
             BASE / ICMPv6() / TimeExceeded() / (bytes(ASKED) + bytes(1300)),
-            "icmpv6_time_exceeded-too-long",
+            "icmpv6-time-exceeded-too-long",
         ),
         (
             BASE
             / ICMPv6()
             / TimeExceeded()
             / bytes(BASE / ICMPv6() / TimeExceeded() / bytes(ASKED)),
-            "icmpv6_time_exceeded-about-error",
+            "icmpv6-time-exceeded-about-error",
         ),
     ],
 )

@@ -91,7 +91,9 @@ def test_the_authentication_header_is_that_of_scapy() -> None:
 
 
 def test_the_fixed_header_is_that_of_scapy() -> None:
-    ours = IPv6(**IPS, traffic_class=0xB9, flow_label=0x12345, hop_limit=3) / TCP(flags="S")
+    ours = IPv6(**IPS, traffic_class=0xB9, flow_label=0x12345, hop_limit=3) / TCP(
+        src_port=20, dst_port=80, flags="S"
+    )
     theirs = inet6.IPv6(**IPS, tc=0xB9, fl=0x12345, hlim=3) / inet.TCP(window=65535)
     assert bytes(ours).hex() == bytes(theirs).hex()
     header = ours[IPv6]
@@ -231,13 +233,13 @@ def test_loopback_addresses_are_martian_on_a_wire_alone() -> None:
 @pytest.mark.parametrize(
     ("header", "code"),
     [
-        (HopByHop(hdr_ext_len=3), "hop_by_hop-hdr-ext-len"),
-        (HopByHop(next_header=6), "hop_by_hop-next-header"),
-        (HopByHop(options=(Pad1(), RouterAlertV6())), "hop_by_hop-option-alignment"),
-        (HopByHop(options=(PadN(b"abcd"),)), "hop_by_hop-padding"),
-        (HopByHop(options=(Pad1(), Pad1())), "hop_by_hop-padding"),
-        (HopByHop(options=(JumboPayload(9),)), "hop_by_hop-jumbo"),
-        (HopByHop(options=(MalformedOption(b"\5\x20abcd"),)), "hop_by_hop-option-length"),
+        (HopByHop(hdr_ext_len=3), "hop-by-hop-hdr-ext-len"),
+        (HopByHop(next_header=6), "hop-by-hop-next-header"),
+        (HopByHop(options=(Pad1(), RouterAlertV6())), "hop-by-hop-option-alignment"),
+        (HopByHop(options=(PadN(b"abcd"),)), "hop-by-hop-padding"),
+        (HopByHop(options=(Pad1(), Pad1())), "hop-by-hop-padding"),
+        (HopByHop(options=(JumboPayload(9),)), "hop-by-hop-jumbo"),
+        (HopByHop(options=(MalformedOption(b"\5\x20abcd"),)), "hop-by-hop-option-length"),
         (SourceRouting(addresses=ROUTE), "routing-deprecated"),
         (SourceRouting(routing_type=2, addresses=ROUTE), "routing-addresses"),
         (SourceRouting(addresses=ROUTE, segments_left=3), "routing-segments-left"),
@@ -245,10 +247,10 @@ def test_loopback_addresses_are_martian_on_a_wire_alone() -> None:
         (SegmentRouting(segments=ROUTE, last_entry=2), "routing-last-entry"),
         (SegmentRouting(segments=ROUTE, segments_left=3), "routing-segments-left"),
         (Routing(hdr_ext_len=1), "routing-hdr-ext-len"),
-        (IPv6Fragment(), "ipv6_fragment-atomic"),
-        (IPv6Fragment(more=1), "ipv6_fragment-fragment-length"),
-        (IPv6Fragment(reserved=1), "ipv6_fragment-reserved"),
-        (IPv6Fragment(fragment_offset=8191), "ipv6_fragment-fragment-offset"),
+        (IPv6Fragment(), "ipv6-fragment-atomic"),
+        (IPv6Fragment(more=1), "ipv6-fragment-fragment-length"),
+        (IPv6Fragment(reserved=1), "ipv6-fragment-reserved"),
+        (IPv6Fragment(fragment_offset=8191), "ipv6-fragment-fragment-offset"),
         (Authentication(payload_len=9), "authentication-payload-len"),
         (Authentication(icv=bytes(8)), "authentication-payload-len"),
         (Authentication(icv=bytes(12), reserved=1), "authentication-reserved"),
@@ -260,7 +262,7 @@ def test_verify_judges_extension_headers(header: Header, code: str) -> None:
 
 
 def test_hop_by_hop_options_stand_first() -> None:
-    assert "hop_by_hop-order" in codes(BASE / DestinationOptions() / HopByHop() / UPPER)
+    assert "hop-by-hop-order" in codes(BASE / DestinationOptions() / HopByHop() / UPPER)
     assert "ipv6-no-next-header" in codes(IPv6(**IPS, next_header=59) / b"x")
 
 

@@ -54,7 +54,7 @@ def test_a_netlink_family_is_no_ether_type(header: type[LinuxCooked | LinuxCooke
 
 @pytest.mark.parametrize("header", [LinuxCooked, LinuxCooked2])
 def test_verify_names_the_mistake(header: type[LinuxCooked | LinuxCooked2]) -> None:
-    layer = header.layer
+    layer = header.layer.replace("_", "-")
     assert f"{layer}-protocol" in codes(header(protocol=0x86DD) / IPv4(**IPS) / b"")
     assert f"{layer}-address-length" in codes(header(address_length=20) / IPv4(**IPS) / b"")
     if header is LinuxCooked2:

@@ -128,26 +128,26 @@ def len_of(header: Header) -> int:
     [
         (
             IPv6(src="fe80::1", dst="ff02::1", hop_limit=64) / ALERT / ICMPv6() / MLDQuery(),
-            "mld_query-hop-limit",
+            "mld-query-hop-limit",
         ),
         (
             IPv6(src="2001:db8::1", dst="ff02::1", hop_limit=1) / ALERT / ICMPv6() / MLDQuery(),
-            "mld_query-source",
+            "mld-query-source",
         ),
         (
             IPv6(src="fe80::1", dst="ff02::1", hop_limit=1) / ICMPv6() / MLDQuery(),
-            "mld_query-router-alert",
+            "mld-query-router-alert",
         ),
-        (BASE / ICMPv6() / MLDReport(), "mld_report-group"),
-        (BASE / ICMPv6() / MLDDone(group="fe80::1"), "mld_done-group"),
-        (BASE / ICMPv6() / MLDv2Query(group="fe80::1"), "mldv2_query-group"),
+        (BASE / ICMPv6() / MLDReport(), "mld-report-group"),
+        (BASE / ICMPv6() / MLDDone(group="fe80::1"), "mld-done-group"),
+        (BASE / ICMPv6() / MLDv2Query(group="fe80::1"), "mldv2-query-group"),
         (
             BASE / ICMPv6() / MLDv2Report(records=(MulticastRecord(7, GROUP),)),
-            "mldv2_report-record-kind",
+            "mldv2-report-record-kind",
         ),
         (
             BASE / ICMPv6() / MLDv2Report(records=(MulticastRecord(4, SOURCE),)),
-            "mldv2_report-group",
+            "mldv2-report-group",
         ),
     ],
 )
@@ -157,9 +157,9 @@ def test_a_mistake_is_named(packet: Packet, code: str) -> None:
 
 def test_a_number_that_lies_is_named() -> None:
     report = MLDv2Report(number_of_records=2, records=(MulticastRecord(4, GROUP),))
-    assert codes(BASE / ICMPv6() / report) == {"mldv2_report-number-of-records"}
+    assert codes(BASE / ICMPv6() / report) == {"mldv2-report-number-of-records"}
     query = MLDv2Query(number_of_sources=2, sources=(SOURCE,))
-    assert codes(BASE / ICMPv6() / query) == {"mldv2_query-number-of-sources"}
+    assert codes(BASE / ICMPv6() / query) == {"mldv2-query-number-of-sources"}
 
 
 def test_a_host_without_address_may_report() -> None:

@@ -229,40 +229,40 @@ def test_good_messages_have_no_findings_and_survive_a_touch(message: Header) -> 
             IPv6(src="fe80::1", dst="fe80::2", hop_limit=64)
             / ICMPv6()
             / NeighborSolicitation(target="fe80::2"),
-            "neighbor_solicitation-hop-limit",
+            "neighbor-solicitation-hop-limit",
         ),
         (
             HOST / ICMPv6() / NeighborSolicitation(target="ff02::2"),
-            "neighbor_solicitation-target",
+            "neighbor-solicitation-target",
         ),
         (
             IPv6(src="::", dst="ff02::1", hop_limit=255)
             / ICMPv6()
             / NeighborSolicitation(target="fe80::2"),
-            "neighbor_solicitation-destination",
+            "neighbor-solicitation-destination",
         ),
         (
             IPv6(src="::", dst="ff02::2", hop_limit=255)
             / ICMPv6()
             / RouterSolicitation(options=(SourceLinkLayerAddress(MAC),)),
-            "router_solicitation-source-link-layer",
+            "router-solicitation-source-link-layer",
         ),
         (
             HOST / ICMPv6() / NeighborAdvertisement(target="fe80::2", flags="S"),
-            "neighbor_advertisement-flags",
+            "neighbor-advertisement-flags",
         ),
-        (HOST / ICMPv6() / RouterAdvertisement(), "router_advertisement-source"),
+        (HOST / ICMPv6() / RouterAdvertisement(), "router-advertisement-source"),
         (
             ROUTER / ICMPv6() / RouterAdvertisement(options=(MTU(1279),)),
-            "router_advertisement-mtu",
+            "router-advertisement-mtu",
         ),
         (
             ROUTER / ICMPv6() / RouterAdvertisement(options=(PrefixInformation(PREFIX, 129),)),
-            "router_advertisement-prefix-length",
+            "router-advertisement-prefix-length",
         ),
         (
             ROUTER / ICMPv6() / RouterAdvertisement(options=(PrefixInformation(PREFIX, 64, 1, 2),)),
-            "router_advertisement-prefix-lifetime",
+            "router-advertisement-prefix-lifetime",
         ),
         (
             ROUTER / ICMPv6() / Redirect(target="2001:db8::1", destination="2001:db8::2"),
@@ -274,11 +274,11 @@ def test_good_messages_have_no_findings_and_survive_a_touch(message: Header) -> 
         ),
         (
             ROUTER / ICMPv6() / RouterSolicitation(options=(MalformedNDOption(b"\1\0"),)),
-            "router_solicitation-option-length",
+            "router-solicitation-option-length",
         ),
         (
             ROUTER / ICMPv6() / RouterSolicitation(options=(UnknownNDOption(5, bytes(14)),)),
-            "router_solicitation-option-malformed",
+            "router-solicitation-option-malformed",
         ),
     ],
 )
@@ -304,7 +304,7 @@ def test_messages_of_strangers_are_read(captures: Path) -> None:
         MTU(100),
         SourceLinkLayerAddress(MACAddress("b0:99:28:c8:d6:6c")),
     )
-    assert codes(packets[0]) == {"router_advertisement-mtu"}
+    assert codes(packets[0]) == {"router-advertisement-mtu"}
     with (captures / "tcpdump" / "icmpv6-ra-pref64.pcap").open("rb") as file:
         packets = [record.decode() for record in read_records(file)]
     options = packets[0][RouterAdvertisement].options

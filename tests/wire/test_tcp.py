@@ -13,7 +13,7 @@ from sockwright.wire import AUTO, Packet
 from sockwright.wire.core.option import Option, UnknownOption
 from sockwright.wire.ethernet import Ethernet
 from sockwright.wire.ipv4 import IPv4
-from sockwright.wire.tcp import TCP
+from sockwright.wire.tcp import TCP, TCPFlags
 from sockwright.wire.tcp_options import (
     AO,
     MSS,
@@ -148,6 +148,23 @@ def test_a_good_segment_has_no_findings() -> None:
     assert not codes(segment(flags="AU", urgent_pointer=2) / b"hello")
 
 
+def test_flags_are_numbers_that_compare_with_text() -> None:
+    flags = TCP(flags="SA").flags
+    assert flags == "SA" == flags
+    assert flags == "AS"
+    assert flags != "S"
+    assert not flags != "SA"  # noqa: SIM202  # int has a != of its own
+    assert flags != "no flags"
+    assert flags == TCPFlags("SA") == 0x12 == TCPFlags.SYN | TCPFlags.ACK
+    assert hash(flags) == hash(0x12)
+    assert repr(flags) == "TCPFlags('SA')"
+    match IPv4() / TCP(flags="S"):
+        case Packet(layers=(IPv4(), TCP(flags="S"))):
+            pass
+        case other:
+            pytest.fail(f"no match for {other}")
+
+
 def test_letters_are_in_flags_when_each_is_set() -> None:
     flags = TCP(flags="SA").flags
     assert "S" in flags
@@ -264,8 +281,10 @@ def test_each_way_to_get_the_checksum_wrong_has_its_own_words() -> None:
 
 
 def test_the_checksum_is_by_protocol_6_whatever_the_ip_header_says() -> None:
-    packet = IPv4(src="10.0.0.1", dst="10.0.0.2", protocol=16) / TCP(flags="S")
-    good = IPv4(src="10.0.0.1", dst="10.0.0.2") / TCP(flags="S")
+    packet = IPv4(src="10.0.0.1", dst="10.0.0.2", protocol=16) / TCP(
+        src_port=20, dst_port=80, flags="S"
+    )
+    good = IPv4(src="10.0.0.1", dst="10.0.0.2") / TCP(src_port=20, dst_port=80, flags="S")
     assert packet[TCP].checksum == good[TCP].checksum
     assert not codes(packet)
     packet[TCP].checksum = good[TCP].checksum - 10
@@ -273,7 +292,7 @@ def test_the_checksum_is_by_protocol_6_whatever_the_ip_header_says() -> None:
 
 
 def test_without_an_ip_header_the_checksum_is_not_judged() -> None:
-    assert not codes(Packet((TCP(flags="S"),)))
+    assert not codes(Packet((TCP(src_port=20, dst_port=80, flags="S"),)))
 
 
 def test_a_segment_cut_off_by_the_capture_is_not_called_wrong() -> None:
@@ -282,7 +301,10 @@ def test_a_segment_cut_off_by_the_capture_is_not_called_wrong() -> None:
 
 
 def test_a_first_fragment_keeps_its_checksum_unjudged() -> None:
-    octets = bytes(IPv4(src="10.0.0.1", dst="10.0.0.2", flags="MF") / TCP(flags="S", checksum=1))
+    octets = bytes(
+        IPv4(src="10.0.0.1", dst="10.0.0.2", flags="MF")
+        / TCP(src_port=20, dst_port=80, flags="S", checksum=1)
+    )
     assert not codes(IPv4.decode(octets))
 
 

@@ -91,14 +91,14 @@ def test_udp_lite_covers_what_it_is_told_to() -> None:
     damaged[-1] ^= 0xFF
     assert not codes(IPv4.decode(bytes(damaged)))
     damaged[-5] ^= 0xFF
-    assert codes(IPv4.decode(bytes(damaged))) == {"udp_lite-checksum"}
-    assert codes(build(7)) == codes(build(15)) == {"udp_lite-coverage"}
+    assert codes(IPv4.decode(bytes(damaged))) == {"udp-lite-checksum"}
+    assert codes(build(7)) == codes(build(15)) == {"udp-lite-coverage"}
     packet = build(0)
     packet[UDPLite].checksum = 0
-    assert codes(packet) == {"udp_lite-checksum"}
+    assert codes(packet) == {"udp-lite-checksum"}
     packet[UDPLite].checksum = AUTO
     packet[UDPLite].src_port = packet[UDPLite].dst_port = 0
-    assert codes(packet) == {"udp_lite-src-port", "udp_lite-dst-port"}
+    assert codes(packet) == {"udp-lite-src-port", "udp-lite-dst-port"}
 
 
 @pytest.mark.needs("root")

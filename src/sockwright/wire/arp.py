@@ -73,7 +73,7 @@ class ARP(Header, layer="arp", carried_by={"ether_type": ETHER_TYPES_OF_ARP}):
         """Stop: what lies behind is the padding of the frame."""
         return offset + 28, offset + 28, None
 
-    def verify(self, place: Place) -> Iterator[Finding]:
+    def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on types, lengths, operation and addresses."""
         yield from _form_findings(self, self.hardware_type, self.protocol_type)
         lengths = (self.hardware_length, self.protocol_length)
@@ -168,7 +168,7 @@ class GenericARP(Header, layer="arp", carried_by={"ether_type": ETHER_TYPES_OF_A
         stop = self.take_tail(octets, offset, size, end, packet)
         return stop, stop, None
 
-    def verify(self, place: Place) -> Iterator[Finding]:
+    def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on types, lengths and operation."""
         yield from _operation_findings(self, self.operation)
         needed = 2 * (self.hardware_length + self.protocol_length)

@@ -65,7 +65,7 @@ class Authentication(Header, layer="authentication", carried_by={"ip_protocol": 
         stop = self.take_tail(octets, offset, 4 * ((first & 0xFF) + 2), end, packet)
         return stop, end, tables["ip_protocol"].get(first >> 8)
 
-    def verify(self, place: Place) -> Iterator[Finding]:
+    def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on length, reserved bits, index and next header."""
         claimed = 4 * (self.payload_len + 2)
         multiple = 8 if place.network is not None and place.network.layer == "ipv6" else 4

@@ -59,7 +59,7 @@ class BSDLoopback(Header, layer="bsd_loopback", carried_by={"link_type": 108}):
 
     family: Derived = following(32, "bsd_family", "what follows", default=2, values=FAMILIES)
 
-    def verify(self, place: Place) -> Iterator[Finding]:
+    def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield a finding when the family does not announce what follows."""
         yield from _family_findings(self, place, self.family)
 
@@ -109,6 +109,6 @@ class BSDNull(Header, layer="bsd_loopback", carried_by={"link_type": 0}):
         """Go on by family."""
         return offset + 4, end, tables["bsd_family"].get(_swap(self._values[0]))
 
-    def verify(self, place: Place) -> Iterator[Finding]:
+    def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield a finding when the family does not announce what follows."""
         yield from _family_findings(self, place, self.family)

@@ -70,7 +70,7 @@ class DestinationOptions(Header, layer="destination_options", carried_by={"ip_pr
                 break
         return total
 
-    def verify(self, place: Place) -> Iterator[Finding]:
+    def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on length, options and next header."""
         yield from option_findings(self, place, self.options, self.hdr_ext_len)
         yield from protocol_findings(self, place, "next_header", self.next_header)

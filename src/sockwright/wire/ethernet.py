@@ -79,7 +79,7 @@ class Ethernet(Header, layer="ethernet", carried_by={"link_type": 1, "ether_type
             packet.note("ethernet", offset, number, end - offset, "the 802.3 length")
         return offset, min(end, offset + number), tables["ieee802"].get(0)
 
-    def verify(self, place: Place) -> Iterator[Finding]:
+    def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on addresses and length."""
         if self.src.is_multicast:
             yield self.finding(

@@ -150,7 +150,7 @@ class HopByHop(Header, layer="hop_by_hop", carried_by={"ip_protocol": 0}):
         stop = self.take_tail(octets, offset, 8 + 8 * (first & 0xFF), end, packet)
         return stop, end, tables["ip_protocol"].get(first >> 8)
 
-    def verify(self, place: Place) -> Iterator[Finding]:
+    def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on place, length, options and next header."""
         options = self.options
         yield from option_findings(self, place, options, self.hdr_ext_len)

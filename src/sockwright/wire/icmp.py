@@ -172,7 +172,7 @@ class ICMP(Header, layer="icmp", carried_by={"ip_protocol": 1}):
             values[1] = complement(values[0] + values[2] + value_of(body))
         return self._pack(*values) + body
 
-    def verify(self, place: Place) -> Iterator[Finding]:
+    def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on type, code, checksum and the quoted datagram."""
         if place.network is not None and place.network.layer == "ipv6":
             yield self.finding(

@@ -131,7 +131,7 @@ class ICMPv6(Header, layer="icmpv6", carried_by={"ip_protocol": _PROTOCOL}):
                     values[1] = -total % 65535
         return self._pack(*values) + body
 
-    def verify(self, place: Place) -> Iterator[Finding]:
+    def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on type, code, checksum and the message that follows."""
         if place.network is not None and place.network.layer == "ipv4":
             yield self.finding(

@@ -108,7 +108,7 @@ class DestinationUnreachable(
         """The objects behind the quoted packet, RFC 4884 section 7."""
         return decode_extensions(split_extensions(body_of(self), 8 * self.length)[1])
 
-    def verify(self, place: Place) -> Iterator[Finding]:
+    def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on the quoted packet."""
         yield from _judge_quote(self, place, split_extensions(place.body, 8 * self.length)[0])
 
@@ -125,7 +125,7 @@ class PacketTooBig(Header, layer="icmpv6_packet_too_big", carried_by={"icmpv6_ty
         """The packet that the error is about, decoded; mostly cut short, as its `errors` say."""
         return quoted_packet(body_of(self), 6)
 
-    def verify(self, place: Place) -> Iterator[Finding]:
+    def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on the MTU and the quoted packet."""
         if self.mtu < _SMALLEST_MTU:
             yield self.finding(
@@ -158,7 +158,7 @@ class TimeExceeded(Header, layer="icmpv6_time_exceeded", carried_by={"icmpv6_typ
         """The objects behind the quoted packet, RFC 4884 section 7."""
         return decode_extensions(split_extensions(body_of(self), 8 * self.length)[1])
 
-    def verify(self, place: Place) -> Iterator[Finding]:
+    def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on the quoted packet."""
         yield from _judge_quote(self, place, split_extensions(place.body, 8 * self.length)[0])
 
@@ -175,7 +175,7 @@ class ParameterProblem(Header, layer="icmpv6_parameter_problem", carried_by={"ic
         """The packet that the error is about, decoded; mostly cut short, as its `errors` say."""
         return quoted_packet(body_of(self), 6)
 
-    def verify(self, place: Place) -> Iterator[Finding]:
+    def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on the quoted packet."""
         yield from _judge_quote(self, place, place.body)
 

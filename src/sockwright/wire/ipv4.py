@@ -171,7 +171,7 @@ class IPv4(
                 return int(last) + values[6]  # type: ignore[no-any-return]
         return values[6] + values[7]  # type: ignore[no-any-return]
 
-    def verify(self, place: Place) -> Iterator[Finding]:
+    def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on every field that can be wrong."""
         if self.version != 4:
             yield self.finding(

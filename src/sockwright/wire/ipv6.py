@@ -126,7 +126,7 @@ class IPv6(
         """Explicit congestion notification, RFC 3168."""
         return self.traffic_class & 3
 
-    def verify(self, place: Place) -> Iterator[Finding]:
+    def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on version, length, next header, hop limit and addresses."""
         if self.version != 6:
             yield self.finding(

@@ -58,7 +58,7 @@ class IPv6Fragment(Header, layer="ipv6_fragment", carried_by={"ip_protocol": 44}
         """Whether this is a fragment: an offset, or more fragments to come."""
         return bool(self._values[1] & 0xFFF9)
 
-    def verify(self, place: Place) -> Iterator[Finding]:
+    def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on reserved bits, length and place of the fragment."""
         if self.reserved or self.reserved2:
             yield self.finding(

@@ -107,7 +107,7 @@ class LinuxCooked(Header, layer="linux_cooked", carried_by={"link_type": 113}):
         values = self._values
         return offset + 16, end, next_form(values[-1], values[1], tables)
 
-    def verify(self, place: Place) -> Iterator[Finding]:
+    def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on the length of the address and on what follows."""
         yield from cooked_findings(
             self, place, self.address_length, self.arphrd_type, self.protocol

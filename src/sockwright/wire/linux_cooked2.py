@@ -64,7 +64,7 @@ class LinuxCooked2(Header, layer="linux_cooked2", carried_by={"link_type": 276})
         """Go on by EtherType, or with LLC."""
         return offset + 20, end, next_form(self._values[0], self._values[3], tables)
 
-    def verify(self, place: Place) -> Iterator[Finding]:
+    def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on reserved octets, the length of the address and what follows."""
         if self.reserved:
             yield self.finding(

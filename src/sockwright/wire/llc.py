@@ -69,7 +69,7 @@ class _ServiceAccess(Header, layer="llc"):
             self._auto &= ~LLC.ssap.mask
         return offset + self.fixed_size, end, tables["llc_sap"].get(pair >> 8)
 
-    def verify(self, place: Place) -> Iterator[Finding]:
+    def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield a finding when another header follows than `dsap` announces."""
         upper = place.upper
         dsap = self._values[0] >> 8

@@ -158,7 +158,7 @@ class MLDQuery(Header, layer="mld_query", carried_by={"icmpv6_type": 130}):
     reserved: UInt = uint(16, "0")
     group: IPv6Value = ipv6("group that is asked for, or ::")
 
-    def verify(self, place: Place) -> Iterator[Finding]:
+    def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on hop limit, source and group."""
         yield from _judge(self, place)
         yield from _judge_group(self, self.group, may_be_any=True)
@@ -173,7 +173,7 @@ class MLDReport(Header, layer="mld_report", carried_by={"icmpv6_type": 131}):
     reserved: UInt = uint(16, "0")
     group: IPv6Value = ipv6("group that is listened to")
 
-    def verify(self, place: Place) -> Iterator[Finding]:
+    def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on hop limit, source and group."""
         yield from _judge(self, place)
         yield from _judge_group(self, self.group)
@@ -188,7 +188,7 @@ class MLDDone(Header, layer="mld_done", carried_by={"icmpv6_type": 132}):
     reserved: UInt = uint(16, "0")
     group: IPv6Value = ipv6("group that is left")
 
-    def verify(self, place: Place) -> Iterator[Finding]:
+    def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on hop limit, source and group."""
         yield from _judge(self, place)
         yield from _judge_group(self, self.group)
@@ -250,7 +250,7 @@ class MLDv2Query(Header, layer="mldv2_query", carried_by={"icmpv6_type": 130}):
         size = self.fixed_size + 16 * self._values[-1]
         return self.take_tail(octets, offset, size, end, packet), end, None
 
-    def verify(self, place: Place) -> Iterator[Finding]:
+    def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on hop limit, source, group and number of sources."""
         yield from _judge(self, place)
         yield from _judge_group(self, self.group, may_be_any=True)
@@ -305,7 +305,7 @@ class MLDv2Report(Header, layer="mldv2_report", carried_by={"icmpv6_type": 143})
                 break
         return self.take_tail(octets, offset, stop - offset, end, packet), end, None
 
-    def verify(self, place: Place) -> Iterator[Finding]:
+    def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on hop limit, source and records."""
         yield from _judge(self, place)
         records = self.records

@@ -161,7 +161,7 @@ class RouterSolicitation(Header, layer="router_solicitation", carried_by={"icmpv
     )
     advance = _take_options
 
-    def verify(self, place: Place) -> Iterator[Finding]:
+    def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on hop limit and options."""
         yield from _judge(self, place, self.options, "6.1.1")
         yield from _judge_unspecified(self, place, self.options, "6.1.1")
@@ -200,7 +200,7 @@ class RouterAdvertisement(Header, layer="router_advertisement", carried_by={"icm
     )
     advance = _take_options
 
-    def verify(self, place: Place) -> Iterator[Finding]:
+    def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on hop limit, source and options."""
         yield from _judge(self, place, self.options, "6.1.2")
         yield from _judge_link_local(self, place, "6.1.2")
@@ -252,7 +252,7 @@ class NeighborSolicitation(Header, layer="neighbor_solicitation", carried_by={"i
     )
     advance = _take_options
 
-    def verify(self, place: Place) -> Iterator[Finding]:
+    def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on hop limit, target, addresses and options."""
         yield from _judge(self, place, self.options, "7.1.1")
         yield from _judge_target(self, self.target, "7.1.1")
@@ -293,7 +293,7 @@ class NeighborAdvertisement(
     )
     advance = _take_options
 
-    def verify(self, place: Place) -> Iterator[Finding]:
+    def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on hop limit, flags, target and options."""
         yield from _judge(self, place, self.options, "7.1.2")
         yield from _judge_target(self, self.target, "7.1.2")
@@ -323,7 +323,7 @@ class Redirect(Header, layer="redirect", carried_by={"icmpv6_type": 137}):
     )
     advance = _take_options
 
-    def verify(self, place: Place) -> Iterator[Finding]:
+    def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on hop limit, source, target, destination and options."""
         yield from _judge(self, place, self.options, "8.1")
         yield from _judge_link_local(self, place, "8.1")

@@ -30,7 +30,7 @@ class RawIP(Header, layer="raw_ip", carried_by={"link_type": (101, 12, 14)}):
     __slots__ = ()
     _choose = staticmethod(_choose)
 
-    def verify(self, place: Place) -> Iterator[Finding]:
+    def inspect(self, place: Place) -> Iterator[Finding]:
         """Say that the octets are neither IPv4 nor IPv6."""
         if place.upper is None:
             octets = place.octets[place.start :]

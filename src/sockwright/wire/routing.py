@@ -172,7 +172,7 @@ class Routing(Header, layer="routing", carried_by=_NUMBER):
             return None
         return IPv6Address(networks[-1]._values[4][:elided] + address)
 
-    def verify(self, place: Place) -> Iterator[Finding]:
+    def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on the length and the next header."""
         yield from _length_findings(self, place, self.hdr_ext_len)
         yield from protocol_findings(self, place, "next_header", self.next_header)
@@ -224,7 +224,7 @@ class SourceRouting(Header, layer="routing", carried_by=_NUMBER):
             last = IPv6Address(self._tail[16 * count - 16 : 16 * count])
         return _pseudo_sum(headers, index, last)
 
-    def verify(self, place: Place) -> Iterator[Finding]:
+    def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on type, length, segments, reserved octets and next header."""
         yield from _length_findings(self, place, self.hdr_ext_len)
         count = len(self._tail) // 16
@@ -328,7 +328,7 @@ class SegmentRouting(Header, layer="routing", carried_by=_NUMBER):
             last = IPv6Address(self._tail[:16])
         return _pseudo_sum(headers, index, last)
 
-    def verify(self, place: Place) -> Iterator[Finding]:
+    def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on length, segments and next header."""
         yield from _length_findings(self, place, self.hdr_ext_len)
         count = len(self._tail) // 16

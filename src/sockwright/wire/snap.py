@@ -54,7 +54,7 @@ class SNAP(Header, layer="snap", carried_by={"llc_sap": (0xAA, 0xAB)}):
         known = oui in ENCAPSULATED_ETHERNET
         return offset + 5, end, tables["ether_type"].get(pid) if known else None
 
-    def verify(self, place: Place) -> Iterator[Finding]:
+    def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on the type of what follows."""
         if self.oui in ENCAPSULATED_ETHERNET:
             yield from ether_type_findings(self, place, "pid", self.pid)

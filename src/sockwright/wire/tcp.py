@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from sockwright.wire.core.field import Derived, Field, UInt, derived, flags, uint, variable
 from sockwright.wire.core.flags import FlagSet
@@ -46,6 +46,16 @@ class TCPFlags(
 
     __slots__ = ()
 
+    FIN: ClassVar[TCPFlags]
+    SYN: ClassVar[TCPFlags]
+    RST: ClassVar[TCPFlags]
+    PSH: ClassVar[TCPFlags]
+    ACK: ClassVar[TCPFlags]
+    URG: ClassVar[TCPFlags]
+    ECE: ClassVar[TCPFlags]
+    CWR: ClassVar[TCPFlags]
+    AE: ClassVar[TCPFlags]
+
 
 class TCP(Header, layer="tcp", carried_by={"ip_protocol": _PROTOCOL}):
     """A TCP header, 20 octets and its options.
@@ -55,8 +65,8 @@ class TCP(Header, layer="tcp", carried_by={"ip_protocol": _PROTOCOL}):
 
     __slots__ = ()
 
-    src_port: UInt = uint(16, "port of the sender", default=20)
-    dst_port: UInt = uint(16, "port of the receiver", default=80)
+    src_port: UInt = uint(16, "port of the sender")
+    dst_port: UInt = uint(16, "port of the receiver")
     seq: UInt = uint(32, "number of the first octet of data, or of the SYN")
     ack: UInt = uint(32, "number of the octet expected next")
     data_offset: Derived = derived(4, "header length in 32-bit words", default=5)
@@ -110,7 +120,7 @@ class TCP(Header, layer="tcp", carried_by={"ip_protocol": _PROTOCOL}):
             return start, end, None
         return offset + 20, end, None
 
-    def verify(self, place: Place) -> Iterator[Finding]:
+    def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on ports, data offset, flags, reserved bits, options and checksum."""
         yield from _judge_ports(self)
         # The 5 of the data offset, not shifted into the upper four bits, reads as these flags.

@@ -70,7 +70,7 @@ class UDP(Header, layer="udp", carried_by={"ip_protocol": _PROTOCOL}):
             stop = end
         return offset + 8, stop, None
 
-    def verify(self, place: Place) -> Iterator[Finding]:
+    def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on ports, length and checksum."""
         if self.src_port == 0:
             yield self.finding(

@@ -48,7 +48,7 @@ class UDPLite(Header, layer="udp_lite", carried_by={"ip_protocol": _PROTOCOL}):
                 values[3] = -total % 65535 or 0xFFFF
         return self._pack(*values) + body
 
-    def verify(self, place: Place) -> Iterator[Finding]:
+    def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on ports, coverage and checksum."""
         if self.src_port == 0:
             yield self.finding(

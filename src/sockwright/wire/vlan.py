@@ -71,7 +71,7 @@ class VLAN(Header, layer="vlan", carried_by={"ether_type": (0x8100, 0x88A8, 0x91
             packet.note("vlan", offset, number, end - offset, "the 802.3 length")
         return offset, min(end, offset + number), tables["ieee802"].get(0)
 
-    def verify(self, place: Place) -> Iterator[Finding]:
+    def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on the identifier and on what follows."""
         if self.vid == 0xFFF:
             yield self.finding(

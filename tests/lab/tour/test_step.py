@@ -57,7 +57,9 @@ def test_what_the_kernel_lacks_is_no_failure(tour: Tour) -> None:
 
 def test_wrong_packet_fails_a_step_that_expects_none(tour: Tour) -> None:
     def run(stage: Stage) -> None:
-        stage.call(stage.a, _send_bare_tcp, stage.b.ipv4, bytes(TCP(flags="S", src_port=9)))
+        stage.call(
+            stage.a, _send_bare_tcp, stage.b.ipv4, bytes(TCP(flags="S", src_port=9, dst_port=9))
+        )
         stage.wait_for_counter("Tcp.InCsumErrors")
 
     assert _play(tour, run).error == "verify() found tcp-checksum"

@@ -9,10 +9,12 @@ __all__ = ["FlagSet"]
 
 
 class FlagSet(int):
-    """An integer whose bits have names, lowest bit first: ``str(TCPFlags(0x12)) == "SA"``.
+    """An integer whose bits have names, lowest bit first: ``TCPFlags("SA") == 0x12``.
 
     Single-letter names are written without a separator, longer ones with ``|`` between them.
-    An `enum.IntFlag` does the same in 15 times the time, and a capture holds millions of them.
+    Compared with text it is equal where the text names the same flags, in any order; it hashes as
+    the number that it is. An `enum.IntFlag` takes 15 times the time to read, and a capture holds
+    millions of them.
     """
 
     __slots__ = ()
@@ -21,10 +23,19 @@ class FlagSet(int):
     separator: ClassVar[str] = ""
 
     def __init_subclass__(cls, *, names: tuple[str, ...], words: tuple[str, ...] = ()) -> None:
-        """Note the names of the bits, lowest first; `words` are longer ones, made to be shown."""
+        """Note the names of the bits, lowest first.
+
+        `words` are longer names, made to be shown; each is an attribute, as in ``TCPFlags.SYN``.
+        """
         cls.names = names
         cls.words = words
         cls.separator = "" if all(len(name) == 1 for name in names) else "|"
+        for bit, word in enumerate(words):
+            setattr(cls, word, cls(1 << bit))
+
+    def __new__(cls, value: int | str = 0) -> Self:
+        """Make a set of a number or text. Raises: ValueError as `parse` does."""
+        return cls.parse(value) if isinstance(value, str) else super().__new__(cls, value)
 
     @classmethod
     def parse(cls, value: int | str) -> Self:
@@ -53,10 +64,23 @@ class FlagSet(int):
         )
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({int(self):#x})"
+        return f"{type(self).__name__}({str(self)!r})"
 
     def __format__(self, spec: str) -> str:
         return format(str(self), spec) if not spec or spec[-1] == "s" else format(int(self), spec)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, str):
+            try:
+                other = self.parse(other)
+            except ValueError:
+                return False
+        return int.__eq__(self, other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = int.__hash__
 
     def __contains__(self, flags: str) -> bool:
         """Whether each of `flags` is set: ``"SA" in flags`` is SYN and ACK."""

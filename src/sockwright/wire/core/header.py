@@ -238,8 +238,16 @@ class Header:
 
     # Judging
 
-    def verify(self, place: Place) -> Iterator[Finding]:
-        """Yield what is wrong with this header at its place. A subclass says it."""
+    def verify(self) -> tuple[Finding, ...]:
+        """Return what is wrong with this header in its packet, or alone; see `Packet.verify`."""
+        packet = self.packet
+        if packet is None:
+            return _packet.Packet((self,)).verify()
+        own = next(index for index, header in enumerate(packet) if header is self)
+        return tuple([finding for index, finding in packet.judge() if index == own])
+
+    def inspect(self, place: Place) -> Iterator[Finding]:
+        """Yield what is wrong with this header at its place; a subclass says it, `verify` asks."""
         yield from ()
 
     def finding(  # noqa: PLR0917  # the parts of a finding, in their order
@@ -252,9 +260,9 @@ class Header:
         reference: str,
         message: str,
     ) -> Finding:
-        """Return a finding on this header; its code gets the layer in front."""
+        """Return a finding on this header; its code gets the layer in front, `_` as `-`."""
         return Finding(
-            f"{self.layer}-{code}",
+            f"{self.layer}-{code}".replace("_", "-"),
             severity,
             self.layer,
             field,

@@ -415,9 +415,6 @@ class Packet:
             upper = headers[index]
         return octets + b"".join([behind for place, behind in trailers if place < 0])
 
-    def __len__(self) -> int:
-        return len(bytes(self))
-
     # Editing
 
     def _touch(self) -> None:
@@ -465,7 +462,7 @@ class Packet:
                 fragment,
                 bool(self._rest[1]),
             )
-            for finding in header.verify(place):
+            for finding in header.inspect(place):
                 yield index, finding
             if header.is_network:
                 network = header
