@@ -122,6 +122,36 @@ def test_wrong_types_and_names_are_refused() -> None:
         syn()[TCP].dst_port = AUTO  # type: ignore[assignment]
 
 
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Ethernet(dst=5), r"ethernet\.dst takes a MAC address"),  # type: ignore[arg-type]
+        (lambda: IPv4(dst=2.5), r"ipv4\.dst takes an IPv4 address"),  # type: ignore[arg-type]
+        (lambda: MSS("x"), "takes an int, not 'x'"),  # type: ignore[arg-type]
+        (lambda: IPv4(options=(MSS(5),)), "not an option of this header"),
+        (lambda: TCP(80, 443), r"TCP\.__init__\(\) takes 1"),  # type: ignore[call-arg]
+        (lambda: syn()["tcp"], "a header class or a position"),  # type: ignore[call-overload]
+    ],
+)
+def test_a_wrong_type_is_told_in_words_of_the_caller(make: object, message: str) -> None:
+    assert callable(make)
+    with pytest.raises(TypeError, match=message):
+        make()
+
+
+def test_a_header_verifies_itself_in_its_packet() -> None:
+    packet = syn()
+    packet[IPv4].checksum = 1
+    assert [finding.code for finding in packet[IPv4].verify()] == ["ipv4-checksum"]
+    assert packet[TCP].verify() == ()
+    assert [finding.code for finding in TCP(dst_port=1, flags="S").verify()] == ["tcp-src-port"]
+
+
+def test_tcp_to_many_is_found() -> None:
+    for many in ("255.255.255.255", "224.0.0.1"):
+        assert "tcp-to-many" in codes(IPv4(src="10.0.0.1", dst=many) / syn()[TCP])
+
+
 def test_a_refused_value_changes_nothing() -> None:
     packet = Ethernet.decode(bytes(syn()))
     before = bytes(packet)

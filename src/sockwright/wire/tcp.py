@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, ClassVar
 
 from sockwright.wire.core.field import Derived, Field, UInt, derived, flags, uint, variable
@@ -123,6 +124,17 @@ class TCP(Header, layer="tcp", carried_by={"ip_protocol": _PROTOCOL}):
     def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on ports, data offset, flags, reserved bits, options and checksum."""
         yield from _judge_ports(self)
+        dst = getattr(place.network, "dst", None)
+        if dst is not None and (dst.is_multicast or dst == _BROADCAST):
+            yield self.finding(
+                "to-many",
+                "warning",
+                "",
+                str(dst),
+                "a unicast address",
+                "RFC 9293 section 3.9.2.3",
+                "TCP talks to one peer; a receiver drops a segment to many",
+            )
         # The 5 of the data offset, not shifted into the upper four bits, reads as these flags.
         first = place.octets[place.start + 12]
         if first >> 4 == 0 and first >= 5:
@@ -153,6 +165,7 @@ class TCP(Header, layer="tcp", carried_by={"ip_protocol": _PROTOCOL}):
         yield from transport_checksum_findings(place, _PROTOCOL, 16, "RFC 9293 section 3.1")
 
 
+_BROADCAST = IPv4Address("255.255.255.255")
 _pack = TCP._layout.pack
 _FIXED = _PROTOCOL + 20  # of the pseudo-header: the protocol, and the fixed part of the length
 _from_bytes = int.from_bytes

@@ -104,6 +104,17 @@ class Adopted:
 
 ADOPTED: Final = Adopted(None)
 
+# What a field of each kind takes, for the error that refuses something else.
+_TAKES: Final = {
+    "uint": "an int",
+    "flags": "an int or letters",
+    "mac": "a MAC address, as text or six octets",
+    "ipv4": "an IPv4 address, as text, number, four octets or IPv4Address",
+    "ipv6": "an IPv6 address, as text, number, 16 octets or IPv6Address",
+    "octets": "octets",
+    "variable": "a series of items",
+}
+
 MOST_TEXTS = 4096  # raw values of texts a field keeps
 
 
@@ -236,8 +247,7 @@ class Field(_Property, Generic[Got, Put]):
                 return raw
             number = operator.index(value)
         except TypeError:
-            kind = "an int" if self.kind == "uint" else f"a value of kind {self.kind}"
-            raise TypeError(f"{self.path} takes {kind}, not {value!r}") from None
+            raise TypeError(f"{self.path} takes {_TAKES[self.kind]}, not {value!r}") from None
         except (ValueError, OSError) as error:
             raise ValueError(f"{self.path}: {value!r} does not fit: {error}") from None
         if not 0 <= number < 1 << self.width:
@@ -440,7 +450,12 @@ def mac(meaning: str, *, default: bytes = bytes(6)) -> MACValue:
 
 def _ipv4_number(value: str | int | bytes | IPv4Address) -> int:
     if isinstance(value, str):
-        return int.from_bytes(inet_pton(AF_INET, value), "big")
+        try:
+            return int.from_bytes(inet_pton(AF_INET, value), "big")
+        except OSError:
+            raise ValueError("an IPv4 address is written as '192.0.2.1'") from None
+    if not isinstance(value, (int, bytes, IPv4Address)):
+        raise TypeError
     return int(IPv4Address(value))
 
 
@@ -458,7 +473,12 @@ def ipv4(meaning: str, *, default: int = 0) -> IPv4Value:
 
 def _ipv6_octets(value: str | int | bytes | IPv6Address) -> bytes:
     if isinstance(value, str):
-        return inet_pton(AF_INET6, value)
+        try:
+            return inet_pton(AF_INET6, value)
+        except OSError:
+            raise ValueError("an IPv6 address is written as '2001:db8::1'") from None
+    if not isinstance(value, (int, bytes, IPv6Address)):
+        raise TypeError
     return IPv6Address(value).packed
 
 

@@ -468,6 +468,7 @@ def _initializer(cls: type[Header], defaults: list[Any]) -> Callable[..., None]:
             ) from None
 
     own: Callable[..., None] = own_code(__init__)
+    own.__qualname__ = f"{cls.__name__}.__init__"
     return own
 
 

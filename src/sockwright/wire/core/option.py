@@ -32,7 +32,12 @@ END, NO_OPERATION = 0, 1
 
 
 def check_uint(name: str, value: int, bits: int) -> None:
-    """Check that `value` fits `bits` bits. Raises: ValueError names the field, value and range."""
+    """Check that `value` fits `bits` bits.
+
+    Raises: ValueError names the field, value and range; TypeError for what is no int.
+    """
+    if not isinstance(value, int):
+        raise TypeError(f"{name} takes an int, not {value!r}")
     if not 0 <= value < 1 << bits:
         raise ValueError(f"{name}: {value!r} is outside 0 to {(1 << bits) - 1}")
 
@@ -115,6 +120,7 @@ class MalformedOption(Option):
 
 
 _NO_OPERATION: Final = NoOperation()
+_OF_ANY_HEADER: Final = (EndOfOptions, MalformedOption, NoOperation, UnknownOption)
 
 
 # Options are values, and but for timestamps a few of them fill a capture.
@@ -165,8 +171,8 @@ class OptionCodec:
     def encode(self, items: tuple[Option, ...]) -> bytes:
         """Return the octets of `items`, padded. Raises: ValueError when they do not fit."""
         for item in items:
-            if not isinstance(item, Option):
-                raise TypeError(f"{item!r} is not an option")
+            if not isinstance(item, (*_OF_ANY_HEADER, *self.kinds.values())):
+                raise TypeError(f"{item!r} is not an option of this header")
         octets = b"".join([item.encode() for item in items])
         octets += bytes(-len(octets) % self.alignment)
         if len(octets) > self.limit:

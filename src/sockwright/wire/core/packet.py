@@ -239,6 +239,8 @@ class Packet:
                 return header
         if isinstance(layer, int):
             return headers[layer]
+        if not isinstance(layer, type):
+            raise TypeError(f"a packet is asked for a header class or a position, not {layer!r}")
         names = " / ".join(type(header).__name__ for header in headers) or "no headers"
         raise LayerError(f"no {layer.__name__} in this packet: it has {names}")
 
