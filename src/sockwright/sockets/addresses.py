@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from sockwright.errors import EndpointError
-from sockwright.sockets.endpoint import Delivery, Endpoint, Scheme, parse_endpoint
+from sockwright.sockets.endpoint import EXAMPLES, Delivery, Endpoint, Scheme, parse_endpoint
 from sockwright.sockets.explain import explaining
 from sockwright.sockets.interface import interface_index, interface_name
 
@@ -50,8 +50,13 @@ def to_endpoint(endpoint: Endpoint | str, *schemes: Scheme) -> Endpoint:
 
     Raises:
         EndpointError: it is not well formed or of another scheme.
+        TypeError: it is neither text nor an `Endpoint`.
     """
     result = parse_endpoint(endpoint) if isinstance(endpoint, str) else endpoint
+    if not isinstance(result, Endpoint):
+        raise TypeError(
+            f"an endpoint is text such as {EXAMPLES[schemes[0]]!r} or an Endpoint, not {endpoint!r}"
+        )
     if result.scheme not in schemes:
         raise EndpointError(f"{result} does not fit here: {', '.join(schemes)} would")
     return result

@@ -33,7 +33,7 @@ from sockwright.sockets.addresses import (
     needs_lookup,
     to_endpoint,
 )
-from sockwright.sockets.base import BaseSocket
+from sockwright.sockets.base import BaseSocket, check_timeout
 from sockwright.sockets.datagram_socket import (
     MAX_DATAGRAM,
     DatagramCore,
@@ -409,6 +409,7 @@ async def connect(
     Raises:
         EndpointError, TimeoutError, ConnectionRefusedError, OSError: as there.
     """
+    check_timeout(timeout)
     remote = with_delivery(to_endpoint(endpoint, "tcp", "unix", "unix-abstract"), kind.delivery)
     here = (
         None if local is None else with_delivery(to_endpoint(local, remote.scheme), kind.delivery)
@@ -463,6 +464,7 @@ async def listen(
     Raises:
         EndpointError, PermissionError, OSError: as there.
     """
+    check_timeout(timeout)
     local = with_delivery(to_endpoint(endpoint, "tcp", "unix", "unix-abstract"), kind.delivery)
     ways = await _candidates(local, passive=True)
     listener = listening(lambda sock: Listener(sock, kind), local, ways, backlog)
@@ -481,6 +483,7 @@ async def datagram(
     Raises:
         EndpointError, PermissionError, OSError: as there.
     """
+    check_timeout(timeout)
     here, there = datagram_ends(local, remote)
     here_ways = await _candidates(here, passive=True, delivery="datagram")
     there_ways = await _candidates(there, delivery="datagram")
@@ -502,6 +505,7 @@ async def raw(
     Raises:
         EndpointError, PermissionError, OSError: as there.
     """
+    check_timeout(timeout)
     checked = to_endpoint(endpoint, "raw")
     ways = await _candidates(checked, passive=bind)
     opened = open_raw(
@@ -524,6 +528,7 @@ async def packet(
     Raises:
         EndpointError, PermissionError, OSError: as there.
     """
+    check_timeout(timeout)
     opened = open_packet(
         PacketSocket, interface, program=program, promiscuous=promiscuous, outgoing=outgoing
     )

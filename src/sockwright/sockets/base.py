@@ -31,9 +31,24 @@ if TYPE_CHECKING:
 
     from sockwright.sockets.endpoint import Endpoint
 
-__all__ = ["BaseSocket", "BlockingSocket", "not_waiting"]
+__all__ = ["BaseSocket", "BlockingSocket", "check_timeout", "not_waiting"]
 
 _V6 = socket.IPPROTO_IPV6
+
+
+def check_timeout(seconds: float | None) -> None:
+    """Refuse what is no time limit, before anything is opened.
+
+    Raises:
+        TypeError: it is not a number.
+        ValueError: it is less than 0, or not a number in the other sense.
+    """
+    if seconds is None:
+        return
+    if not isinstance(seconds, int | float):
+        raise TypeError(f"timeout is a number of seconds or None, not {seconds!r}")
+    if not seconds >= 0:
+        raise ValueError(f"timeout: {seconds} s is not 0 or more")
 
 
 @contextlib.contextmanager
@@ -217,6 +232,7 @@ class BlockingSocket(BaseSocket):
 
     @timeout.setter
     def timeout(self, seconds: float | None) -> None:
+        check_timeout(seconds)
         self._socket.settimeout(seconds)
 
     def __enter__(self) -> Self:

@@ -13,6 +13,7 @@ connected would never hear of it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import struct
 from collections import deque
@@ -27,8 +28,8 @@ from sockwright.sockets.addresses import (
     endpoint_of,
     to_endpoint,
 )
-from sockwright.sockets.base import BaseSocket, BlockingSocket, not_waiting
-from sockwright.sockets.explain import explained
+from sockwright.sockets.base import BaseSocket, BlockingSocket, check_timeout, not_waiting
+from sockwright.sockets.explain import PATH_REFUSED, explained
 from sockwright.sockets.opening import Attempts, bound, with_delivery
 
 if TYPE_CHECKING:
@@ -164,6 +165,8 @@ class DatagramCore(BaseSocket):
             if report.errno == error.errno and report.origin != "local":
                 told = f" for the datagram to {report.target}" if report.target else ""
                 return explained(error, f"{doing} on {self.local_address}", hint=f"{report}{told}")
+        if error.errno == errno.EACCES and self.socket.family == socket.AF_UNIX:
+            return explained(error, doing, hint=PATH_REFUSED)
         if isinstance(error, PermissionError) and "255" in doing and not self.broadcast:
             hint = "it looks like a broadcast address: set .broadcast = True first"
             return explained(error, doing, hint=hint)
@@ -299,6 +302,7 @@ def datagram(
         PermissionError: the port is below 1024 (net.ipv4.ip_unprivileged_port_start).
         OSError: EADDRINUSE and what else the kernel said.
     """
+    check_timeout(timeout)
     here, there = datagram_ends(local, remote)
     here_ways = [] if here is None else candidates(here, passive=True, delivery="datagram")
     there_ways = [] if there is None else candidates(there, delivery="datagram")

@@ -28,13 +28,21 @@ from typing import Literal, cast, get_args
 
 from sockwright.errors import EndpointError
 
-__all__ = ["ETHER_PROTOCOLS", "IP_PROTOCOLS", "Delivery", "Endpoint", "Scheme", "parse_endpoint"]
+__all__ = [
+    "ETHER_PROTOCOLS",
+    "EXAMPLES",
+    "IP_PROTOCOLS",
+    "Delivery",
+    "Endpoint",
+    "Scheme",
+    "parse_endpoint",
+]
 
 Scheme = Literal["tcp", "udp", "unix", "unix-abstract", "raw", "packet"]
 Delivery = Literal["stream", "datagram", "seqpacket"]
 
 # What fits, one example for each scheme: error messages quote it.
-_EXAMPLES: dict[str, str] = {
+EXAMPLES: dict[str, str] = {
     "tcp": "tcp://127.0.0.1:8080",
     "udp": "udp://[::1]:5353",
     "unix": "unix:/run/app.sock?type=datagram",
@@ -83,10 +91,10 @@ class Endpoint:
     protocol: int | None = None
 
     def __post_init__(self) -> None:
-        if self.scheme not in _EXAMPLES:
+        if self.scheme not in EXAMPLES:
             raise EndpointError(
                 f"unknown scheme {self.scheme!r}; known are "
-                + ", ".join(f"{name} ({example})" for name, example in _EXAMPLES.items())
+                + ", ".join(f"{name} ({example})" for name, example in EXAMPLES.items())
             )
         self._check_foreign_fields()
         if self.scheme in {"tcp", "udp", "raw"}:
@@ -117,7 +125,7 @@ class Endpoint:
         if foreign := sorted(used - fitting):
             raise EndpointError(
                 f"{self.scheme} has no {' and no '.join(foreign)}; "
-                f"what fits: {_EXAMPLES[self.scheme]}"
+                f"what fits: {EXAMPLES[self.scheme]}"
             )
 
     def _check_host(self) -> None:
@@ -182,12 +190,12 @@ def parse_endpoint(text: str) -> Endpoint:
         EndpointError: (a `ValueError`) with what is wrong and an example of what fits.
     """
     scheme, colon, rest = text.partition(":")
-    if not colon or scheme not in _EXAMPLES:
+    if not colon or scheme not in EXAMPLES:
         if scheme.replace(".", "").replace("-", "").isalnum() and rest.isdecimal():
             raise EndpointError(
                 f"{text!r} names no scheme; what fits: tcp://{text} or udp://{text}"
             )
-        known = ", ".join(_EXAMPLES.values())
+        known = ", ".join(EXAMPLES.values())
         raise EndpointError(f"{text!r} does not start with a scheme that is known; known: {known}")
     try:
         return _parse_rest(cast("Scheme", scheme), rest)
@@ -196,7 +204,7 @@ def parse_endpoint(text: str) -> Endpoint:
 
 
 def _parse_rest(scheme: Scheme, rest: str) -> Endpoint:
-    example = _EXAMPLES[scheme]
+    example = EXAMPLES[scheme]
     rest, has_query, query_text = rest.partition("?")
     query = _parse_query(scheme, query_text) if has_query else {}
     if scheme in {"unix", "unix-abstract"}:
@@ -249,7 +257,7 @@ def _parse_query(scheme: Scheme, text: str) -> dict[str, str]:
         if key in query:
             raise EndpointError(f"option {key!r} stands twice")
         if not value:
-            raise EndpointError(f"option {key!r} has no value: {_EXAMPLES[scheme]}")
+            raise EndpointError(f"option {key!r} has no value: {EXAMPLES[scheme]}")
         query[key] = value
     return query
 

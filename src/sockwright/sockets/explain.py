@@ -18,7 +18,13 @@ from sockwright.sockets.privileges import Capability, Privileges, remedy_for
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["explained", "explaining"]
+__all__ = ["PATH_REFUSED", "explained", "explaining"]
+
+PATH_REFUSED = (
+    "this user may not write to the socket, or not enter a folder on the way to it "
+    "('namei -l PATH' shows the owners)"
+)
+"""The likely cause of EACCES where a path is the address."""
 
 # errno -> the likely cause, one line. What depends on the call is added by the caller as `hint`.
 _CAUSES: dict[int, str] = {
@@ -39,7 +45,8 @@ _CAUSES: dict[int, str] = {
     errno.EMSGSIZE: "it does not fit: a UDP datagram over IPv4 holds 65507 octets at most, "
     "and a raw packet with its own header at most the MTU",
     errno.EPERM: "a firewall rule drops it, or a privilege is missing",
-    errno.EACCES: "permission denied",
+    errno.EACCES: "a route prohibits it ('ip route get ADDRESS' shows which), or a security module "
+    "(AppArmor, seccomp) says no",
     errno.ENOENT: "no such path: is the listener running, is the path right?",
     errno.EMFILE: "this process has too many open descriptors ('ulimit -n')",
     errno.ENFILE: "the machine has too many open descriptors",

@@ -11,7 +11,7 @@ from sockwright.errors import EndpointError
 from sockwright.sockets.addresses import Candidate
 from sockwright.sockets.base import BaseSocket
 from sockwright.sockets.endpoint import Delivery, Endpoint
-from sockwright.sockets.explain import explained, explaining
+from sockwright.sockets.explain import PATH_REFUSED, explained, explaining
 from sockwright.sockets.privileges import Capability
 
 if TYPE_CHECKING:
@@ -194,6 +194,8 @@ class Attempts(Generic[B]):
         if opened:
             late = f"no answer within {self._timeout:g} seconds" if self._timeout else ""
             hint = late if isinstance(error, TimeoutError) and not error.errno else ""
+            if self._remote.scheme == "unix" and error.errno == errno.EACCES:
+                hint = PATH_REFUSED
             self.failure = explained(error, f"connect to {self._remote}", hint=hint)
             self.failure.__cause__ = error
         else:

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from sockwright.sockets.addresses import to_endpoint
-from sockwright.sockets.base import BaseSocket, BlockingSocket, not_waiting
+from sockwright.sockets.base import BaseSocket, BlockingSocket, check_timeout, not_waiting
 from sockwright.sockets.endpoint import ETHER_PROTOCOLS, Endpoint
 from sockwright.sockets.explain import explained, explaining
 from sockwright.sockets.filter import Instruction, attach_filter
@@ -310,6 +310,7 @@ def packet(
         PermissionError: CAP_NET_RAW is missing.
         OSError: ENODEV, there is no such interface; EINVAL, the filter is refused.
     """
+    check_timeout(timeout)
     opened = open_packet(
         PacketSocket, interface, program=program, promiscuous=promiscuous, outgoing=outgoing
     )

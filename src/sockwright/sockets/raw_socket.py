@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from sockwright.errors import EndpointError
 from sockwright.sockets.addresses import candidates, to_endpoint
+from sockwright.sockets.base import check_timeout
 from sockwright.sockets.datagram_socket import DatagramCore, Messages
 from sockwright.sockets.explain import explaining
 from sockwright.sockets.opening import bound, open_candidate
@@ -186,6 +187,7 @@ def raw(
         PermissionError: CAP_NET_RAW is missing.
         OSError: what else the kernel said.
     """
+    check_timeout(timeout)
     checked = to_endpoint(endpoint, "raw")
     ways = candidates(checked, passive=bind)
     opened = open_raw(

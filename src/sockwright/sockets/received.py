@@ -35,7 +35,12 @@ class ReceivedOctets:
             self._ended = True
 
     def take(self, limit: int) -> bytes:
-        """Take at most `limit` octets."""
+        """Take at most `limit` octets.
+
+        Raises:
+            ValueError: `limit` is less than 0.
+        """
+        _check_limit(limit)
         taken = bytes(self._octets[:limit])
         del self._octets[:limit]
         self._searched = 0
@@ -61,9 +66,11 @@ class ReceivedOctets:
         """Take everything up to and with `delimiter`, or None while it is still to come.
 
         Raises:
+            ValueError: `limit` is less than 0, or the delimiter is empty.
             LimitError: more than `limit` octets, delimiter included, would be needed.
             EndOfStreamError: the stream has ended before the delimiter.
         """
+        _check_limit(limit)
         if not delimiter:
             raise ValueError("the delimiter is empty")
         found = self._octets.find(delimiter, max(0, self._searched - len(delimiter) + 1))
@@ -84,8 +91,15 @@ class ReceivedOctets:
         """Take all octets once the stream has ended, or None before.
 
         Raises:
+            ValueError: `limit` is less than 0.
             LimitError: more than `limit` octets have arrived.
         """
+        _check_limit(limit)
         if len(self) > limit:
             raise LimitError(f"the peer sent more than {limit} octets")
         return self.take(limit) if self._ended else None
+
+
+def _check_limit(limit: int) -> None:
+    if limit < 0:
+        raise ValueError(f"limit: {limit} is less than 0")

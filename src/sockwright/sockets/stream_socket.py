@@ -19,7 +19,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
 
 from sockwright.sockets.addresses import candidates, to_endpoint
-from sockwright.sockets.base import BaseSocket, BlockingSocket
+from sockwright.sockets.base import BaseSocket, BlockingSocket, check_timeout
 from sockwright.sockets.opening import Attempts, listening, with_delivery
 from sockwright.sockets.options import Flag, Number
 from sockwright.sockets.received import ReceivedOctets
@@ -279,6 +279,7 @@ def connect(
         ConnectionRefusedError: nobody listens there.
         OSError: what else the kernel said, the last of the addresses' errors.
     """
+    check_timeout(timeout)
     remote = with_delivery(to_endpoint(endpoint, "tcp", "unix", "unix-abstract"), kind.delivery)
     here = (
         None if local is None else with_delivery(to_endpoint(local, remote.scheme), kind.delivery)
@@ -323,6 +324,7 @@ def listen(
         PermissionError: the port is below 1024 (net.ipv4.ip_unprivileged_port_start).
         OSError: EADDRINUSE, EADDRNOTAVAIL and what else the kernel said.
     """
+    check_timeout(timeout)
     local = with_delivery(to_endpoint(endpoint, "tcp", "unix", "unix-abstract"), kind.delivery)
     ways = candidates(local, passive=True)
     listener = listening(lambda sock: Listener(sock, kind), local, ways, backlog)
