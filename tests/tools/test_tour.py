@@ -128,6 +128,29 @@ def test_wrong_word_is_a_usage_error(words: list[str], message: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"sw tour: {message}\n")
 
 
+@pytest.mark.parametrize("name", ["/dev/stdout", "/proc/self/fd/1"])
+def test_capture_is_not_written_among_the_rows(name: str) -> None:
+    done = tour("--step", "udp", "--pcap", name)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "standard output has the rows already" in done.stderr
+
+
+def test_capture_is_not_written_into_the_file_of_the_rows(tmp_path: Path) -> None:
+    path = tmp_path / "both"
+    with path.open("w") as rows_too:
+        done = subprocess.run(
+            [*_SW, "--pcap", str(path)], stdout=rows_too, stderr=subprocess.PIPE, check=False
+        )
+    assert (done.returncode, path.read_bytes()) == (2, b"")
+
+
+def test_rows_and_capture_may_both_go_nowhere() -> None:
+    done = subprocess.run(
+        [*_SW, "--step", "udp", "--pcap", os.devnull], stdout=subprocess.DEVNULL, check=False
+    )
+    assert done.returncode == 0
+
+
 def test_wrong_path_is_refused_before_anything_runs(tmp_path: Path) -> None:
     path = tmp_path / "nowhere" / "tour.pcap"
     done = tour("--pcap", str(path))
@@ -157,6 +180,7 @@ def test_text_has_code_ladder_verdict_and_a_table_of_all() -> None:
     assert re.search(r"0\.000 │── SYN seq 0 ─+>│ good\n", shown)
     assert re.search(r"│<─+ SYN ACK seq 0 ack 1 ──│ good\n", shown)
     assert "(the same code as in tcp4)" in shown
+    assert shown.count("(ready() is the tour's own: it tells the other side") == 1
     assert re.search(r'SYN seq 0, 5 octets "hello" ─+>│ WRONG\n +verify\(\): tcp-checksum', shown)
     assert re.search(r"dropped a segment for its checksum +Tcp.InCsumErrors \+1", shown)
     assert "good: verify() named the mistake: tcp-checksum" in shown
@@ -167,6 +191,18 @@ def test_text_has_code_ladder_verdict_and_a_table_of_all() -> None:
 def test_no_line_is_wider_than_the_terminal(columns: int) -> None:
     lines = on_terminal(columns).splitlines()
     assert [line for line in lines if len(line) > min(columns, 100)] == []
+
+
+@pytest.mark.parametrize("columns", [40, 60])
+def test_narrow_terminal_has_whole_lines_after_the_code(columns: int) -> None:
+    shown = on_terminal(columns, "--step", "mistake-checksum", "--step", "raw-tcp")
+    table = shown.rpartition("─" * columns)[2]
+    assert "Mistake 2: sum without pseudo-header" in table
+    assert "Raw TCP: a SYN with data, by hand" in table
+    assert "the two hosts, to try things on" in table
+    assert [line for line in table.splitlines() if len(line) > columns] == []
+    headings = [line for line in shown.splitlines() if line.startswith("mistake-checksum  ")]
+    assert [line for line in headings if len(line) > columns] == []
 
 
 def test_narrow_terminal_has_its_words_above_the_arrows() -> None:

@@ -10,18 +10,21 @@ second window.
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from sockwright.errors import UsageError
-from sockwright.lab.tour import Tour, all_steps
+from sockwright.errors import NotPossibleError, UsageError
+from sockwright.lab.tour import Tour, all_steps, not_played
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from sockwright.lab.tour import Step, StepResult
 
@@ -49,7 +52,7 @@ class ListedStep:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """How many steps went well, how many did not, how many this kernel has not got."""
+    """How many steps went well, how many did not, how many are not possible here."""
 
     steps: int
     ok: int
@@ -87,11 +90,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(
     args: argparse.Namespace,
 ) -> Generator[ListedStep | StepResult | Summary, None, int]:
-    """Yield a row for each step as it is done, then the summary; return 1 if any step failed.
+    """Yield a row for each step as it is done, then the summary.
+
+    Return 1 if any step failed, 5 if none could be played: this machine refuses the two hosts to
+    this user, and every row says why.
 
     Raises:
         UsageError: there is no such step, or the capture file is to be standard output.
-        NotPossibleError: this machine refuses namespaces to this user.
         OSError: the capture file cannot be written.
     """
     steps = _chosen(args.step)
@@ -100,20 +105,28 @@ def run(
             privilege = step.privilege.name if step.privilege is not None else None
             yield ListedStep(step.name, step.title, privilege, step.text)
         return 0
-    if args.pcap == Path("-"):
+    if args.pcap is not None and _is_standard_output(args.pcap):
         raise UsageError("standard output has the rows already; --pcap takes the name of a file")
     began = time.perf_counter()
     results = []
+    play: Callable[[Step], StepResult]
+    impossible = 0
     with ExitStack() as stack:
-        # Before anything runs: a wrong path is told at once.
         writer = None
-        if args.pcap is not None:
-            from sockwright.capture import PcapWriter
+        try:
+            play = stack.enter_context(Tour()).play
+        except NotPossibleError as refusal:
+            play = partial(not_played, reason=str(refusal))
+            impossible = refusal.exit_status
+        else:
+            if args.pcap is not None:
+                # Before the first step, so that a wrong path is told at once; after the lab, so
+                # that a file is not overwritten for nothing.
+                from sockwright.capture import PcapWriter
 
-            writer = PcapWriter(stack.enter_context(args.pcap.open("wb")))
-        tour = stack.enter_context(Tour())
+                writer = PcapWriter(stack.enter_context(args.pcap.open("wb")))
         for step in steps:
-            result = tour.play(step)
+            result = play(step)
             if writer is not None:
                 from sockwright.capture import Record
 
@@ -130,10 +143,21 @@ def run(
             skipped=sum(result.ok is None for result in results),
             packets=sum(len(result.packets) for result in results),
             seconds=round(time.perf_counter() - began, 3),
-            pcap=None if args.pcap is None else str(args.pcap),
+            pcap=None if writer is None else str(args.pcap),
         )
     )
-    return 1 if failed else 0
+    return 1 if failed else impossible
+
+
+def _is_standard_output(path: Path) -> bool:
+    """Return whether `path` is where the rows go: by the name "-", or as the same file."""
+    if path == Path("-"):
+        return True
+    try:
+        same = os.path.samestat(path.stat(), os.fstat(sys.stdout.fileno()))
+    except OSError:  # a file that is not there yet, or a standard output that is no file
+        return False
+    return same and not path.samefile(os.devnull)  # there nothing gets mixed up
 
 
 def _chosen(names: list[str] | None) -> list[Step]:

@@ -48,8 +48,12 @@ def render(rows: Iterable[StepResult | Summary | ListedStep], screen: Screen) ->
     for row in chain([first], iterator):
         if isinstance(row, Summary):
             page.summary(row)
-        elif not isinstance(row, ListedStep):
+        elif isinstance(row, ListedStep):
+            continue
+        elif row.hosts:
             page.step(row)
+        else:
+            page.not_played(row)
 
 
 class _Page:
@@ -60,6 +64,7 @@ class _Page:
         self._width = max(_NARROWEST, min(screen.width, _WIDEST))
         self._done: list[StepResult] = []
         self._seen: dict[str, str] = {}  # source of a function -> the step that showed it
+        self._ready_told = False
         encoding = screen.stream.encoding or "ascii"
         try:
             "─│".encode(encoding)
@@ -75,9 +80,7 @@ class _Page:
         if self._done:
             self._screen.line()
         self._done.append(row)
-        title = f"{row.step}  {row.title} "
-        rest = self._dash * max(0, self._width - len(title))
-        self._screen.line((f"{row.step}  ", "bold cyan"), (row.title, "bold"), " ", (rest, "dim"))
+        self._heading(row)
         self._paragraph(row.text, "")
         self._screen.line()
         self._socket(row)
@@ -95,6 +98,24 @@ class _Page:
             self._screen.line()
             self._paragraph(note, _INDENT)
         self._verdict(row)
+
+    def not_played(self, row: StepResult) -> None:
+        """Say once why there are no hosts to play on; the table has the steps."""
+        if not self._done:
+            self._paragraph("No step can be played: this machine gives no hosts.", "")
+            self._screen.line((row.skipped or "", "bold yellow"))  # one line, to be copied
+        self._done.append(row)
+
+    def _heading(self, row: StepResult) -> None:
+        title = f"{row.title} "
+        room = self._width - len(f"{row.step}  ")
+        if len(title) <= room:
+            rest = self._dash * (room - len(title))
+            self._screen.line((f"{row.step}  ", "bold cyan"), (title, "bold"), (rest, "dim"))
+        else:
+            rest = self._dash * (room + 1)
+            self._screen.line((f"{row.step} ", "bold cyan"), (rest, "dim"))
+            self._paragraph(row.title, "", "bold")
 
     def _socket(self, row: StepResult) -> None:
         if row.sockets:
@@ -132,11 +153,22 @@ class _Page:
             self._screen.line()
         if before is None:
             self._seen[played.source] = row.step
+            self._ready(played.source)
             self._screen.code(played.source, _INDENT * 2)
         elif played.host and before != row.step:
             self._screen.line(_INDENT * 2, (f"(the same code as in {before})", "dim"))
         if played.result and played.result != "None":
             self._result(played.result)
+
+    def _ready(self, source: str) -> None:
+        """Say what ``ready`` is, in front of the first code that calls it."""
+        if "ready()" in source and not self._ready_told:
+            self._ready_told = True
+            self._paragraph(
+                "(ready() is the tour's own: it tells the other side that it may start)",
+                _INDENT * 2,
+                "dim",
+            )
 
     def _imports(self, row: StepResult) -> None:
         """Show what the code of this step imports, but for what was shown before."""
@@ -281,21 +313,7 @@ class _Page:
         totals = row.summary
         self._screen.line()
         self._screen.line((self._dash * self._width, "dim"))
-        names = max((len(one.step) for one in self._done), default=0)
-        for one in self._done:
-            mark, style = _MARKS[one.ok]
-            kind = " ".join(filter(None, (one.family, one.type)))
-            title = one.title
-            room = self._width - len(mark) - names - 2 * len(_INDENT) - len(kind) - 2
-            wide = room >= len(title)
-            self._screen.line(
-                (mark, style),
-                _INDENT,
-                (one.step.ljust(names), "cyan"),
-                _INDENT,
-                title if not wide else title.ljust(room),
-                ("  " + kind if wide else "", "dim"),
-            )
+        self._table()
         self._screen.line()
         self._paragraph("".join(_sentences(row)), "", "bold")
         if totals.failed:
@@ -305,6 +323,8 @@ class _Page:
             )
         elif totals.pcap is not None:
             self._next((f"tshark -r {totals.pcap}", "what another program says"))
+        elif totals.skipped:
+            self._next(("sw doctor", "what this user may do here"))
         elif totals.steps > 1:
             self._next(
                 ("sw tour --step raw-tcp", "one step alone"),
@@ -315,10 +335,35 @@ class _Page:
             self._next(("sw tour", "all the steps"), ("sw tour --list", "their names"))
 
     def _next(self, *commands: tuple[str, str]) -> None:
+        lead = "next: "
         names = max(len(command) for command, _ in commands)
-        for at, (command, meaning) in enumerate(commands):
-            lead = "next: " if at == 0 else "      "
-            self._screen.line((lead, "dim"), (command.ljust(names), "cyan"), "  ", (meaning, "dim"))
+        meanings = max(len(meaning) for _, meaning in commands)
+        beside = len(lead) + names + 2 + meanings <= self._width
+        for command, meaning in commands:
+            words = command.ljust(names) + "  " if beside else command
+            self._screen.line((lead, "dim"), (words, "cyan"), (meaning if beside else "", "dim"))
+            lead = " " * len(lead)
+            if not beside:
+                self._paragraph(meaning, lead + _INDENT, "dim")
+
+    def _table(self) -> None:
+        """Show a line for each step; where that is too narrow the titles get lines of their own."""
+        marks = max((len(_MARKS[one.ok][0]) for one in self._done), default=0)
+        names = max((len(one.step) for one in self._done), default=0)
+        titles = max((len(one.title) for one in self._done), default=0)
+        room = self._width - marks - names - 2 * len(_INDENT)
+        for one in self._done:
+            mark, style = _MARKS[one.ok]
+            start = ((mark.ljust(marks), style), _INDENT, (one.step.ljust(names), "cyan"))
+            if titles > room:
+                self._screen.line(*start)
+                self._paragraph(one.title, _INDENT * 2)
+                continue
+            kind = " ".join(filter(None, (one.family, one.type)))
+            if len(one.title) + 2 + len(kind) > room:
+                kind = ""
+            title = one.title.ljust(room - len(kind))
+            self._screen.line(*start, _INDENT, title, (kind, "dim"))
 
     def _paragraph(self, text: str, indent: str, style: str = "") -> None:
         for line in self._screen.fold(text, self._width - len(indent)):
@@ -338,7 +383,7 @@ def _sentences(row: Summary) -> Iterator[str]:
     if totals.failed:
         yield f", {totals.failed} failed"
     if totals.skipped:
-        yield f", {totals.skipped} are not possible with this kernel"
+        yield f", {totals.skipped} {'is' if totals.skipped == 1 else 'are'} not possible here"
     yield f"; {totals.packets} packets, {totals.seconds:.1f} s"
     if totals.pcap is not None:
         yield f"; the packets are in {totals.pcap}"

@@ -17,12 +17,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sockwright.lab.tour.step import Step, StepResult
+    from sockwright.lab.tour.step import Step, StepResult, not_played
     from sockwright.lab.tour.tour import Tour, all_steps
 
-__all__ = ["Step", "StepResult", "Tour", "all_steps"]
+__all__ = ["Step", "StepResult", "Tour", "all_steps", "not_played"]
 
-_MODULE_OF = {"Step": "step", "StepResult": "step", "Tour": "tour", "all_steps": "tour"}
+_MODULE_OF = {
+    "Step": "step",
+    "StepResult": "step",
+    "Tour": "tour",
+    "all_steps": "tour",
+    "not_played": "step",
+}
 
 
 if not TYPE_CHECKING:  # seen by a type checker, it would make every misspelt name an object

@@ -55,7 +55,7 @@ class Message:
 
 
 class Ready:
-    """What a function of the tour calls when its peer may start."""
+    """What a function of the tour calls to say that the other side may start."""
 
     __slots__ = ("_descriptor",)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from sockwright.lab.tour.ladder import Rung, ladder
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sockwright.lab.tour.played import Played
     from sockwright.wire.core.finding import Finding
 
-__all__ = ["Step", "StepResult", "play"]
+__all__ = ["Step", "StepResult", "not_played", "play"]
 
 # What a kernel says of a kind of socket that it was built without.
 _ABSENT = {errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT}
@@ -49,11 +49,11 @@ class StepResult:
     `family`, `type` and `protocol` are those of the socket that the step is about, the first of
     `sockets`. `privilege` is the capability that the step takes, None for none; `privileged`
     whether this user has it on this machine (in the lab everybody has). `ok` is None where this
-    kernel lacks something, and `skipped` says what; where it is False `error` says why. `expected`
+    machine lacks something, and `skipped` says what; where it is False `error` says why. `expected`
     is the code of the finding that the step is to provoke. `code` are the functions that ran and
     `imports` the statements that they need in front of them,
     `packets` what was on the wire, `messages` what went through UNIX sockets, `counters` by how
-    much those of host b's kernel went up.
+    much those of host b's kernel went up. `hosts` is empty where no hosts could be had.
     """
 
     columns: ClassVar[tuple[str, ...]] = ("step", "title", "ok")
@@ -70,16 +70,16 @@ class StepResult:
     error: str | None
     skipped: str | None
     expected: str | None
-    imports: list[str]
-    code: list[Played]
-    sockets: list[OpenedSocket]
-    packets: list[Rung]
-    messages: list[Message]
-    findings: list[Finding]
-    counters: dict[str, int]
-    notes: list[str]
-    hosts: dict[str, list[str]]
-    seconds: float
+    imports: list[str] = field(default_factory=list)
+    code: list[Played] = field(default_factory=list)
+    sockets: list[OpenedSocket] = field(default_factory=list)
+    packets: list[Rung] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    counters: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    hosts: dict[str, list[str]] = field(default_factory=dict)
+    seconds: float = 0.0
 
 
 def play(step: Step, a: Host, b: Host, counters: Counters) -> StepResult:
@@ -112,8 +112,8 @@ def play(step: Step, a: Host, b: Host, counters: Counters) -> StepResult:
         family=first.family if first else None,
         type=first.type if first else None,
         protocol=first.protocol if first else None,
-        privilege=step.privilege.name if step.privilege is not None else None,
-        privileged=step.privilege is None or step.privilege in Privileges.current(),
+        privilege=_privilege(step),
+        privileged=_privileged(step),
         ok=None if skipped is not None else error is None,
         error=error,
         skipped=skipped,
@@ -129,6 +129,32 @@ def play(step: Step, a: Host, b: Host, counters: Counters) -> StepResult:
         hosts={host.name: [host.ipv4, host.ipv6] for host in (a, b)},
         seconds=round(time.perf_counter() - began, 4),
     )
+
+
+def not_played(step: Step, reason: str) -> StepResult:
+    """Return the result of a step that there are no hosts for."""
+    return StepResult(
+        step=step.name,
+        title=step.title,
+        text=step.text,
+        family=None,
+        type=None,
+        protocol=None,
+        privilege=_privilege(step),
+        privileged=_privileged(step),
+        ok=None,
+        error=None,
+        skipped=reason,
+        expected=step.expected or None,
+    )
+
+
+def _privilege(step: Step) -> str | None:
+    return step.privilege.name if step.privilege is not None else None
+
+
+def _privileged(step: Step) -> bool:
+    return step.privilege is None or step.privilege in Privileges.current()
 
 
 def _judge(step: Step, findings: list[Finding]) -> str | None:
