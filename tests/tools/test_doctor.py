@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import socket
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from sockwright.errors import UsageError
+from sockwright.lab.refusal import explain
 from sockwright.sockets import packet
 from sockwright.tools.doctor import EXAMPLES, Finding, diagnose, run
 
@@ -122,3 +124,30 @@ def test_the_whole_examination_is_quick_and_leaves_nothing(tmp_path: Path) -> No
 
 def test_examples_name_this_verb() -> None:
     assert all(command.startswith("sw doctor") for command, _ in EXAMPLES)
+
+
+@pytest.mark.needs("unshare", "namespaces")
+def test_a_refused_namespace_is_told_as_the_lab_tells_it() -> None:
+    # In a user namespace of its own the limit is this user's to set.
+    program = (
+        "import dataclasses, json\n"
+        "from pathlib import Path\n"
+        "from sockwright.tools.doctor import diagnose\n"
+        "Path('/proc/sys/user/max_user_namespaces').write_text('0')\n"
+        "Path('/proc/sys/user/max_net_namespaces').write_text('0')\n"
+        "print(json.dumps([dataclasses.asdict(f) for f in diagnose('namespace', 'lab')]))\n"
+    )
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", sys.executable, "-W", "error", "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert done.returncode == 0, done.stderr
+    found = {row["action"]: row for row in json.loads(done.stdout)}
+    for action, kind in (("user namespace", "user"), ("network namespace", "net")):
+        expected = explain(action, errno.ENOSPC)
+        assert found[action]["detail"] == f"{action}: user.max_{kind}_namespaces is 0"
+        assert found[action]["remedy"] == expected.remedy
+    assert found["lab"]["remedy"] == explain("user namespace", errno.ENOSPC).remedy

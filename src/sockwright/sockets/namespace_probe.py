@@ -1,16 +1,16 @@
 """Find out by trying which namespaces this user may make; run as a process of its own.
 
-    python -I -S namespace_probe.py     ->  one JSON object: {"network": null, "user": "EPERM ..."}
+    python -I -S namespace_probe.py     ->  {"network": null, "user": ["user namespace", 1], ...}
 
 Each try happens in a forked child, so nothing is left behind: a namespace ends with its last
-process. null means that it worked, a text says what the kernel said and in which step. Standard
-library only, so that the interpreter starts in a few milliseconds.
+process. null means that it worked, else it is the step that the kernel refused, by the name that
+`sockwright.lab.refusal` has for it, and the errno. Standard library only, so that the interpreter
+starts in a few milliseconds.
 """
 
 from __future__ import annotations
 
 import ctypes
-import errno
 import json
 import os
 import socket
@@ -32,8 +32,6 @@ _IFF_TUN_NO_PI = 0x1001
 _NLM_REQUEST_ACK_CREATE = 0x1 | 0x4 | 0x400
 _RTM_NEWLINK = 16
 _NETLINK_ROUTE = 0
-_NETLINK_NETFILTER = 12
-_NFT_MSG_GETGEN = 10 << 8 | 16
 
 
 def unshare(flags: int) -> None:
@@ -44,12 +42,12 @@ def unshare(flags: int) -> None:
         raise OSError(number, os.strerror(number))
 
 
-def new_network() -> None:
+def network_namespace() -> None:
     """Make a network namespace as the user that this is."""
     unshare(_CLONE_NEWNET)
 
 
-def new_user() -> None:
+def user_namespace() -> None:
     """Make a user namespace in which this user is root."""
     uid, gid = os.geteuid(), os.getegid()
     unshare(_CLONE_NEWUSER)
@@ -61,13 +59,7 @@ def new_user() -> None:
             os.close(descriptor)
 
 
-def new_user_and_network() -> None:
-    """Make both: what a lab without root stands on."""
-    new_user()
-    new_network()
-
-
-def loopback_up() -> None:
+def loopback_interface() -> None:
     """Set the loopback up: takes CAP_NET_ADMIN in the network namespace."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         request = struct.pack("16sH22x", b"lo", 0)
@@ -75,7 +67,7 @@ def loopback_up() -> None:
         ioctl(sock, _SIOCSIFFLAGS, struct.pack("16sH22x", b"lo", flags | _IFF_UP))
 
 
-def veth() -> None:
+def veth_pair() -> None:
     """Make a pair of virtual Ethernet interfaces, joined like two ends of a cable."""
     _new_interface(b"probe0\0", b"veth\0")
 
@@ -89,11 +81,6 @@ def _new_interface(name: bytes, kind: bytes) -> None:
     info = _attribute(1, kind)  # IFLA_INFO_KIND
     body = bytes(16) + _attribute(3, name) + _attribute(18, info)  # IFLA_IFNAME, IFLA_LINKINFO
     netlink(_NETLINK_ROUTE, _RTM_NEWLINK, _NLM_REQUEST_ACK_CREATE, body)
-
-
-def nftables() -> None:
-    """Ask nftables for the generation of its rules: takes CAP_NET_ADMIN and a kernel with it."""
-    netlink(_NETLINK_NETFILTER, _NFT_MSG_GETGEN, 0x1, bytes(4))
 
 
 def tun() -> None:
@@ -126,8 +113,8 @@ def _attribute(kind: int, octets: bytes) -> bytes:
     return struct.pack("=HH", 4 + len(octets), kind) + octets + bytes(-len(octets) % 4)
 
 
-def attempt(*steps: Callable[[], None]) -> str | None:
-    """Do `steps` in a forked child; give None, or what the kernel said in which step."""
+def attempt(*steps: Callable[[], None]) -> tuple[str, int] | None:
+    """Do `steps` in a forked child; give None, or the step that was refused and the errno."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -136,8 +123,7 @@ def attempt(*steps: Callable[[], None]) -> str | None:
             try:
                 step()
             except OSError as error:
-                name = errno.errorcode.get(error.errno or 0, "?")
-                said = f"{name} in {step.__name__.replace('_', ' ')}".encode()
+                said = f"{step.__name__.replace('_', ' ')}\0{error.errno or 0}".encode()
                 break
         os.write(writing, said)
         os._exit(0)
@@ -145,17 +131,20 @@ def attempt(*steps: Callable[[], None]) -> str | None:
     with os.fdopen(reading, "rb") as pipe:
         text = pipe.read().decode()
     os.waitpid(child, 0)
-    return text or None
+    if not text:
+        return None
+    step_name, _, number = text.partition("\0")
+    return step_name, int(number)
 
 
-def probe() -> dict[str, str | None]:
+def probe() -> dict[str, tuple[str, int] | None]:
     """Try everything; the keys are "network", "user", "lab" (as root without user namespace)."""
-    inside = (loopback_up, veth, bridge)
-    as_user = attempt(new_user_and_network, *inside)
-    as_root = attempt(new_network, *inside)
+    inside = (network_namespace, loopback_interface, veth_pair, bridge)
+    as_user = attempt(user_namespace, *inside)
+    as_root = attempt(*inside)
     return {
-        "user": attempt(new_user),
-        "network": attempt(new_network),
+        "user": attempt(user_namespace),
+        "network": attempt(network_namespace),
         "lab": None if as_root is None else as_user,
     }
 

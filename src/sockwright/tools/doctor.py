@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from sockwright.errors import UsageError
+from sockwright.lab.refusal import explain
 from sockwright.sockets import namespace_probe
 from sockwright.sockets.datagram_socket import datagram
 from sockwright.sockets.packet_socket import packet
@@ -315,25 +316,26 @@ def _owners() -> str:
     return "the owner of every socket can be told"
 
 
-def _namespace(results: Callable[[], Mapping[str, str | None]], key: str) -> str:
+def _namespace(results: Callable[[], Mapping[str, tuple[str, int] | None]], key: str) -> str:
     try:
-        said = results()[key]
+        refused = results()[key]
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise _MissingError("setting", f"the try itself failed: {error}", "") from error
-    if said is None:
+    if refused is None:
         return "made, and gone again"
-    if int(_setting("kernel/apparmor_restrict_unprivileged_userns", "0")):
-        remedy = "as root: sysctl kernel.apparmor_restrict_unprivileged_userns=0, or run as root"
-    elif _setting("kernel/unprivileged_userns_clone", "1") == "0":
-        remedy = "as root: sysctl kernel.unprivileged_userns_clone=1, or run as root"
-    elif _setting("user/max_user_namespaces", "1") == "0":
-        remedy = "as root: sysctl user.max_user_namespaces=10000, or run as root"
-    elif key == "network":
-        remedy = "'sw lab shell' makes one inside a user namespace, or run as root"
-    else:
-        remedy = "run as root; in a container, start it with user namespaces allowed"
-    absent = ("EINVAL", "ENOSYS", "EOPNOTSUPP")
-    raise _MissingError("kernel" if said.startswith(absent) else "privilege", said, remedy)
+    stage, number = refused
+    name = errno.errorcode.get(number, str(number))
+    if not stage.endswith("namespace"):
+        detail = f"the kernel refuses a {stage}: {os.strerror(number)} ({name})"
+        raise _MissingError(
+            "kernel", detail, f"boot a kernel that has it (this is {os.uname().release})"
+        )
+    if key == "network" and number == errno.EPERM and results()["lab"] is None:
+        detail = f"an ordinary user makes one only inside a user namespace ({name})"
+        raise _MissingError("privilege", detail, "'sw lab shell' does so, or run as root")
+    told = explain(stage, number)
+    absent = number in {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
+    raise _MissingError("kernel" if absent else "privilege", told.missing, told.remedy)
 
 
 def _program(name: str, package: str, detail: str) -> str:
@@ -349,11 +351,11 @@ def _setting(path: str, default: str) -> str:
         return default
 
 
-def _probe_namespaces() -> Callable[[], Mapping[str, str | None]]:
+def _probe_namespaces() -> Callable[[], Mapping[str, tuple[str, int] | None]]:
     """Give a function that runs the tries in a process of their own, once."""
-    found: dict[str, str | None] = {}
+    found: dict[str, tuple[str, int] | None] = {}
 
-    def results() -> dict[str, str | None]:
+    def results() -> dict[str, tuple[str, int] | None]:
         if not found:
             # A process of its own: unshare(2) is refused once any thread exists.
             command = [sys.executable, "-I", "-S", namespace_probe.__file__]
@@ -407,13 +409,6 @@ def _checks() -> list[Check]:
             "lab shell side by side",
             lambda: _program("tmux", "tmux", "tmux is there"),
             "the program tmux",
-        ),
-        Check(
-            "nftables",
-            lambda: _nothing(namespace_probe.nftables, "the kernel answers"),
-            admin,
-            cap.CAP_NET_ADMIN,
-            "nf_tables",
         ),
         Check(
             "TUN device",
