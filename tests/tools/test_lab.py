@@ -108,6 +108,11 @@ def test_run_tells_it_all_in_json() -> None:
     }
 
 
+def test_a_command_that_a_signal_ends_has_the_status_that_a_shell_gives() -> None:
+    done = sw("run", "--json", "a", "--", "sh", "-c", "kill -9 $$")
+    assert (done.returncode, json.loads(done.stdout)["status"]) == (137, 137)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -125,7 +130,25 @@ def test_a_wrong_word_is_a_usage_error(words: list[str], message: str) -> None:
 
 @pytest.mark.parametrize("loss", ["x", "200%", "-1", "nan"])
 def test_a_wrong_share_is_a_usage_error(loss: str) -> None:
-    assert sw("show", f"--loss={loss}").returncode == 2
+    done = sw("show", f"--loss={loss}")
+    assert done.returncode == 2
+    assert f"argument --loss: a share is from 0 to 1, or 0% to 100%, not '{loss}'" in done.stderr
+
+
+@pytest.mark.parametrize("delay", ["x", "2h", "-1", "inf", "5m"])
+def test_a_wrong_time_is_a_usage_error(delay: str) -> None:
+    done = sw("show", f"--delay={delay}")
+    assert done.returncode == 2
+    assert f"a time is from 0 to 3600 seconds, as 50ms or 0.05, not '{delay}'" in done.stderr
+
+
+@pytest.mark.parametrize("action", ["show", "run", "shell"])
+def test_the_help_of_each_action_shows_examples_of_it(action: str) -> None:
+    shown = sw(action, "--help").stdout
+    examples = shown.partition("examples:\n")[2]
+    commands = [line.strip() for line in examples.splitlines() if "  sw " in line]
+    assert len(commands) >= 2
+    assert all(command.startswith(f"sw lab {action}") for command in commands)
 
 
 def test_faults_are_on_every_link() -> None:
@@ -152,6 +175,12 @@ def test_a_shell_at_a_terminal_tells_where_it_is() -> None:
         greeting = terminal.until(r"b:\S*[#$] ")
         assert "This is host b." in greeting
         assert "10.0.0.1" in greeting
+        suggested = greeting.partition("Try:")[2].partition("Ctrl-D")[0]
+        for line in suggested.split("\r\n"):
+            for command in filter(None, map(str.strip, line.split("    "))):
+                program = command.split()[0]
+                terminal.type(f"type -t {program} || echo mis''sing\n")
+                assert "missing" not in terminal.until(r"(file|function|missing)\r"), program
         terminal.type("sh -c 'echo started; exec sleep 1000'\n")
         terminal.until("started\r")
         terminal.type("\x03")

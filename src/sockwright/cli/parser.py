@@ -60,10 +60,18 @@ def _fill(parser: VerbParser, verb: Verb, module: VerbModule) -> None:
     if verb.stands_in_for:
         parser.description += f" Stands in for {verb.stands_in_for}."
     parser.formatter_class = _Formatter
-    pairs = (f"#{meaning}\n  {command}" for command, meaning in module.EXAMPLES)
-    parser.epilog = _EXAMPLES + "\n\n".join(pairs)
+    parser.epilog = _examples(module.EXAMPLES)
     module.arguments(parser)
+    for choices in (action.choices for action in parser._actions):  # noqa: SLF001 - no other way
+        for one in choices.values() if isinstance(choices, dict) else ():
+            own = [pair for pair in module.EXAMPLES if f"{pair[0]} ".startswith(f"{one.prog} ")]
+            one.formatter_class = _Formatter
+            one.epilog = _examples(own) if own else None
     parser.add_argument("--json", action="store_true", help="one JSON object a line, for programs")
+
+
+def _examples(examples: Iterable[tuple[str, str]]) -> str:
+    return _EXAMPLES + "\n\n".join(f"#{meaning}\n  {command}" for command, meaning in examples)
 
 
 class _Formatter(argparse.HelpFormatter):

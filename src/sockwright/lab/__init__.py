@@ -6,7 +6,7 @@
 
     with Lab() as lab:
         a, b = lab.hosts("a", "b")
-        print(a.run(["ping", "-c1", b.ipv4]).stdout)
+        print(a.run(["ip", "route", "get", b.ipv4]).stdout)
 
 How it works
 ------------

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 EXAMPLES: tuple[tuple[str, str], ...] = (
     ("sw lab show", "make two hosts, a and b, and show their addresses"),
+    ("sw lab show --hosts web,db,client --router", "more hosts, the last behind a router"),
     ("sw lab run a -- ip addr", "run a command in host a"),
     ("sw lab run --hosts web,client web -- cat /etc/hosts", "hosts with names of your own"),
     ("sw lab run --router a -- ip route", "put the last host behind a router"),
@@ -100,8 +101,9 @@ def run(args: argparse.Namespace) -> Generator[Place | Output, None, int]:
         environment = _environment(host)
         if args.json:
             done = host.run(args.command, env=environment)
-            yield Output(host.name, args.command, done.returncode, done.stdout, done.stderr)
-            return _status(done.returncode)
+            status = _status(done.returncode)
+            yield Output(host.name, args.command, status, done.stdout, done.stderr)
+            return status
         sys.stdout.flush()
         with host.popen(args.command, env=environment) as process:
             return _status(process.wait())
@@ -133,22 +135,30 @@ def _topology(parser: argparse.ArgumentParser) -> None:
 
 
 def _share(text: str) -> float:
-    share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    import argparse
+
+    try:
+        share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        share = -1
     if not 0 <= share <= 1:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"a share is from 0 to 1, or 0% to 100%, not {text!r}")
     return share
 
 
 def _seconds(text: str) -> float:
+    import argparse
+
     factor = 1e-3 if text.endswith("ms") else 1
-    seconds = float(text.removesuffix("s").removesuffix("m")) * factor
+    try:
+        seconds = float(text.removesuffix("ms").removesuffix("s")) * factor
+    except ValueError:
+        seconds = -1
     if not 0 <= seconds <= 3600:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(
+            f"a time is from 0 to 3600 seconds, as 50ms or 0.05, not {text!r}"
+        )
     return seconds
-
-
-_share.__name__ = "share"
-_seconds.__name__ = "time"
 
 
 def _make(lab: Lab, args: argparse.Namespace) -> None:
@@ -267,6 +277,7 @@ def _settings(lab: Lab, host: Host) -> str:
 
 def _greeting(lab: Lab, host: Host) -> list[str]:
     others = [one for one in lab.all_hosts if one is not host]
+    path = _environment(host)["PATH"]
     lines = [f"This is host {host.name}. You are root here, and only here."]
     for one in lab.all_hosts:
         for place in one.interfaces:
@@ -274,10 +285,21 @@ def _greeting(lab: Lab, host: Host) -> list[str]:
             lines.append(f" {here} {one.name:8} {place.name}  {place.ipv4:12} {place.ipv6}")
     if others:
         peer = others[0].name
+        tools = "    ip addr    ip neigh" if shutil.which("ip", path=path) else ""
+        # The python3 beside sw has the library; any other may not.
+        found = shutil.which("python3", path=path)
+        beside = found is not None and Path(found).parent == Path(sys.executable).parent
+        python = "python3" if beside else shlex.quote(sys.executable)
+        if shutil.which("nc", path=path):
+            client = f"nc -z -v {host.ipv4} 80"
+        else:
+            client = (
+                f"{python} -c \"import sockwright as s; print(s.connect('tcp://{host.name}:80'))\""
+            )
         lines += [
-            "Try:  sw --help    ip addr    ip neigh",
-            f"      python3 -m http.server 80   here, and in {peer}:",
-            f"      curl http://{host.name}/",
+            f"Try:  sw doctor{tools}",
+            f"      {python} -m http.server 80   here, and in {peer}:",
+            f"      {client}",
         ]
     lines.append("Ctrl-D or exit leaves; nothing of the lab stays.")
     return lines
