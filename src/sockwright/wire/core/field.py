@@ -68,7 +68,7 @@ def own_code(function: Any) -> Any:
 
     CPython keeps what it learnt about attribute look-ups in the code object. Functions made from
     one `def` for many header classes share it, and then forget all the time: with code of their own
-    decoding takes a tenth, building a sixth less time.
+    building and decoding take 7 % less time (CPython 3.11, the benchmark of packets).
     """
     own = FunctionType(
         function.__code__.replace(),
