@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sockwright.wire.core.header import Form, Tables
     from sockwright.wire.core.packet import Packet
 
-__all__ = ["ARPHRD", "PACKET_TYPES", "LinuxCooked", "cooked_findings", "next_form"]
+__all__ = ["ARPHRD", "PACKET_TYPES", "LinuxCooked", "cooked_findings", "emit_cooked", "next_form"]
 
 LLC_FRAME = 4  # ETH_P_802_2
 NOT_ETHER_TYPES = (824, 803)  # netlink and radiotap have numbers of their own
@@ -40,6 +40,17 @@ ARPHRD: Mapping[int, str] = {
     824: "netlink",
     65534: "no link layer",
 }
+
+
+def emit_cooked(header: Header, body: bytes, upper: Header | None, protocol: int) -> bytes:
+    """Return a cooked header and `body`; the number of `upper` goes into word `protocol`."""
+    values = list(header._values)
+    if upper is not None:
+        if header._auto and "ieee802" in upper.carried_by:
+            values[protocol] = LLC_FRAME
+        else:
+            header.derive_following(values, upper)
+    return header._layout.pack(*values) + body
 
 
 def next_form(number: int, arphrd: int, tables: Tables) -> Form | None:
@@ -87,13 +98,7 @@ class LinuxCooked(Header, layer="linux_cooked", carried_by={"link_type": 113}):
         self, body: bytes, upper: Header | None, headers: Sequence[Header], index: int
     ) -> bytes:
         """Write the type of what follows."""
-        values = list(self._values)
-        if upper is not None:
-            if self._auto and "ieee802" in upper.carried_by:
-                values[4] = LLC_FRAME
-            else:
-                self.derive_following(values, upper)
-        return self._layout.pack(*values) + body
+        return emit_cooked(self, body, upper, 4)
 
     def advance(
         self,

@@ -10,9 +10,9 @@ from sockwright.wire.core.names import ETHER_TYPES
 from sockwright.wire.ethernet import LOCAL_EXPERIMENTAL
 from sockwright.wire.linux_cooked import (
     ARPHRD,
-    LLC_FRAME,
     PACKET_TYPES,
     cooked_findings,
+    emit_cooked,
     next_form,
 )
 
@@ -45,13 +45,7 @@ class LinuxCooked2(Header, layer="linux_cooked2", carried_by={"link_type": 276})
         self, body: bytes, upper: Header | None, headers: Sequence[Header], index: int
     ) -> bytes:
         """Write the type of what follows."""
-        values = list(self._values)
-        if upper is not None:
-            if self._auto and "ieee802" in upper.carried_by:
-                values[0] = LLC_FRAME
-            else:
-                self.derive_following(values, upper)
-        return self._layout.pack(*values) + body
+        return emit_cooked(self, body, upper, 0)
 
     def advance(
         self,

@@ -16,9 +16,35 @@ if TYPE_CHECKING:
     from sockwright.wire.core.header import Form, Tables
     from sockwright.wire.core.packet import Packet
 
-__all__ = ["UDP"]
+__all__ = ["UDP", "port_findings"]
 
 _PROTOCOL = 17
+
+
+def port_findings(
+    header: Header, src_port: int, dst_port: int, reference: str
+) -> Iterator[Finding]:
+    """Yield findings on the ports of a datagram; `reference` says what a source port of 0 means."""
+    if src_port == 0:
+        yield header.finding(
+            "src-port",
+            "note",
+            "src_port",
+            "0",
+            "1 to 65535",
+            reference,
+            "a source port of 0 says that no answer is expected",
+        )
+    if dst_port == 0:
+        yield header.finding(
+            "dst-port",
+            "error",
+            "dst_port",
+            "0",
+            "1 to 65535",
+            "RFC 6335 section 6",
+            "port 0 is reserved: no program can receive this",
+        )
 
 
 class UDP(Header, layer="udp", carried_by={"ip_protocol": _PROTOCOL}):
@@ -72,26 +98,7 @@ class UDP(Header, layer="udp", carried_by={"ip_protocol": _PROTOCOL}):
 
     def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on ports, length and checksum."""
-        if self.src_port == 0:
-            yield self.finding(
-                "src-port",
-                "note",
-                "src_port",
-                "0",
-                "1 to 65535",
-                "RFC 768",
-                "a source port of 0 says that no answer is expected",
-            )
-        if self.dst_port == 0:
-            yield self.finding(
-                "dst-port",
-                "error",
-                "dst_port",
-                "0",
-                "1 to 65535",
-                "RFC 6335 section 6",
-                "port 0 is reserved: no program can receive this",
-            )
+        yield from port_findings(self, self.src_port, self.dst_port, "RFC 768")
         yield from self._judge_length(place)
         if self.checksum:
             yield from transport_checksum_findings(place, _PROTOCOL, 6, "RFC 768")

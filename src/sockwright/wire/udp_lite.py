@@ -8,6 +8,7 @@ from sockwright.wire.core.checksum import value_of
 from sockwright.wire.core.field import Derived, UInt, derived, uint
 from sockwright.wire.core.header import Header
 from sockwright.wire.core.transport_checksum import transport_checksum_findings
+from sockwright.wire.udp import port_findings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -50,26 +51,7 @@ class UDPLite(Header, layer="udp_lite", carried_by={"ip_protocol": _PROTOCOL}):
 
     def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on ports, coverage and checksum."""
-        if self.src_port == 0:
-            yield self.finding(
-                "src-port",
-                "note",
-                "src_port",
-                "0",
-                "1 to 65535",
-                "RFC 3828 section 3.1",
-                "a source port of 0 says that no answer is expected",
-            )
-        if self.dst_port == 0:
-            yield self.finding(
-                "dst-port",
-                "error",
-                "dst_port",
-                "0",
-                "1 to 65535",
-                "RFC 6335 section 6",
-                "port 0 is reserved: no program can receive this",
-            )
+        yield from port_findings(self, self.src_port, self.dst_port, "RFC 3828 section 3.1")
         whole, coverage = place.whole, self.coverage
         if 0 < coverage < 8 or (coverage > len(whole) and not place.truncated):
             yield self.finding(
