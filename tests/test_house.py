@@ -20,14 +20,14 @@ _MODULES = sorted(_SOURCE.rglob("*.py"))
 _BIN = Path(sys.executable).parent
 
 _WIRE = {"errors", "wire"}
-_FORMATS = _WIRE | {"capture", "filters", "machines"}
+_FORMATS = _WIRE | {"records", "filters", "machines"}
 _LIBRARY = _FORMATS | {"columns", "sockets", "lab"}
 # What a package may import of this one, beside itself. Columns and sockets are siblings that do
 # not know each other, and neither do the three that stand on wire alone.
 _MAY_IMPORT = {
     "errors": set[str](),
     "wire": {"errors"},
-    "capture": _WIRE,
+    "records": _WIRE,
     "filters": _WIRE,
     "machines": _WIRE,
     "columns": _FORMATS,
@@ -37,7 +37,7 @@ _MAY_IMPORT = {
     "cli": _LIBRARY | {"tools"},
     "view": _LIBRARY | {"tools"},
     "__main__": {"cli"},
-    "__init__": {"errors", "wire", "capture", "sockets", "lab"},
+    "__init__": {"errors", "wire", "records", "filters", "columns", "sockets", "lab"},
 }
 
 

@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from sockwright.capture import read_records
 from sockwright.lab.tour import all_steps
+from sockwright.records import read_records
 
 pytestmark = pytest.mark.needs("namespaces")
 

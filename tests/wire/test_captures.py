@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sockwright.capture import PcapWriter, Record, read_records
+from sockwright.records import PcapWriter, Record, read_records
 from sockwright.wire.core.registry import tables
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scapy.layers import inet6
 
-from sockwright.capture import read_records
+from sockwright.records import read_records
 from sockwright.wire import Header, MACAddress, Packet
 from sockwright.wire.icmpv6 import ICMPv6
 from sockwright.wire.ipv6 import IPv6

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from tests.wire.drawn import CARRIED, Drawn, ours, packets
 
-from sockwright.capture import PcapWriter, Record
+from sockwright.records import PcapWriter, Record
 from sockwright.wire.ipv6_fragment import IPv6Fragment
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sockwright.capture import PcapWriter, Record
+from sockwright.records import PcapWriter, Record
 from sockwright.wire.authentication import Authentication
 from sockwright.wire.destination_options import DestinationOptions
 from sockwright.wire.ethernet import Ethernet

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 
-from sockwright.capture import PcapWriter, Record
+from sockwright.records import PcapWriter, Record
 from sockwright.wire import Header, MACAddress, Packet
 from sockwright.wire.core.option import NoOperation, Option
 from sockwright.wire.ethernet import Ethernet

@@ -122,13 +122,13 @@ def run(
             if args.pcap is not None:
                 # Before the first step, so that a wrong path is told at once; after the lab, so
                 # that a file is not overwritten for nothing.
-                from sockwright.capture import PcapWriter
+                from sockwright.records import PcapWriter
 
                 writer = PcapWriter(stack.enter_context(args.pcap.open("wb")))
         for step in steps:
             result = play(step)
             if writer is not None:
-                from sockwright.capture import Record
+                from sockwright.records import Record
 
                 for one in result.packets:
                     writer.write(Record(one.time_ns, one.octets, len(one.octets)))

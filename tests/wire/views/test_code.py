@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from tests.wire.strategies import packets, public_headers
 from tests.wire.views.examples import any_state, endless, syn, wrong
 
-from sockwright.capture import read_records
 from sockwright.errors import SockwrightError
+from sockwright.records import read_records
 from sockwright.wire import Packet
 from sockwright.wire.ethernet import Ethernet
 from sockwright.wire.ipv4 import IPv4

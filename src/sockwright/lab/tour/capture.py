@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sockwright.capture import PcapWriter, Record, read_records
 from sockwright.lab.tour.datagram import PORT, datagram_client, datagram_server
 from sockwright.lab.tour.step import Step
+from sockwright.records import PcapWriter, Record, read_records
 from sockwright.sockets import packet
 from sockwright.sockets.privileges import Capability
 

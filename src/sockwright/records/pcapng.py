@@ -11,13 +11,13 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from sockwright.capture.record import Record
 from sockwright.errors import DecodeError, TruncatedError
+from sockwright.records.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sockwright.capture.source import Source
+    from sockwright.records.source import Source
 
 __all__ = ["MAGICS", "read"]
 

@@ -5,8 +5,8 @@ A format is one file of this package, found by the octets that its files start w
 
 from __future__ import annotations
 
-from sockwright.capture.pcap import PcapWriter
-from sockwright.capture.reading import read_records
-from sockwright.capture.record import Record
+from sockwright.records.pcap import PcapWriter
+from sockwright.records.reading import read_records
+from sockwright.records.record import Record
 
 __all__ = ["PcapWriter", "Record", "read_records"]

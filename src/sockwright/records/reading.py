@@ -11,15 +11,15 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from sockwright.capture.record import MAX_CAPTURED
-from sockwright.capture.source import Source
 from sockwright.errors import DecodeError
+from sockwright.records.record import MAX_CAPTURED
+from sockwright.records.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from sockwright.capture.record import Record
-    from sockwright.capture.source import Readable
+    from sockwright.records.record import Record
+    from sockwright.records.source import Readable
 
     Reader = Callable[[Source, bytes, int], Iterator[Record]]
 
@@ -51,8 +51,8 @@ def read_records(file: Readable, *, max_captured: int = MAX_CAPTURED) -> Iterato
 def _readers() -> Mapping[bytes, Reader]:
     """Return the reader of each magic number."""
     found: dict[bytes, Reader] = {}
-    package = import_module("sockwright.capture")
-    for module_info in pkgutil.iter_modules(package.__path__, "sockwright.capture."):
+    package = import_module("sockwright.records")
+    for module_info in pkgutil.iter_modules(package.__path__, "sockwright.records."):
         module = import_module(module_info.name)
         for magic in getattr(module, "MAGICS", ()):
             found[magic] = module.read

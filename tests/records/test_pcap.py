@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sockwright.capture import PcapWriter, Record, read_records
 from sockwright.errors import DecodeError, SockwrightError, TruncatedError
+from sockwright.records import PcapWriter, Record, read_records
 
 if TYPE_CHECKING:
     from pathlib import Path

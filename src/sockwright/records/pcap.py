@@ -10,13 +10,13 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
-from sockwright.capture.record import MAX_CAPTURED, Record
 from sockwright.errors import DecodeError, TruncatedError
+from sockwright.records.record import MAX_CAPTURED, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sockwright.capture.source import Source
+    from sockwright.records.source import Source
 
 __all__ = ["MAGICS", "PcapWriter", "read"]
 
