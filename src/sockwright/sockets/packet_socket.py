@@ -38,12 +38,22 @@ from sockwright.sockets.privileges import Capability
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["Direction", "Frame", "PacketCore", "PacketSocket", "Statistics", "packet"]
+__all__ = [
+    "DIRECTIONS",
+    "LINK_TYPES",
+    "Direction",
+    "Frame",
+    "PacketCore",
+    "PacketSocket",
+    "Statistics",
+    "bind_interface",
+    "packet",
+]
 
 Direction = Literal["host", "broadcast", "multicast", "other_host", "outgoing"]
 
 # Where packet(7) counts the packet types from 0.
-_DIRECTIONS: tuple[Direction, ...] = ("host", "broadcast", "multicast", "other_host", "outgoing")
+DIRECTIONS: tuple[Direction, ...] = ("host", "broadcast", "multicast", "other_host", "outgoing")
 MAX_FRAME = 262144  # what tcpdump takes as "all of it"
 
 _SOL_PACKET = 263
@@ -69,7 +79,7 @@ _STATUS_VLAN_TPID_VALID = 1 << 6
 
 # ARPHRD_* of <linux/if_arp.h> to the link types of tcpdump.org. The loopback device pretends to be
 # Ethernet; tunnels and TUN devices have no link header.
-_LINK_TYPES = {1: 1, 772: 1, 0xFFFE: 101, 768: 101, 769: 101, 776: 101, 778: 101}
+LINK_TYPES = {1: 1, 772: 1, 0xFFFE: 101, 768: 101, 769: 101, 776: 101, 778: 101}
 _ETHERNET_LIKE = (1, 772)
 
 
@@ -97,7 +107,7 @@ class Frame:
     @property
     def link_type(self) -> int | None:
         """The LINKTYPE_* number for a capture file (1 Ethernet, 101 raw IP); None is unknown."""
-        return _LINK_TYPES.get(self.hardware_type)
+        return LINK_TYPES.get(self.hardware_type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +209,7 @@ class PacketCore(BaseSocket):
             time_ns=time_ns,
             original_length=length,
             interface=interface,
-            direction=_DIRECTIONS[kind] if kind < len(_DIRECTIONS) else "other_host",
+            direction=DIRECTIONS[kind] if kind < len(DIRECTIONS) else "other_host",
             protocol=protocol,
             hardware_type=hardware_type,
             sender=sender,
@@ -270,7 +280,7 @@ def open_packet(
         if not outgoing:
             opened.ignore_outgoing = True
         with explaining(f"bind to {endpoint}"):
-            _bind(sock, endpoint.interface, protocol)
+            bind_interface(sock, endpoint.interface, protocol)
         if promiscuous:
             opened.set_promiscuous(True)
     except BaseException:
@@ -279,7 +289,8 @@ def open_packet(
     return opened
 
 
-def _bind(sock: socket.socket, interface: str, protocol: int) -> None:
+def bind_interface(sock: socket.socket, interface: str, protocol: int) -> None:
+    """Bind a packet socket to an interface, "" for all, and an EtherType in host order."""
     if interface:
         sock.bind((interface, protocol))
         return
