@@ -11,9 +11,9 @@
         ring.release()
 
 It is PACKET_RX_RING in its third form (TPACKET_V3): the kernel writes frames of any length one
-behind the other into blocks, and hands a block over when it is full or some milliseconds old. No call is
-made per frame, and none at all while blocks are waiting: this is what takes a million frames a
-second.
+behind the other into blocks, and hands a block over when it is full or some
+milliseconds old. No call is made per frame, and none at all while blocks are waiting: this is what
+takes a million frames a second.
 
 Rules
     1. Protocol 0, version, ring, filter, membership, and only then bind: not one frame that the
@@ -268,7 +268,7 @@ class PacketRing:
                 bind_interface(sock, interface, ETH_P_ALL)
             undo.pop_all()
 
-    def _set_up(self, program: Sequence[Instruction], *, promiscuous: bool, outgoing: bool) -> None:
+    def _make_ring(self, retire_ms: int) -> None:
         sock, size = self._socket, self._blocks * BLOCK_SIZE
         with explaining("use a packet ring", hint="this kernel has no TPACKET_V3 (Linux 3.2)"):
             sock.setsockopt(_SOL_PACKET, _VERSION, _TPACKET_V3)
