@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sockwright.wire import Header, Packet
 from sockwright.wire.core.option import MalformedOption, NoOperation, Option, UnknownOption
 from sockwright.wire.core.registry import header_classes
+from sockwright.wire.udp import UDP
 
 if TYPE_CHECKING:
     from sockwright.wire.core.field import Field
@@ -36,6 +37,8 @@ def _followers() -> dict[type[Header], tuple[type[Header], ...]]:
     found = {}
     for cls in public_headers():
         announced = [field.namespace for field in cls.fields if field.namespace]
+        if cls is UDP:
+            announced.append("udp_port")
         names = [name for each in announced for name in _ALSO.get(each, (each,))]
         found[cls] = tuple(
             other for other in public_headers() if any(name in other.carried_by for name in names)
@@ -138,6 +141,8 @@ def packets(draw: st.DrawFn, first: type[Header] | None = None, max_layers: int 
     layers = [draw(headers(cls))]
     while len(layers) < max_layers and _followers()[cls] and draw(st.booleans()):
         cls = draw(st.sampled_from(_followers()[cls]))
+        if isinstance(layers[-1], UDP):
+            layers[-1].dst_port = cls.carried_by["udp_port"][0]  # nothing derives it
         layers.append(draw(headers(cls)))
     packet = Packet(layers, draw(st.binary(max_size=24)))
     if len(layers) > 1 and draw(st.integers(0, 4)) == 0:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sockwright.wire import AUTO, Packet
+from sockwright.wire import AUTO, GRE, IPv6, Packet
 from sockwright.wire.ipv4 import IPv4
 from sockwright.wire.udp import UDP
 from sockwright.wire.udp_lite import UDPLite
@@ -120,6 +120,27 @@ def test_this_kernel_takes_udp_lite_and_drops_it_when_a_covered_octet_is_damaged
             sender.sendto(sent, ("127.0.0.1", 0))
         # In between was the one with the covered octet damaged.
         assert [receiver.recv(100), receiver.recv(100)] == [b"hello", b"hdllo"]
+
+
+def test_a_tunnel_is_found_by_the_port_it_goes_to() -> None:
+    packet = BASE / UDP(src_port=9, dst_port=4754) / GRE() / b"hello"
+    assert GRE in again(packet)
+    assert not codes(packet)
+    packet[UDP].src_port, packet[UDP].dst_port = 4754, 9
+    assert codes(packet) == {"udp-dst-port"}
+    assert GRE not in again(packet)
+    packet[UDP].dst_port = 4754
+    packet[UDP].length = 7
+    assert GRE not in again(packet)
+    packet[UDP].length = 0
+    assert GRE in again(packet)
+
+
+def test_a_tunnel_over_ipv6_may_leave_the_checksum_out() -> None:
+    udp = UDP(src_port=9, dst_port=4754, checksum=0)
+    base = IPv6(src="2001:db8::1", dst="2001:db8::2")
+    assert not codes(base / udp / GRE())
+    assert codes(base / udp / b"hello") == {"udp-checksum-zero"}
 
 
 @settings(max_examples=100)

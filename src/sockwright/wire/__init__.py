@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sockwright.wire.destination_options import DestinationOptions
     from sockwright.wire.ethernet import Ethernet
     from sockwright.wire.fragments import Datagram, fragment, reassemble
+    from sockwright.wire.gre import GRE
     from sockwright.wire.hop_by_hop import HopByHop
     from sockwright.wire.icmp import ICMP
     from sockwright.wire.icmpv6 import ICMPv6
@@ -78,6 +79,7 @@ __all__ = [
     "AO",
     "ARP",
     "AUTO",
+    "GRE",
     "ICMP",
     "LLC",
     "MD5",
@@ -157,6 +159,7 @@ _HOME = {
     "destination_options": "DestinationOptions",
     "ethernet": "Ethernet",
     "fragments": "Datagram fragment reassemble",
+    "gre": "GRE",
     "hop_by_hop": "HopByHop",
     "icmp": "ICMP",
     "icmpv6": "ICMPv6",

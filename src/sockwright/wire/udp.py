@@ -48,7 +48,11 @@ def port_findings(
 
 
 class UDP(Header, layer="udp", carried_by={"ip_protocol": _PROTOCOL}):
-    """A UDP header, 8 octets."""
+    """A UDP header, 8 octets.
+
+    Headers of tunnels are found by `dst_port`, in the registry ``udp_port``; whatever else goes to
+    a port is payload. The port is not derived: ``UDP(dst_port=4789) / VXLAN()`` has to say it.
+    """
 
     __slots__ = ()
 
@@ -83,26 +87,31 @@ class UDP(Header, layer="udp", carried_by={"ip_protocol": _PROTOCOL}):
         tables: Tables,
         packet: Packet,
     ) -> tuple[int, int, Form | None]:
-        """Stop where the length says; surplus octets (RFC 9868) are a trailer."""
-        _, _, length, checksum = self._values
+        """Stop where the length says (surplus octets, RFC 9868, are a trailer); go on by port."""
+        _, dst_port, length, checksum = self._values
         if not checksum:
             # Sent without a checksum, it stays without one when something else is edited.
             self._auto &= ~_CHECKSUM
         stop = offset + length
-        if stop == end or length < 8:
+        if stop == end or not length:
+            stop = end  # 0 is what a jumbogram has, RFC 2675 section 4
+        elif length < 8:
             return offset + 8, end, None
-        if stop > end:
+        elif stop > end:
             packet.note("udp", offset, length, end - offset, "the length")
             stop = end
-        return offset + 8, stop, None
+        return offset + 8, stop, tables["udp_port"].get(dst_port)
 
     def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on ports, length and checksum."""
         yield from port_findings(self, self.src_port, self.dst_port, "RFC 768")
+        upper = place.upper
+        if upper is not None and self.dst_port not in upper.carried_by.get("udp_port", ()):
+            yield self._not_announced(upper)
         yield from self._judge_length(place)
         if self.checksum:
             yield from transport_checksum_findings(place, _PROTOCOL, 6, "RFC 768")
-        elif place.network is not None and place.network.layer == "ipv6":
+        elif place.upper is None and place.network is not None and place.network.layer == "ipv6":
             yield self.finding(
                 "checksum-zero",
                 "error",
@@ -112,6 +121,18 @@ class UDP(Header, layer="udp", carried_by={"ip_protocol": _PROTOCOL}):
                 "RFC 8200 section 8.1",
                 "over IPv6 a datagram without checksum is dropped, tunnels apart (RFC 6935)",
             )
+
+    def _not_announced(self, upper: Header) -> Finding:
+        name, ports = type(upper).__name__, upper.carried_by.get("udp_port")
+        return self.finding(
+            "dst-port",
+            "error",
+            "dst_port",
+            self.dst_port,
+            ports[0] if ports else "payload",
+            "IANA registries",
+            f"port {self.dst_port} does not announce {name}, which follows",
+        )
 
     def _judge_length(self, place: Place) -> Iterator[Finding]:
         length, held = self.length, place.end - place.start
