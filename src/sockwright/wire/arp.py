@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sockwright.wire.core.field import Field, IPv4Value, MACValue, UInt, ipv4, mac, uint, variable
 from sockwright.wire.core.header import Header
 from sockwright.wire.core.names import ETHER_TYPES
+from sockwright.wire.core.walk import Choice, Walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -44,11 +45,17 @@ def _choose(octets: bytes, offset: int, end: int) -> type[Header]:
     return ARP
 
 
+_FORMS = Choice(
+    at=4, width=2, needs=8, short="ARP", cases=((0xFFFF, 0x0604, "ARP"),), otherwise="GenericARP"
+)
+
+
 class ARP(Header, layer="arp", carried_by={"ether_type": ETHER_TYPES_OF_ARP}):
     """An ARP message that resolves IPv4 addresses to MAC addresses, 28 octets."""
 
     __slots__ = ()
     _choose = staticmethod(_choose)
+    walk = Walk(closes=True, forms=_FORMS)
 
     hardware_type: UInt = uint(16, "kind of hardware address", default=ETHERNET, values=HARDWARE)
     protocol_type: UInt = uint(
@@ -142,6 +149,9 @@ class GenericARP(Header, layer="arp", carried_by={"ether_type": ETHER_TYPES_OF_A
 
     __slots__ = ()
     _choose = staticmethod(_choose)
+    walk = Walk(
+        size=("hardware_length", "protocol_length"), unit=2, more=8, closes=True, forms=_FORMS
+    )
 
     hardware_type: UInt = uint(16, "kind of hardware address", default=ETHERNET, values=HARDWARE)
     protocol_type: UInt = uint(

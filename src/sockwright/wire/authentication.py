@@ -8,6 +8,7 @@ from sockwright.wire.core.announced import protocol_findings
 from sockwright.wire.core.field import Derived, Octets, UInt, derived, following, raw, uint
 from sockwright.wire.core.header import Header
 from sockwright.wire.core.names import IP_PROTOCOLS
+from sockwright.wire.core.walk import Walk
 from sockwright.wire.hop_by_hop import EXPERIMENT
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Authentication(Header, layer="authentication", carried_by={"ip_protocol": 
     """
 
     __slots__ = ()
+    walk = Walk(size=("payload_len",), unit=4, more=8)
 
     next_header: Derived = following(
         8, "ip_protocol", "what follows", default=EXPERIMENT, values=IP_PROTOCOLS

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sockwright.wire.core.field import Derived, Field, following
 from sockwright.wire.core.header import Header
+from sockwright.wire.core.walk import Choice, Walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -75,6 +76,18 @@ class BSDNull(Header, layer="bsd_loopback", carried_by={"link_type": 0}):
 
     __slots__ = ()
     _choose = staticmethod(_choose)
+    walk = Walk(
+        following=("family", "bsd_family"),
+        step="swapped",
+        forms=Choice(
+            at=0,
+            width=4,
+            needs=4,
+            short="BSDNull",
+            cases=((0xFFFFFFFF, 0, "BSDNull"), (0xFFFF0000, 0, "BSDLoopback")),
+            otherwise="BSDNull",
+        ),
+    )
 
     family: Derived = Field(
         "uint",

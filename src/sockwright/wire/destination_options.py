@@ -8,6 +8,7 @@ from sockwright.wire.core.announced import protocol_findings
 from sockwright.wire.core.field import Derived, Field, derived, following, variable
 from sockwright.wire.core.header import Header
 from sockwright.wire.core.names import IP_PROTOCOLS
+from sockwright.wire.core.walk import Walk
 from sockwright.wire.hop_by_hop import EXPERIMENT, emit_extension, option_findings
 from sockwright.wire.ipv6_options import HomeAddress, IPv6OptionCodec
 
@@ -29,6 +30,7 @@ class DestinationOptions(Header, layer="destination_options", carried_by={"ip_pr
     """
 
     __slots__ = ()
+    walk = Walk(size=("hdr_ext_len",), unit=8, more=8)
 
     next_header: Derived = following(
         8, "ip_protocol", "what follows", default=EXPERIMENT, values=IP_PROTOCOLS

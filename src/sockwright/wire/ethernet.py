@@ -8,6 +8,7 @@ from sockwright.wire.core.announced import ether_type_findings
 from sockwright.wire.core.field import Derived, MACValue, following, mac
 from sockwright.wire.core.header import Header
 from sockwright.wire.core.names import ETHER_TYPES
+from sockwright.wire.core.walk import Walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,6 +32,7 @@ class Ethernet(Header, layer="ethernet", carried_by={"link_type": 1, "ether_type
     """
 
     __slots__ = ()
+    walk = Walk(step="length_or_type")
 
     dst: MACValue = mac("address of the receiver")
     src: MACValue = mac("address of the sender")

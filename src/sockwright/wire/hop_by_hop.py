@@ -10,6 +10,7 @@ from sockwright.wire.core.field import Derived, Field, derived, following, varia
 from sockwright.wire.core.header import Header
 from sockwright.wire.core.names import IP_PROTOCOLS
 from sockwright.wire.core.option import MalformedOption, Option
+from sockwright.wire.core.walk import Walk
 from sockwright.wire.ipv6_options import (
     ALIGNMENTS,
     IPv6OptionCodec,
@@ -122,6 +123,7 @@ class HopByHop(Header, layer="hop_by_hop", carried_by={"ip_protocol": 0}):
     """
 
     __slots__ = ()
+    walk = Walk(size=("hdr_ext_len",), unit=8, more=8)
 
     next_header: Derived = following(
         8, "ip_protocol", "what follows", default=EXPERIMENT, values=IP_PROTOCOLS

@@ -23,6 +23,7 @@ from sockwright.wire.core.header import Header
 from sockwright.wire.core.martian import ipv4_martians
 from sockwright.wire.core.names import IP_PROTOCOLS
 from sockwright.wire.core.option import MalformedOption, Option, OptionCodec
+from sockwright.wire.core.walk import Walk
 from sockwright.wire.ipv4_options import (
     KINDS,
     LooseSourceRoute,
@@ -69,6 +70,13 @@ class IPv4(
 
     __slots__ = ()
     is_network: ClassVar[bool] = True
+    walk = Walk(
+        size=("ihl",),
+        unit=4,
+        end="total_length",
+        offset="fragment_offset",
+        more_fragments=("flags", MORE_FRAGMENTS),
+    )
 
     version: UInt = uint(4, "4", default=4)
     ihl: Derived = derived(4, "header length in 32-bit words", default=5)

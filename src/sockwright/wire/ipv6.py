@@ -9,6 +9,7 @@ from sockwright.wire.core.field import Derived, IPv6Value, UInt, derived, follow
 from sockwright.wire.core.header import Header
 from sockwright.wire.core.martian import ipv6_martians
 from sockwright.wire.core.names import IP_PROTOCOLS
+from sockwright.wire.core.walk import Walk
 from sockwright.wire.ipv6_options import jumbo_length
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class IPv6(
 
     __slots__ = ()
     is_network: ClassVar[bool] = True
+    walk = Walk(end="payload_length", behind=True, least=1, step="ipv6")
 
     version: UInt = uint(4, "6", default=6)
     traffic_class: UInt = uint(8, "DSCP in the upper six bits, ECN in the lower two")

@@ -8,6 +8,7 @@ from sockwright.wire.core.announced import protocol_findings
 from sockwright.wire.core.field import Derived, UInt, following, uint
 from sockwright.wire.core.header import Header
 from sockwright.wire.core.names import IP_PROTOCOLS
+from sockwright.wire.core.walk import Walk
 from sockwright.wire.hop_by_hop import EXPERIMENT
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class IPv6Fragment(Header, layer="ipv6_fragment", carried_by={"ip_protocol": 44}
     """
 
     __slots__ = ()
+    walk = Walk(offset="fragment_offset", more_fragments=("more", 1))
 
     next_header: Derived = following(
         8, "ip_protocol", "first header of the datagram", default=EXPERIMENT, values=IP_PROTOCOLS

@@ -8,6 +8,7 @@ from sockwright.wire.core.announced import ether_type_findings
 from sockwright.wire.core.field import Derived, Octets, UInt, following, octets, uint
 from sockwright.wire.core.header import Header
 from sockwright.wire.core.names import ETHER_TYPES
+from sockwright.wire.core.walk import Walk
 from sockwright.wire.ethernet import LOCAL_EXPERIMENTAL, LONGEST_LENGTH
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class LinuxCooked(Header, layer="linux_cooked", carried_by={"link_type": 113}):
     """What stands in for the link-layer header in captures from all interfaces, 16 octets."""
 
     __slots__ = ()
+    walk = Walk(step="cooked")
 
     packet_type: UInt = uint(16, "direction", values=PACKET_TYPES)
     arphrd_type: UInt = uint(16, "kind of interface", default=1, values=ARPHRD)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sockwright.wire.core.field import Derived, Octets, UInt, following, octets, uint
 from sockwright.wire.core.header import Header
 from sockwright.wire.core.names import ETHER_TYPES
+from sockwright.wire.core.walk import Walk
 from sockwright.wire.ethernet import LOCAL_EXPERIMENTAL
 from sockwright.wire.linux_cooked import (
     ARPHRD,
@@ -30,6 +31,7 @@ class LinuxCooked2(Header, layer="linux_cooked2", carried_by={"link_type": 276})
     """What stands in for the link-layer header in captures from all interfaces, 20 octets."""
 
     __slots__ = ()
+    walk = Walk(step="cooked")
 
     protocol: Derived = following(
         16, "ether_type", "what follows", default=LOCAL_EXPERIMENTAL, values=ETHER_TYPES

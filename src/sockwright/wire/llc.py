@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sockwright.wire.core.field import Derived, UInt, derived, following, uint
 from sockwright.wire.core.header import Header
+from sockwright.wire.core.walk import Choice, Walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -38,11 +39,17 @@ def _choose(octets: bytes, offset: int, end: int) -> type[Header]:
     return LLC
 
 
+_FORMS = Choice(
+    at=2, width=1, needs=3, short="LLC", cases=((3, UNNUMBERED, "LLC"),), otherwise="LLCNumbered"
+)
+
+
 class _ServiceAccess(Header, layer="llc"):
     """What both forms share: the number in `dsap` leads on, and `ssap` goes with it."""
 
     __slots__ = ()
     _choose = staticmethod(_choose)
+    walk = Walk(forms=_FORMS)
 
     def emit(
         self, body: bytes, upper: Header | None, headers: Sequence[Header], index: int

@@ -23,6 +23,7 @@ from sockwright.wire.core.field import (
 )
 from sockwright.wire.core.header import Header
 from sockwright.wire.core.option import check_uint
+from sockwright.wire.core.walk import Choice, Walk
 from sockwright.wire.hop_by_hop import HopByHop
 from sockwright.wire.ipv6_options import RouterAlertV6
 
@@ -148,11 +149,22 @@ def _choose_query(octets: bytes, offset: int, end: int) -> type[Header]:  # noqa
     return MLDv2Query if end - offset >= _SHORTEST_V2_QUERY else MLDQuery
 
 
+_QUERIES = Choice(
+    at=0,
+    width=1,
+    needs=_SHORTEST_V2_QUERY,
+    short="MLDQuery",
+    cases=(),
+    otherwise="MLDv2Query",
+)
+
+
 class MLDQuery(Header, layer="mld_query", carried_by={"icmpv6_type": 130}):
     """Type 130, a router asks who listens to `group` (:: for any), RFC 2710 section 3."""
 
     __slots__ = ()
     _choose = staticmethod(_choose_query)
+    walk = Walk(forms=_QUERIES)
 
     max_response_delay: UInt = uint(16, "milliseconds", default=10000)
     reserved: UInt = uint(16, "0")
@@ -204,6 +216,7 @@ class MLDv2Query(Header, layer="mldv2_query", carried_by={"icmpv6_type": 130}):
 
     __slots__ = ()
     _choose = staticmethod(_choose_query)
+    walk = Walk(size=("number_of_sources",), unit=16, more=24, forms=_QUERIES)
 
     max_response_code: UInt = uint(16, "code of milliseconds", default=10000)
     reserved: UInt = uint(16, "0")
@@ -271,6 +284,7 @@ class MLDv2Report(Header, layer="mldv2_report", carried_by={"icmpv6_type": 143})
     """Type 143, what a host listens to, RFC 9777 section 5.2."""
 
     __slots__ = ()
+    walk = Walk(step="mld_records")
 
     reserved: UInt = uint(16, "0")
     number_of_records: Derived = derived(16, "records that follow")

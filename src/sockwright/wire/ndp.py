@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sockwright.wire.core.field import Field, IPv6Value, UInt, flags, ipv6, uint, variable
 from sockwright.wire.core.flags import FlagSet
 from sockwright.wire.core.header import Header
+from sockwright.wire.core.walk import Walk
 from sockwright.wire.ndp_options import (
     KINDS,
     MTU,
@@ -159,6 +160,7 @@ class RouterSolicitation(Header, layer="router_solicitation", carried_by={"icmpv
     options: Field[tuple[NDOption, ...], Iterable[NDOption]] = variable(
         NDOptionCodec(), "options, RFC 4861 section 4.6"
     )
+    walk = Walk(takes_rest=True)
     advance = _take_options
 
     def inspect(self, place: Place) -> Iterator[Finding]:
@@ -198,6 +200,7 @@ class RouterAdvertisement(Header, layer="router_advertisement", carried_by={"icm
     options: Field[tuple[NDOption, ...], Iterable[NDOption]] = variable(
         NDOptionCodec(), "options, RFC 4861 section 4.6"
     )
+    walk = Walk(takes_rest=True)
     advance = _take_options
 
     def inspect(self, place: Place) -> Iterator[Finding]:
@@ -250,6 +253,7 @@ class NeighborSolicitation(Header, layer="neighbor_solicitation", carried_by={"i
     options: Field[tuple[NDOption, ...], Iterable[NDOption]] = variable(
         NDOptionCodec(), "options, RFC 4861 section 4.6"
     )
+    walk = Walk(takes_rest=True)
     advance = _take_options
 
     def inspect(self, place: Place) -> Iterator[Finding]:
@@ -291,6 +295,7 @@ class NeighborAdvertisement(
     options: Field[tuple[NDOption, ...], Iterable[NDOption]] = variable(
         NDOptionCodec(), "options, RFC 4861 section 4.6"
     )
+    walk = Walk(takes_rest=True)
     advance = _take_options
 
     def inspect(self, place: Place) -> Iterator[Finding]:
@@ -321,6 +326,7 @@ class Redirect(Header, layer="redirect", carried_by={"icmpv6_type": 137}):
     options: Field[tuple[NDOption, ...], Iterable[NDOption]] = variable(
         NDOptionCodec(), "options, RFC 4861 section 4.6"
     )
+    walk = Walk(takes_rest=True)
     advance = _take_options
 
     def inspect(self, place: Place) -> Iterator[Finding]:

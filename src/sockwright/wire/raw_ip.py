@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sockwright.wire.core.header import Header
 from sockwright.wire.core.registry import tables
+from sockwright.wire.core.walk import Choice, Walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +30,16 @@ class RawIP(Header, layer="raw_ip", carried_by={"link_type": (101, 12, 14)}):
 
     __slots__ = ()
     _choose = staticmethod(_choose)
+    walk = Walk(
+        forms=Choice(
+            at=0,
+            width=1,
+            needs=1,
+            short="RawIP",
+            cases=((0xF0, 0x40, "IPv4"), (0xF0, 0x60, "IPv6")),
+            otherwise="RawIP",
+        )
+    )
 
     def inspect(self, place: Place) -> Iterator[Finding]:
         """Say that the octets are neither IPv4 nor IPv6."""

@@ -16,6 +16,7 @@ from sockwright.wire.core.field import Derived, Field, Octets, UInt, derived, fo
 from sockwright.wire.core.field import variable as variable_part
 from sockwright.wire.core.header import Header
 from sockwright.wire.core.names import IP_PROTOCOLS
+from sockwright.wire.core.walk import Choice, Walk
 from sockwright.wire.hop_by_hop import EXPERIMENT, emit_extension
 
 if TYPE_CHECKING:
@@ -38,6 +39,23 @@ TYPES: Mapping[int, str] = {
     254: "experiment 2",
 }
 _NUMBER = {"ip_protocol": 43}
+_WALK = Walk(
+    size=("hdr_ext_len",),
+    unit=8,
+    more=8,
+    forms=Choice(
+        at=2,
+        width=1,
+        needs=8,
+        short="Routing",
+        cases=(
+            (0xFF, SEGMENT_ROUTING, "SegmentRouting"),
+            (0xFF, SOURCE_ROUTE, "SourceRouting"),
+            (0xFF, MOBILITY, "SourceRouting"),
+        ),
+        otherwise="Routing",
+    ),
+)
 
 
 def _choose(octets: bytes, offset: int, end: int) -> type[Header]:
@@ -122,6 +140,7 @@ class Routing(Header, layer="routing", carried_by=_NUMBER):
 
     __slots__ = ()
     _choose = staticmethod(_choose)
+    walk = _WALK
 
     next_header: Derived = following(
         8, "ip_protocol", "what follows", default=EXPERIMENT, values=IP_PROTOCOLS
@@ -183,6 +202,7 @@ class SourceRouting(Header, layer="routing", carried_by=_NUMBER):
 
     __slots__ = ()
     _choose = staticmethod(_choose)
+    walk = _WALK
 
     next_header: Derived = following(
         8, "ip_protocol", "what follows", default=EXPERIMENT, values=IP_PROTOCOLS
@@ -280,6 +300,7 @@ class SegmentRouting(Header, layer="routing", carried_by=_NUMBER):
 
     __slots__ = ()
     _choose = staticmethod(_choose)
+    walk = _WALK
 
     next_header: Derived = following(
         8, "ip_protocol", "what follows", default=EXPERIMENT, values=IP_PROTOCOLS

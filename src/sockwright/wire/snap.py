@@ -8,6 +8,7 @@ from sockwright.wire.core.announced import ether_type_findings
 from sockwright.wire.core.field import Derived, Octets, following, octets
 from sockwright.wire.core.header import Header
 from sockwright.wire.core.names import ETHER_TYPES
+from sockwright.wire.core.walk import Walk
 from sockwright.wire.ethernet import LOCAL_EXPERIMENTAL
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class SNAP(Header, layer="snap", carried_by={"llc_sap": (0xAA, 0xAB)}):
     """A SNAP header, 5 octets. Where `oui` is 0, `pid` is an EtherType."""
 
     __slots__ = ()
+    walk = Walk(step="snap")
 
     oui: Octets = octets(3, "organisation that defines pid")
     pid: Derived = following(

@@ -17,6 +17,7 @@ from sockwright.wire.core.option import (
     UnknownOption,
 )
 from sockwright.wire.core.transport_checksum import transport_checksum_findings
+from sockwright.wire.core.walk import Walk
 from sockwright.wire.tcp_options import (
     KINDS,
     MSS,
@@ -65,6 +66,7 @@ class TCP(Header, layer="tcp", carried_by={"ip_protocol": _PROTOCOL}):
     """
 
     __slots__ = ()
+    walk = Walk(size=("data_offset",), unit=4)
 
     src_port: UInt = uint(16, "port of the sender")
     dst_port: UInt = uint(16, "port of the receiver")

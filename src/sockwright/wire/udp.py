@@ -8,6 +8,7 @@ from sockwright.wire.core.checksum import value_of
 from sockwright.wire.core.field import Derived, UInt, derived, uint
 from sockwright.wire.core.header import Header
 from sockwright.wire.core.transport_checksum import transport_checksum_findings
+from sockwright.wire.core.walk import Walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -55,6 +56,7 @@ class UDP(Header, layer="udp", carried_by={"ip_protocol": _PROTOCOL}):
     """
 
     __slots__ = ()
+    walk = Walk(end="length", least=8, following=("dst_port", "udp_port"))
 
     src_port: UInt = uint(16, "port of the sender")
     dst_port: UInt = uint(16, "port of the receiver")

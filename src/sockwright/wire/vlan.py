@@ -8,6 +8,7 @@ from sockwright.wire.core.announced import ether_type_findings
 from sockwright.wire.core.field import Derived, UInt, following, uint
 from sockwright.wire.core.header import Header
 from sockwright.wire.core.names import ETHER_TYPES
+from sockwright.wire.core.walk import Walk
 from sockwright.wire.ethernet import LOCAL_EXPERIMENTAL, LONGEST_LENGTH
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class VLAN(Header, layer="vlan", carried_by={"ether_type": (0x8100, 0x88A8, 0x91
     """
 
     __slots__ = ()
+    walk = Walk(step="length_or_type")
 
     pcp: UInt = uint(3, "priority code point")
     dei: UInt = uint(1, "drop eligible indicator")

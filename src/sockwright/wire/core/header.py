@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, dataclass_tran
 
 from sockwright.wire.core.field import ADOPTED, SHARED, Adopted, Field, own_code
 from sockwright.wire.core.finding import Finding
+from sockwright.wire.core.walk import Walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -70,6 +71,8 @@ class Header:
     fields: ClassVar[tuple[Field[Any, Any], ...]] = ()
     fixed_size: ClassVar[int] = 0
     """Octets of the fixed part."""
+    walk: ClassVar[Walk | None] = Walk()
+    """What `advance` does, as data; None where a class has an `advance` of its own and no walk."""
     is_network: ClassVar[bool] = False
     """Whether this is an IP header, which gives transports their pseudo-header."""
 
@@ -100,6 +103,8 @@ class Header:
             namespace: numbers if isinstance(numbers, tuple) else (numbers,)
             for namespace, numbers in (carried_by or {}).items()
         }
+        if "advance" in vars(cls) and "walk" not in vars(cls):
+            cls.walk = None
         fields = [field for field in vars(cls).values() if isinstance(field, Field)]
         for name, field in vars(cls).items():
             if isinstance(field, Field):
