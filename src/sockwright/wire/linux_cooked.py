@@ -86,7 +86,7 @@ class LinuxCooked(Header, layer="linux_cooked", carried_by={"link_type": 113}):
     """What stands in for the link-layer header in captures from all interfaces, 16 octets."""
 
     __slots__ = ()
-    walk = Walk(step="cooked")
+    walk = Walk(step="cooked", asks="arphrd_type")
 
     packet_type: UInt = uint(16, "direction", values=PACKET_TYPES)
     arphrd_type: UInt = uint(16, "kind of interface", default=1, values=ARPHRD)

@@ -31,7 +31,7 @@ class LinuxCooked2(Header, layer="linux_cooked2", carried_by={"link_type": 276})
     """What stands in for the link-layer header in captures from all interfaces, 20 octets."""
 
     __slots__ = ()
-    walk = Walk(step="cooked")
+    walk = Walk(step="cooked", asks="arphrd_type")
 
     protocol: Derived = following(
         16, "ether_type", "what follows", default=LOCAL_EXPERIMENTAL, values=ETHER_TYPES

@@ -27,7 +27,7 @@ class SNAP(Header, layer="snap", carried_by={"llc_sap": (0xAA, 0xAB)}):
     """A SNAP header, 5 octets. Where `oui` is 0, `pid` is an EtherType."""
 
     __slots__ = ()
-    walk = Walk(step="snap")
+    walk = Walk(step="snap", asks="oui")
 
     oui: Octets = octets(3, "organisation that defines pid")
     pid: Derived = following(

@@ -98,3 +98,5 @@ class Walk:
 
     forms: Choice | None = None
     step: Step = ""
+    asks: str = ""
+    """Field that the step looks at."""

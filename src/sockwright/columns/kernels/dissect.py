@@ -1,0 +1,317 @@
+"""Take packets apart: walk the stack of headers in octets by the tables of `columns.layout`.
+
+The walk stops where the scalar decode stops (`Packet.decode`), notes as many errors, and finds the
+same layers at the same places; a test holds the two against each other. A table is one flat array
+of integers:
+
+* first `LINK_TYPES` and `LLC`: where the namespace of link types is, and the class of LLC;
+* for each class `ROW` numbers from ``ROWS + class * ROW`` on, at the places named below;
+* namespaces: a mask, a shift, and pairs of number and class (`announced`);
+* choices among forms of a header (`form`).
+
+A *reader* is four numbers that say where a field is: its first octet, how many octets it touches
+(0: there is no field), and how to shift and mask them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sockwright.columns.batch import Integers, Octets
+
+__all__ = [
+    "ERRORS",
+    "MOST_LAYERS",
+    "NO_HEADER",
+    "SLOTS",
+    "UNKNOWN_LINK",
+    "read",
+    "take_apart",
+]
+
+LINK_TYPES, LLC, ROWS = 0, 1, 2
+
+# Places in the row of a class.
+RULES = 0
+FIXED = 1  # octets of the fixed part
+FORMS = 2  # where the choice among forms is, or 0
+SIZE, SIZE2, UNIT, MORE = 3, 7, 11, 12  # readers of the fields that tell the size; see `Walk`
+END, BEHIND, LEAST = 13, 17, 18  # reader of the field that tells the end
+OFFSET, MORE_FRAGMENTS = 19, 23  # readers of the fields of a fragment
+ASKED = 27  # reader of the field that a step looks at
+FOLLOWING, NAMESPACE = 31, 35  # reader of the number of what follows; where its namespace is, or 0
+ALWAYS = 36  # class of what follows in any case, or -1
+STEP = 37
+LAYER = 38  # index of the layer's name
+ROW = 39
+
+# Bits of RULES: the parts of a row that say something.
+HAS_SIZE, HAS_END, HAS_OFFSET, CLOSES, TAKES_REST, HAS_STEP = 1, 2, 4, 8, 16, 32
+
+# Values of STEP, in the order of `layout.STEPS`.
+COOKED, GRE, IPV6, LENGTH_OR_TYPE, MLD_RECORDS, SNAP, STOPS, SWAPPED = 1, 2, 3, 4, 5, 6, 7, 8
+
+MOST_LAYERS = 32
+ERRORS = MOST_LAYERS + 1
+SLOTS = MOST_LAYERS + 2
+"""Length of the arrays that `take_apart` fills."""
+NO_HEADER, UNKNOWN_LINK = -1, -2
+CUT = -3
+
+LONGEST_LENGTH = 1500  # IEEE 802.3 section 3.2.6: up to here the number is a length
+LLC_FRAME = 4  # ETH_P_802_2
+RADIOTAP, NETLINK = 803, 824
+HOP_BY_HOP, NO_NEXT_HEADER = 0, 59
+PAD1, JUMBO_PAYLOAD = 0, 0xC2
+
+
+def read(tables: Integers, reader: int, octets: Octets, at: int) -> int:
+    """Return the field that the reader at `reader` in `tables` finds in the header at `at`."""
+    at += tables[reader]
+    count = tables[reader + 1]
+    if count == 1:
+        value = octets[at] + 0
+    elif count == 2:
+        value = ((octets[at] + 0) << 8) | (octets[at + 1] + 0)
+    else:
+        value = 0
+        for place in range(at, at + count):
+            value = (value << 8) | (octets[place] + 0)
+    return value >> tables[reader + 2] & tables[reader + 3]
+
+
+def announced(tables: Integers, namespace: int, number: int) -> int:
+    """Return the class that `number` announces in the namespace at `namespace`, or -1."""
+    slot = (number ^ number >> tables[namespace + 1]) & tables[namespace]
+    entry = namespace + 2 + 2 * slot
+    if tables[entry] == number:
+        return tables[entry + 1]
+    return -1
+
+
+def form(tables: Integers, choice: int, octets: Octets, at: int, end: int) -> int:
+    """Return the class that octets from `at` to `end` hold, by the choice at `choice`."""
+    if end - at < tables[choice]:
+        return tables[choice + 1]
+    at += tables[choice + 3]
+    number = 0
+    for place in range(at, at + tables[choice + 4]):
+        number = (number << 8) | (octets[place] + 0)
+    case = choice + 6
+    for _ in range(tables[choice + 5]):
+        if number & tables[case] == tables[case + 1]:
+            return tables[case + 2]
+        case += 3
+    return tables[choice + 2]
+
+
+def take_apart(
+    tables: Integers,
+    octets: Octets,
+    start: int,
+    end: int,
+    link_type: int,
+    layers: Integers,
+    offsets: Integers,
+    ends: Integers,
+) -> int:
+    """Find the headers of the packet that is octets `start` to `end`; return how many there are.
+
+    Header `n` is of class ``layers[n]``, starts at ``offsets[n]``, and what belongs to it ends at
+    ``ends[n]``. Behind the last one, at ``n = count``, stand the start and the end of the payload,
+    and why there are no more headers: `NO_HEADER`, `UNKNOWN_LINK`, or ``CUT - class`` of the header
+    that does not fit. ``layers[ERRORS]`` counts the errors that `Packet.errors` would list. The
+    three arrays have `SLOTS` places.
+    """
+    at = start
+    count = 0
+    errors = 0
+    piece = False
+    outcome = NO_HEADER
+    cls = announced(tables, tables[LINK_TYPES], link_type)
+    if cls < 0:
+        outcome = UNKNOWN_LINK
+        errors = 1
+    while cls >= 0:
+        row = ROWS + cls * ROW
+        if tables[row + FORMS]:
+            cls = form(tables, tables[row + FORMS], octets, at, end)
+            row = ROWS + cls * ROW
+        fixed = tables[row + FIXED]
+        if end - at < fixed:
+            if not piece:
+                errors += 1
+            outcome = CUT - cls
+            break
+        if count == MOST_LAYERS:
+            errors += 1
+            break
+        layers[count] = cls
+        offsets[count] = at
+        rules = tables[row + RULES]
+        body = at + fixed
+        stop = end
+        follows = tables[row + ALWAYS]
+        if tables[row + NAMESPACE]:
+            number = read(tables, row + FOLLOWING, octets, at)
+            follows = announced(tables, tables[row + NAMESPACE], number)
+        if rules:
+            claimed = fixed
+            if rules & HAS_SIZE:
+                claimed = read(tables, row + SIZE, octets, at)
+                if tables[row + SIZE2 + 1]:
+                    claimed += read(tables, row + SIZE2, octets, at)
+                claimed = claimed * tables[row + UNIT] + tables[row + MORE]
+            elif rules & TAKES_REST:
+                claimed = end - at
+            step = tables[row + STEP]
+            if step == GRE:
+                claimed = gre_size(octets, at, end)
+            elif step == MLD_RECORDS:
+                claimed = records_size(octets, at, end)
+            if claimed > fixed:
+                body = at + claimed
+                if body > end:
+                    if not piece:
+                        errors += 1
+                    body = end
+            if rules & HAS_END:
+                length = read(tables, row + END, octets, at)
+                least = tables[row + LEAST]
+                if least < 0:
+                    least = claimed
+                stop = at + length + tables[row + BEHIND]
+                if stop > end:
+                    if not piece:
+                        errors += 1
+                    stop = end
+                elif length < least:
+                    stop = end
+                    if step == IPV6:
+                        stop = end_of_none(octets, at, end)
+                        if stop > end:
+                            if not piece:
+                                errors += 1
+                            stop = end
+            if rules & HAS_OFFSET:
+                if tables[row + MORE_FRAGMENTS + 1]:
+                    piece = piece or read(tables, row + MORE_FRAGMENTS, octets, at) != 0
+                if read(tables, row + OFFSET, octets, at):
+                    piece = True
+                    follows = -1
+            if rules & CLOSES:
+                stop = body
+            if step == LENGTH_OR_TYPE:
+                number = read(tables, row + FOLLOWING, octets, at)
+                if number <= LONGEST_LENGTH:
+                    follows = tables[LLC]
+                    stop = body + number
+                    if stop > end:
+                        if not piece:
+                            errors += 1
+                        stop = end
+            elif step == SNAP:
+                organisation = read(tables, row + ASKED, octets, at)
+                if organisation != 0 and organisation != 0xF8:  # IEEE 802.1H: for bridges
+                    follows = -1
+            elif step == COOKED:
+                hardware = read(tables, row + ASKED, octets, at)
+                if hardware == NETLINK or hardware == RADIOTAP:
+                    follows = -1
+                elif read(tables, row + FOLLOWING, octets, at) == LLC_FRAME:
+                    follows = tables[LLC]
+            elif step == GRE:
+                if (octets[at + 1] & 7) > 1:
+                    follows = -1
+            elif step == SWAPPED:
+                number = (
+                    (octets[at] + 0)
+                    | ((octets[at + 1] + 0) << 8)
+                    | ((octets[at + 2] + 0) << 16)
+                    | ((octets[at + 3] + 0) << 24)
+                )
+                follows = announced(tables, tables[row + NAMESPACE], number)
+            elif step == STOPS:
+                follows = -1
+        if stop < body:
+            stop = body
+        ends[count] = stop
+        count += 1
+        at = body
+        end = stop
+        cls = follows
+    layers[count] = outcome
+    offsets[count] = at
+    ends[count] = end
+    layers[ERRORS] = errors
+    return count
+
+
+def end_of_none(octets: Octets, at: int, end: int) -> int:
+    """Return the end of the IPv6 packet at `at` whose payload length is 0."""
+    follow = octets[at + 6] + 0
+    at += 40
+    if follow == NO_NEXT_HEADER:
+        return at
+    if follow == HOP_BY_HOP and end - at >= 8:
+        stop = min(end, at + 8 + 8 * octets[at + 1])
+        option = at + 2
+        while option < stop:
+            if octets[option] == PAD1:
+                option += 1
+                continue
+            if option + 1 >= stop:
+                break
+            length = octets[option + 1] + 0
+            if option + 2 + length > stop:
+                break
+            if octets[option] == JUMBO_PAYLOAD and length == 4:
+                return (
+                    at
+                    + ((octets[option + 2] + 0) << 24)
+                    + ((octets[option + 3] + 0) << 16)
+                    + ((octets[option + 4] + 0) << 8)
+                    + (octets[option + 5] + 0)
+                )
+            option += 2 + length
+    return end
+
+
+def gre_size(octets: Octets, at: int, end: int) -> int:
+    """Return the octets of the GRE header at `at`, the fields that its flags announce included."""
+    first = octets[at] + 0
+    second = octets[at + 1] + 0
+    if second & 7 > 1:
+        return 4
+    size = 4
+    if first & 0xC0:  # checksum, routing
+        size += 4
+    if first & 0x20:  # key
+        size += 4
+    if first & 0x10:  # sequence number
+        size += 4
+    if second & 0x87 == 0x81:  # acknowledgment, of version 1
+        size += 4
+    if first & 0x40:
+        while at + size + 4 <= end:
+            length = octets[at + size + 3] + 0
+            size += 4 + length
+            if not length:
+                return size
+        size += 4  # the entry that is missing
+    return size
+
+
+def records_size(octets: Octets, at: int, end: int) -> int:
+    """Return the octets of the MLDv2 report at `at`, its records included."""
+    stop = at + 4
+    for _ in range((octets[at + 2] + 0) << 8 | (octets[at + 3] + 0)):
+        size = 20
+        if stop + 20 <= end:
+            size += 16 * ((octets[stop + 2] + 0) << 8 | (octets[stop + 3] + 0))
+            size += 4 * octets[stop + 1]
+        stop += size
+        if stop > end:
+            break
+    return stop - at
