@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from sockwright.lab import Lab
-    from sockwright.sockets import connect, datagram, listen, packet, raw
+    from sockwright.sockets import LiveCapture, capture, connect, datagram, listen, packet, raw
     from sockwright.wire import (
         ARP,
         AUTO,
@@ -57,6 +57,7 @@ __all__ = [
     "IPv6",
     "Lab",
     "LayerError",
+    "LiveCapture",
     "MACAddress",
     "NotPossibleError",
     "Packet",
@@ -64,6 +65,7 @@ __all__ = [
     "TruncatedError",
     "UsageError",
     "__version__",
+    "capture",
     "connect",
     "datagram",
     "fragment",
@@ -87,6 +89,7 @@ _HOME = {
     "IPv6": "wire",
     "Lab": "lab",
     "LayerError": "errors",
+    "LiveCapture": "sockets",
     "MACAddress": "wire",
     "NotPossibleError": "errors",
     "Packet": "wire",
@@ -96,6 +99,7 @@ _HOME = {
     "UDP": "wire",
     "UsageError": "errors",
     "VLAN": "wire",
+    "capture": "sockets",
     "connect": "sockets",
     "datagram": "sockets",
     "fragment": "wire",

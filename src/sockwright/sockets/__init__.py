@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sockwright.sockets.datagram_socket import Datagram, IcmpReport, datagram
     from sockwright.sockets.endpoint import Endpoint, parse_endpoint
+    from sockwright.sockets.live_capture import LinkEvent, LiveCapture, capture
     from sockwright.sockets.packet_socket import Frame, PacketSocket, packet
     from sockwright.sockets.privileges import Capability, Privileges
     from sockwright.sockets.quiet import quiet_port
@@ -25,12 +26,15 @@ __all__ = [
     "Endpoint",
     "Frame",
     "IcmpReport",
+    "LinkEvent",
     "Listener",
+    "LiveCapture",
     "PacketSocket",
     "Privileges",
     "RawSocket",
     "Seqpacket",
     "Stream",
+    "capture",
     "connect",
     "datagram",
     "listen",
@@ -43,6 +47,7 @@ __all__ = [
 _MODULES = {
     "datagram_socket": ("Datagram", "IcmpReport", "datagram"),
     "endpoint": ("Endpoint", "parse_endpoint"),
+    "live_capture": ("LinkEvent", "LiveCapture", "capture"),
     "packet_socket": ("Frame", "PacketSocket", "packet"),
     "privileges": ("Capability", "Privileges"),
     "quiet": ("quiet_port",),

@@ -12,7 +12,15 @@ from sockwright.sockets.explain import explaining
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Instruction", "attach_filter", "detach_filter", "lock_filter"]
+__all__ = [
+    "Instruction",
+    "attach_filter",
+    "detach_filter",
+    "keeping",
+    "lock_filter",
+    "only_outgoing",
+    "without_echo",
+]
 
 # struct sock_filter: code, jump if true, jump if false, k.
 Instruction: TypeAlias = tuple[int, int, int, int]
@@ -21,6 +29,13 @@ _SO_ATTACH_FILTER = 26
 _SO_DETACH_FILTER = 27
 _SO_LOCK_FILTER = 44
 _MAX_INSTRUCTIONS = 4096  # BPF_MAXINSNS
+
+# Instructions of <linux/filter.h>, and the loads of what the kernel knows beside the frame.
+_LOAD_BYTE, _LOAD_WORD, _LOAD_NUMBER = 0x30, 0x20, 0x00
+_JUMP_IF_EQUAL, _RETURN = 0x15, 0x06
+_PACKET_TYPE = 0xFFFFF000 + 4  # SKF_AD_OFF + SKF_AD_PKTTYPE
+_INTERFACE = 0xFFFFF000 + 8  # SKF_AD_OFF + SKF_AD_IFINDEX
+_OUTGOING = 4  # PACKET_OUTGOING
 
 
 def attach_filter(sock: socket.socket, program: Sequence[Instruction]) -> None:
@@ -56,3 +71,38 @@ def lock_filter(sock: socket.socket) -> None:
     """Make the filter final: nobody, this process included, can change or remove it."""
     with explaining("lock the filter"):
         sock.setsockopt(socket.SOL_SOCKET, _SO_LOCK_FILTER, 1)
+
+
+def keeping(program: Sequence[Instruction], octets: int) -> list[Instruction]:
+    """Let `program` keep at most `octets` of what it accepts; no program accepts everything."""
+    return [
+        (code, yes, no, min(k, octets)) if code == _RETURN else (code, yes, no, k)
+        for code, yes, no, k in program or [(_RETURN, 0, 0, octets)]
+    ]
+
+
+def only_outgoing(program: Sequence[Instruction]) -> list[Instruction]:
+    """Let `program` see only frames that this host sends."""
+    return [
+        (_LOAD_BYTE, 0, 0, _PACKET_TYPE),
+        (_JUMP_IF_EQUAL, 1, 0, _OUTGOING),
+        (_RETURN, 0, 0, 0),
+        (_LOAD_NUMBER, 0, 0, 0),  # a program starts with 0 in the accumulator
+        *program,
+    ]
+
+
+def without_echo(program: Sequence[Instruction], loopback: int) -> list[Instruction]:
+    """Let `program` not see frames on their way into interface number `loopback`.
+
+    Each of them comes out again at once, and would be there twice.
+    """
+    return [
+        (_LOAD_BYTE, 0, 0, _PACKET_TYPE),
+        (_JUMP_IF_EQUAL, 0, 3, _OUTGOING),
+        (_LOAD_WORD, 0, 0, _INTERFACE),
+        (_JUMP_IF_EQUAL, 0, 1, loopback),
+        (_RETURN, 0, 0, 0),
+        (_LOAD_NUMBER, 0, 0, 0),
+        *program,
+    ]

@@ -39,6 +39,7 @@ import os
 import select
 import socket
 import struct
+import threading
 from dataclasses import dataclass
 from fcntl import ioctl
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Self
@@ -58,10 +59,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BLOCK_SIZE",
     "DEFAULT_BUFFER",
-    "FRAME",
     "MINIMUM_BUFFER",
-    "SENDER",
-    "SENDER_AT",
     "Block",
     "LinkState",
     "PacketRing",
@@ -204,6 +202,7 @@ class PacketRing:
         "_accepted",
         "_at",
         "_blocks",
+        "_closing",
         "_dropped",
         "_epoll",
         "_freezes",
@@ -211,11 +210,11 @@ class PacketRing:
         "_memory",
         "_owner",
         "_pause",
-        "_socket",
         "_wake",
         "_words",
         "alarmed",
         "interface",
+        "socket",
         "taken",
     )
 
@@ -235,16 +234,18 @@ class PacketRing:
                 f"a buffer of {buffer} octets is not in {MINIMUM_BUFFER}..{MAXIMUM_BUFFER}"
             )
         self.interface = interface
+        self.socket = sock
         self.alarmed = False
         """Whether the kernel has told an error of the interface that nobody has looked at yet."""
         self.taken = 0
         """How many frames were in the blocks taken so far."""
-        self._socket = sock
         self._blocks = -(-buffer // BLOCK_SIZE)
         self._at = 0
         self._accepted = self._dropped = self._freezes = 0
         self._owner = os.getpid()
         self._wake = -1
+        # Reentrant, since a signal handler may call `wake` while `close` runs.
+        self._closing = threading.RLock()
         with contextlib.ExitStack() as undo:
             undo.callback(sock.close)
             self._make_ring(retire_ms)
@@ -269,7 +270,7 @@ class PacketRing:
             undo.pop_all()
 
     def _make_ring(self, retire_ms: int) -> None:
-        sock, size = self._socket, self._blocks * BLOCK_SIZE
+        sock, size = self.socket, self._blocks * BLOCK_SIZE
         with explaining("use a packet ring", hint="this kernel has no TPACKET_V3 (Linux 3.2)"):
             sock.setsockopt(_SOL_PACKET, _VERSION, _TPACKET_V3)
         hint = f"the kernel has no {size >> 20} MiB for the ring: ask for a smaller buffer"
@@ -280,7 +281,7 @@ class PacketRing:
             sock.setsockopt(_SOL_PACKET, _RX_RING, request)
 
     def _set_up(self, program: Sequence[Instruction], *, promiscuous: bool, outgoing: bool) -> None:
-        sock = self._socket
+        sock = self.socket
         if program:
             attach_filter(sock, program)
         if not outgoing:
@@ -297,7 +298,9 @@ class PacketRing:
     @property
     def ready(self) -> bool:
         """Whether `take` has a block."""
-        return bool(self._words[(self._at * BLOCK_SIZE + _STATUS_AT) >> 2] & _STATUS_USER)
+        return not self.closed and bool(
+            self._words[(self._at * BLOCK_SIZE + _STATUS_AT) >> 2] & _STATUS_USER
+        )
 
     def take(self) -> Block | None:
         """Give the next block, or None while the kernel has none; `release` it before the next.
@@ -334,15 +337,16 @@ class PacketRing:
                     os.eventfd_read(self._wake)
             elif events & select.EPOLLERR:
                 # Asking for the error takes it away.
-                self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 self.alarmed = True
             elif not self.ready and timeout != 0:
                 self._pause.poll(1)
 
     def wake(self) -> None:
         """End a `wait`, or the next one; from any thread, and from a signal handler."""
-        if self._wake >= 0:
-            os.eventfd_write(self._wake, 1)
+        with self._closing:
+            if self._wake >= 0:
+                os.eventfd_write(self._wake, 1)
 
     def fileno(self) -> int:
         """Give a descriptor that is readable when there is something to look at, -1 when closed."""
@@ -351,8 +355,10 @@ class PacketRing:
     # -- what the kernel tells ------------------------------------------------------------------
 
     def statistics(self) -> RingStatistics:
-        """Count frames and drops since the ring was made."""
-        octets = self._socket.getsockopt(_SOL_PACKET, _STATISTICS, _COUNTERS.size)
+        """Count frames and drops since the ring was made; after `close`, up to then."""
+        if self.closed:
+            return RingStatistics(self._accepted, self._dropped, self._freezes)
+        octets = self.socket.getsockopt(_SOL_PACKET, _STATISTICS, _COUNTERS.size)
         accepted, dropped, freezes = _COUNTERS.unpack(octets)
         self._accepted += accepted  # reading has set the kernel's counters to zero
         self._dropped += dropped
@@ -364,12 +370,12 @@ class PacketRing:
         self.alarmed = False
         if not self.interface:
             return "up"
-        name = self._socket.getsockname()[0]  # it may have been renamed
+        name = self.socket.getsockname()[0]  # it may have been renamed
         if not name:
             return "gone"
         try:
             request = _IFREQ_SHORT.pack(os.fsencode(name), 0)
-            answer = ioctl(self._socket.fileno(), _SIOCGIFFLAGS, request)
+            answer = ioctl(self.socket.fileno(), _SIOCGIFFLAGS, request)
         except OSError:
             return "gone"
         return "up" if _IFREQ_SHORT.unpack(answer)[1] & _IFF_UP else "down"
@@ -378,7 +384,7 @@ class PacketRing:
 
     def refuse(self) -> None:
         """Let no more frames in; what is in the ring stays there to be taken."""
-        attach_filter(self._socket, [(0x06, 0, 0, 0)])
+        attach_filter(self.socket, [(0x06, 0, 0, 0)])
 
     @property
     def emptied(self) -> bool:
@@ -393,18 +399,23 @@ class PacketRing:
 
     def close(self) -> None:
         """Give everything back; may be called twice."""
-        if self._wake < 0:
-            return
-        wake, self._wake = self._wake, -1
+        with self._closing:
+            if self._wake < 0:
+                return
+            self.statistics()
+            wake, self._wake = self._wake, -1
+            os.close(wake)
         self._epoll.close()
-        os.close(wake)
         # The mapping keeps the socket alive. Where somebody still looks into a block it goes with
         # the last look.
-        with contextlib.suppress(BufferError):
+        try:
             self._words.release()
             self._memory.release()
             self._map.close()
-        self._socket.close()
+        except BufferError:
+            if os.getpid() == self._owner:
+                self.refuse()
+        self.socket.close()
 
     def __enter__(self) -> Self:
         return self
