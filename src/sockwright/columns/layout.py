@@ -33,6 +33,7 @@ STEPS = {
     "ipv6": dissect.IPV6,
     "length_or_type": dissect.LENGTH_OR_TYPE,
     "mld_records": dissect.MLD_RECORDS,
+    "mpls": dissect.MPLS,
     "snap": dissect.SNAP,
     "stops": dissect.STOPS,
     "swapped": dissect.SWAPPED,
@@ -68,18 +69,23 @@ def layout() -> Layout:
     layer_of = tuple(layers.index(cls.layer) for cls in classes)
     tables = array("q", bytes(8 * (dissect.ROWS + dissect.ROW * len(classes))))
     namespaces = {}
-    for name, forms in registry().items():
+    for name, announced in registry().items():
         namespaces[name] = len(tables)
-        tables.extend(_hashed({number: index[form[-1]] for number, form in forms.items()}))
+        tables.extend(_hashed({number: index[form[-1]] for number, form in announced.items()}))
     tables[dissect.LINK_TYPES] = namespaces["link_type"]
     tables[dissect.LLC] = index[registry()["ieee802"][0][-1]]
+    tables[dissect.RAW_IP] = namespaces["raw_ip"]
+    choices: dict[Choice, int] = {}
     for number, cls in enumerate(classes):
         start = dissect.ROWS + dissect.ROW * number
         row = _row(cls, namespaces, index)
         row[dissect.LAYER] = layer_of[number]
-        if cls.walk is not None and cls.walk.forms is not None:
-            row[dissect.FORMS] = len(tables)
-            tables.extend(_choice(cls.walk.forms, classes))
+        forms = cls.walk.forms if cls.walk is not None else None
+        if forms is not None:
+            if forms not in choices:
+                choices[forms] = len(tables)
+                tables.extend(_choice(forms, classes))
+            row[dissect.FORMS] = choices[forms]
         tables[start : start + dissect.ROW] = array("q", row)
     return Layout(classes, index, layers, layer_of, tables)
 

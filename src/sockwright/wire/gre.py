@@ -15,6 +15,7 @@ from sockwright.wire.core.field import Derived, Field, UInt, derived, following,
 from sockwright.wire.core.header import Header
 from sockwright.wire.core.names import ETHER_TYPES
 from sockwright.wire.core.option import check_uint
+from sockwright.wire.core.walk import Walk
 from sockwright.wire.ethernet import LOCAL_EXPERIMENTAL
 
 if TYPE_CHECKING:
@@ -195,6 +196,7 @@ class GRE(Header, layer="gre", carried_by={"ip_protocol": 47, "udp_port": 4754})
     """
 
     __slots__ = ()
+    walk = Walk(step="gre")
 
     checksum_present: Derived = derived(1, "C: the checksum is there")
     routing_present: UInt = uint(1, "R: a source route is there (RFC 1701)")

@@ -4,7 +4,7 @@ The walk stops where the scalar decode stops (`Packet.decode`), notes as many er
 same layers at the same places; a test holds the two against each other. A table is one flat array
 of integers:
 
-* first `LINK_TYPES` and `LLC`: where the namespace of link types is, and the class of LLC;
+* first where the namespaces `LINK_TYPES` and `RAW_IP` are, and the class of `LLC`;
 * for each class `ROW` numbers from ``ROWS + class * ROW`` on, at the places named below;
 * namespaces: a mask, a shift, and pairs of number and class (`announced`);
 * choices among forms of a header (`form`).
@@ -30,7 +30,7 @@ __all__ = [
     "take_apart",
 ]
 
-LINK_TYPES, LLC, ROWS = 0, 1, 2
+LINK_TYPES, LLC, RAW_IP, ROWS = 0, 1, 2, 3
 
 # Places in the row of a class.
 RULES = 0
@@ -50,7 +50,7 @@ ROW = 39
 HAS_SIZE, HAS_END, HAS_OFFSET, CLOSES, TAKES_REST, HAS_STEP = 1, 2, 4, 8, 16, 32
 
 # Values of STEP, in the order of `layout.STEPS`.
-COOKED, GRE, IPV6, LENGTH_OR_TYPE, MLD_RECORDS, SNAP, STOPS, SWAPPED = 1, 2, 3, 4, 5, 6, 7, 8
+COOKED, GRE, IPV6, LENGTH_OR_TYPE, MLD_RECORDS, MPLS, SNAP, STOPS, SWAPPED = range(1, 10)
 
 MOST_LAYERS = 32
 ERRORS = MOST_LAYERS + 1
@@ -135,9 +135,13 @@ def take_apart(
         errors = 1
     while cls >= 0:
         row = ROWS + cls * ROW
-        if tables[row + FORMS]:
-            cls = form(tables, tables[row + FORMS], octets, at, end)
+        choice = tables[row + FORMS]
+        if choice:
+            cls = form(tables, choice, octets, at, end)
             row = ROWS + cls * ROW
+            if tables[row + FORMS] and tables[row + FORMS] != choice:
+                cls = form(tables, tables[row + FORMS], octets, at, end)
+                row = ROWS + cls * ROW
         fixed = tables[row + FIXED]
         if end - at < fixed:
             if not piece:
@@ -153,7 +157,7 @@ def take_apart(
         body = at + fixed
         stop = end
         follows = tables[row + ALWAYS]
-        if tables[row + NAMESPACE]:
+        if tables[row + FOLLOWING + 1]:
             number = read(tables, row + FOLLOWING, octets, at)
             follows = announced(tables, tables[row + NAMESPACE], number)
         if rules:
@@ -221,6 +225,11 @@ def take_apart(
                     follows = -1
                 elif read(tables, row + FOLLOWING, octets, at) == LLC_FRAME:
                     follows = tables[LLC]
+            elif step == MPLS:
+                if read(tables, row + ASKED, octets, at):
+                    follows = -1
+                    if body < end:
+                        follows = announced(tables, tables[RAW_IP], (octets[body] + 0) >> 4)
             elif step == GRE:
                 if (octets[at + 1] & 7) > 1:
                     follows = -1

@@ -25,6 +25,7 @@ Step = Literal[
     "ipv6",
     "length_or_type",
     "mld_records",
+    "mpls",
     "snap",
     "swapped",
 ]
@@ -35,6 +36,7 @@ Step = Literal[
 ``ipv6``             a payload length of 0: nothing at all, a jumbo payload, or left to the card
 ``length_or_type``   up to 1500 the number is a length in octets, and LLC follows
 ``mld_records``      records, each with counts of its own
+``mpls``             under the bottom of the stack IP, by its version
 ``snap``             the number is an EtherType only under two organisations
 ``swapped``          the number is in the octet order of little-endian machines
 """
@@ -45,7 +47,8 @@ class Choice:
     """Which of the forms of a header octets hold, told by a number at their start.
 
     The number is the `width` octets at octet `at`. The first of `cases` (mask, value, class name)
-    that fits decides, else it is `otherwise`; with fewer than `needs` octets it is `short`.
+    that fits decides, else it is `otherwise`; with fewer than `needs` octets it is `short`. A class
+    so chosen may have a choice of its own.
     """
 
     at: int
