@@ -7,6 +7,8 @@ the exit status that the command ends with when it meets one.
 
 from __future__ import annotations
 
+import copyreg
+
 __all__ = [
     "DecodeError",
     "EndOfStreamError",
@@ -83,6 +85,10 @@ class DecodeError(SockwrightError, ValueError):
         self.layer = layer
         self.offset = offset
         self.message = message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle what the error says; subclasses are made from other arguments than the text."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class TruncatedError(DecodeError):

@@ -112,7 +112,8 @@ def test_simple_packets_have_no_time_and_end_at_the_snapshot_length(order: str) 
 def test_obsolete_packet_blocks(order: str) -> None:
     body = struct.pack(order + "HHIIII", 1, 9, 0, 3_000_000, 3, 4) + b"abc\0"
     octets = _section(order) + _interface(order) + _interface(order, 101) + _block(order, 2, body)
-    assert _read(octets) == [Record(3_000_000_000, b"abc", 4, 101)]
+    record = Record(3_000_000_000, b"abc", 4, 101, interface_number=1, dropped=9)
+    assert _read(octets) == [record]
 
 
 def test_sections_have_byte_order_and_interfaces_of_their_own() -> None:

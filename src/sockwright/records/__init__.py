@@ -5,8 +5,45 @@ A format is one file of this package, found by the octets that its files start w
 
 from __future__ import annotations
 
+from sockwright.records.compression import decompressed
+from sockwright.records.contents import Interface, InterfaceStatistics, Secrets, Section
 from sockwright.records.pcap import PcapWriter
-from sockwright.records.reading import read_records
+from sockwright.records.reading import Identity, RecordReader, identify, read_records
 from sockwright.records.record import Record
+from sockwright.records.source import Readable
 
-__all__ = ["PcapWriter", "Record", "read_records"]
+# For type checkers only: it needs the whole of wire, which reading records does not.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sockwright.records.captured_packet import CapturedPacket
+
+__all__ = [
+    "CapturedPacket",
+    "Identity",
+    "Interface",
+    "InterfaceStatistics",
+    "PcapWriter",
+    "Readable",
+    "Record",
+    "RecordReader",
+    "Secrets",
+    "Section",
+    "decompressed",
+    "identify",
+    "read_records",
+]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        """Load `CapturedPacket` when it is first asked for."""
+        if name != "CapturedPacket":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from sockwright.records.captured_packet import CapturedPacket
+
+        return CapturedPacket
+
+
+def __dir__() -> list[str]:
+    """Return the public names, loaded or not."""
+    return sorted(__all__)

@@ -11,14 +11,18 @@ import struct
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from sockwright.errors import DecodeError, TruncatedError
+from sockwright.records.contents import Interface
 from sockwright.records.record import MAX_CAPTURED, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sockwright.records.contents import Contents
     from sockwright.records.source import Source
 
-__all__ = ["MAGICS", "PcapWriter", "read"]
+__all__ = ["FORMAT", "MAGICS", "PcapWriter", "read"]
+
+FORMAT = "pcap"
 
 
 class _Variant(NamedTuple):
@@ -50,34 +54,59 @@ _LINK_TYPE = 0x03FF_FFFF  # the bits above tell the length of a frame check sequ
 _SECONDS_END = 1 << 32
 
 
-def read(source: Source, magic: bytes, max_captured: int) -> Iterator[Record]:
-    """Yield the records behind `magic`; see `read_records` for what it raises."""
-    source.layer = "pcap"
-    order, unit_ns, more = MAGICS[magic]
+def read(source: Source, magic: bytes, max_captured: int, contents: Contents) -> Iterator[Record]:
+    """Read the file header and return the records behind it; see `read_records`."""
+    source.layer = FORMAT
+    variant = MAGICS[magic]
     header = source.need(20, "the file header", len(magic))
-    major, minor, _, _, _, word = struct.unpack(order + _FILE_HEADER, header)
+    major, minor, _, _, snaplen, word = struct.unpack(variant.order + _FILE_HEADER, header)
     if major != _VERSION[0]:
-        raise DecodeError("pcap", 4, f"version {major}.{minor} is not known; 2.4 is")
+        raise DecodeError(FORMAT, 4, f"version {major}.{minor} is not known; 2.4 is")
     link_type = word & _LINK_TYPE
-    unpack = struct.Struct(order + _RECORD_HEADER).unpack_from
-    header_size = _RECORD_HEADER_SIZE + more
+    ticks = 1_000_000_000 // variant.unit_ns
+    contents.interfaces.append(Interface(0, link_type, snaplen, ticks_per_second=ticks))
+    return _records(source, variant, minor, link_type, max_captured)
+
+
+def _records(
+    source: Source, variant: _Variant, minor: int, link_type: int, max_captured: int
+) -> Iterator[Record]:
+    unit_ns = variant.unit_ns
+    unpack = struct.Struct(variant.order + _RECORD_HEADER).unpack_from
+    header_size = _RECORD_HEADER_SIZE + variant.more
+    read = source.read  # half of the time of a record would be calls of source.take
     number = 0
-    while octets := source.take(header_size):
+    while octets := read(header_size):
+        start = source.offset
         number += 1
-        start = source.offset - len(octets)
         if len(octets) < header_size:
-            what = f"the header of record {number}"
-            raise TruncatedError("pcap", start, header_size, len(octets), what)
+            octets = source.rest(octets, header_size)
+            if len(octets) < header_size:
+                what = f"the header of record {number}"
+                raise TruncatedError(FORMAT, start, header_size, len(octets), what)
         seconds, fraction, captured, original = unpack(octets)
         # Before 2.3 the lengths stood the other way round, and in 2.3 with some writers.
         if minor < 3 or (minor == 3 and captured > original):
             captured, original = original, captured
         if captured > max_captured:
             claim = f"record {number} claims {captured} octets, over the limit of {max_captured}"
-            raise DecodeError("pcap", start, claim)
-        data = source.need(captured, f"record {number}", header_size)
-        time_ns = seconds * 1_000_000_000 + fraction * unit_ns
-        yield Record(time_ns, data, original, link_type)
+            raise DecodeError(FORMAT, start, claim)
+        data = read(captured) or b""
+        if len(data) < captured:
+            if data:
+                data = source.rest(data, captured)
+            if len(data) < captured:
+                there = header_size + len(data)
+                needed = header_size + captured
+                raise TruncatedError(FORMAT, start, needed, there, f"record {number}")
+        source.offset = start + header_size + captured
+        source.records = number
+        yield Record(
+            seconds * 1_000_000_000 + fraction * unit_ns,
+            data,
+            original,
+            link_type,
+        )
 
 
 class Writable(Protocol):
@@ -120,11 +149,11 @@ class PcapWriter:
         header = struct.pack(f"{order}I{_FILE_HEADER}", magic, *_VERSION, 0, 0, snaplen, link_type)
         self._write(header)
 
-    def write(self, record: Record) -> None:
-        """Write one record, in one call of the file's `write`.
+    def encode(self, record: Record) -> bytes:
+        """Return the octets of one record, for writers that gather many before they write.
 
         Raises: ValueError for another link type than the file's, or a time before 1970 or after
-        2106; OSError as the file does.
+        2106.
         """
         if record.link_type != self.link_type:
             raise ValueError(
@@ -139,4 +168,11 @@ class PcapWriter:
             raise ValueError(f"original length {record.original_length} is outside 32 bits")
         octets = record.octets[: self.snaplen]
         fraction = nanoseconds // self._unit_ns
-        self._write(self._pack(seconds, fraction, len(octets), record.original_length) + octets)
+        return self._pack(seconds, fraction, len(octets), record.original_length) + octets
+
+    def write(self, record: Record) -> None:
+        """Write one record, in one call of the file's `write`.
+
+        Raises: ValueError as `encode` does; OSError as the file does.
+        """
+        self._write(self.encode(record))

@@ -1,64 +1,53 @@
-"""The pcapng format, draft-ietf-opsawg-pcapng.
+"""Read the pcapng format, draft-ietf-opsawg-pcapng.
 
 A file is one section after another, each with a byte order and interfaces of its own. A section is
 a list of blocks: type, length, body, the length once more. Lengths count octets and are multiples
-of 4. Only what tells of packets is read; blocks of other types are passed over.
+of 4. Blocks of types that are not known here are passed over.
 """
 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from sockwright.errors import DecodeError, TruncatedError
+from sockwright.records.contents import Interface, InterfaceStatistics, Secrets, Section
 from sockwright.records.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sockwright.records.contents import Contents
     from sockwright.records.source import Source
 
-__all__ = ["MAGICS", "read"]
+__all__ = ["FORMAT", "MAGICS", "read"]
 
+FORMAT = "pcapng"
 # The type of a section header reads the same in both byte orders.
 MAGICS = (b"\x0a\x0d\x0d\x0a",)
 
 MAX_BLOCK = 16 << 20
 MAX_SECTION_HEADER = 1 << 20
+MAX_KEPT = 64 << 20
+"""What all that is not packets may take of memory, `_OVERHEAD` octets counted to each block."""
 
-_SECTION, _INTERFACE, _OLD_PACKET, _SIMPLE, _ENHANCED = 0x0A0D0D0A, 1, 2, 3, 6
-_READ = frozenset({_INTERFACE, _OLD_PACKET, _SIMPLE, _ENHANCED})
+_OVERHEAD = 512
+
+_SECTION, _INTERFACE, _OLD_PACKET, _SIMPLE = 0x0A0D0D0A, 1, 2, 3
+_NAMES, _STATISTICS, _ENHANCED, _SECRETS = 4, 5, 6, 0x0A
+_KEPT = frozenset({_INTERFACE, _NAMES, _STATISTICS, _SECRETS})
+_PACKETS = frozenset({_ENHANCED, _SIMPLE, _OLD_PACKET})
 _ORDERS: dict[bytes, Literal["<", ">"]] = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
 
-_END_OF_OPTIONS, _COMMENT, _NAME, _RESOLUTION, _OFFSET = 0, 1, 2, 9, 14
+_END_OF_OPTIONS, _COMMENT = 0, 1  # the same in all blocks
 _MICROSECONDS = 6
 
 
-@dataclass(frozen=True, slots=True)
-class _Interface:
-    """What an Interface Description Block says (section 4.2).
-
-    A packet's time in nanoseconds is ``ticks * 10**9 // divisor + offset_ns``.
-    """
-
-    link_type: int
-    snaplen: int
-    name: str | None
-    divisor: int
-    offset_ns: int
-
-    def time_ns(self, high: int, low: int) -> int:
-        """Return nanoseconds since 1970."""
-        return (high << 32 | low) * 1_000_000_000 // self.divisor + self.offset_ns
-
-
-def read(source: Source, magic: bytes, max_captured: int) -> Iterator[Record]:
-    """Yield the records of the sections of which the first starts with `magic`.
-
-    See `read_records` for what it raises.
-    """
-    return _Reader(source, max_captured).records(magic)
+def read(source: Source, magic: bytes, max_captured: int, contents: Contents) -> Iterator[Record]:
+    """Read the first section header and return the records; see `read_records`."""
+    reader = _Reader(source, max_captured, contents)
+    reader.section(magic + source.need(4, "the section header", len(magic)))
+    return reader.records()
 
 
 class _Reader:
@@ -68,48 +57,52 @@ class _Reader:
         1. A section header forgets byte order and interfaces of the section before.
         2. No block is allocated before its length was found to be within the limit.
         3. A block counts only when it is whole and both its lengths agree.
+        4. What is kept beside packets is bounded by `MAX_KEPT`. Such a block may lie about what it
+           holds: it is kept as far as it makes sense, as the packets around it are still good.
     """
 
-    def __init__(self, source: Source, max_captured: int) -> None:
-        source.layer = "pcapng"
+    def __init__(self, source: Source, max_captured: int, contents: Contents) -> None:
+        source.layer = FORMAT
         self._source = source
         self._max_captured = max_captured
+        self._contents = contents
         self._order: Literal["<", ">"] = "<"
-        self._interfaces: list[_Interface] = []
-        self._delivered = 0
+        self._interfaces: list[Interface] = []  # of the section at hand
         self._start = 0  # of the block at hand
-        self._what = ""
+        self._room = MAX_KEPT
 
-    def records(self, magic: bytes) -> Iterator[Record]:
-        """Yield the records; `magic` was already taken from the source."""
-        first = magic + self._source.need(4, "the section header", len(magic))
-        self._what = "the section header"
-        self._section(first)
-        while head := self._source.take(8):
-            self._start = self._source.offset - len(head)
-            self._what = f"the block after {self._delivered} records"
+    def records(self) -> Iterator[Record]:
+        """Yield the records behind the first section header."""
+        source = self._source
+        while head := source.take(8):
+            self._start = source.offset - len(head)
             if len(head) < 8:
-                raise TruncatedError("pcapng", self._start, 8, len(head), self._what)
+                raise TruncatedError(FORMAT, self._start, 8, len(head), self._what())
             if head.startswith(MAGICS):
-                self._section(head)
+                self.section(head)
                 continue
             kind, length = struct.unpack(self._order + "II", head)
-            if kind not in _READ:
+            if kind in _PACKETS:
+                body = self._body(length, MAX_BLOCK)
+                record = self._simple(body) if kind == _SIMPLE else self._record(kind, body)
+                source.records += 1
+                yield record
+            elif kind in _KEPT:
+                self._keep(kind, self._body(length, MAX_BLOCK))
+            else:
                 self._pass_over(length)
-                continue
-            body = self._body(length, MAX_BLOCK)
-            if kind == _INTERFACE:
-                self._interfaces.append(self._interface(body))
-                continue
-            record = self._record(kind, body)
-            self._delivered += 1
-            yield record
 
     # Blocks
 
-    def _section(self, head: bytes) -> None:
+    def _what(self) -> str:
+        """Name the block at hand."""
+        if not self._contents.sections:
+            return "the section header"
+        return f"the block after {self._source.records} records"
+
+    def section(self, head: bytes) -> None:
         """Start a section (section 4.1); its byte order decides how its own length reads."""
-        mark = self._source.need(4, self._what, 8)
+        mark = self._source.need(4, self._what(), 8)
         order = _ORDERS.get(mark)
         if order is None:
             raise self._lie(f"the byte-order magic is {mark.hex(' ')}")
@@ -121,19 +114,37 @@ class _Reader:
         major, minor = struct.unpack_from(order + "HH", body)
         if major != 1:
             raise self._lie(f"version {major}.{minor} is not known; 1.0 is")
+        self._charge(len(body))
         self._interfaces = []
+        options = self._options(body, 12)
+        self._contents.sections.append(
+            Section(
+                len(self._contents.sections),
+                "little" if order == "<" else "big",
+                _text_of(options, 2),
+                _text_of(options, 3),
+                _text_of(options, 4),
+                _text_of(options, _COMMENT),
+            )
+        )
 
     def _body(self, length: int, limit: int, taken: int = 8) -> bytes:
         """Return what stands between what was taken of the block and its second length."""
         self._check(length, limit)
-        octets = self._source.need(length - taken, self._what, taken)
+        source = self._source
+        missing = length - taken
+        octets = source.take(missing)
+        if len(octets) < missing:
+            there = taken + len(octets)
+            raise TruncatedError(FORMAT, self._start, length, there, self._what())
         self._agree(length, octets[-4:])
         return octets[:-4]
 
     def _pass_over(self, length: int) -> None:
         self._check(length, MAX_BLOCK)
-        self._source.skip(length - 12, self._what, 8)
-        self._agree(length, self._source.need(4, self._what, length - 4))
+        what = self._what()
+        self._source.skip(length - 12, what, 8)
+        self._agree(length, self._source.need(4, what, length - 4))
 
     def _check(self, length: int, limit: int) -> None:
         if length < 12 or length & 3:
@@ -146,51 +157,54 @@ class _Reader:
         if again != length:
             raise self._lie(f"its length is {length} at its start and {again} at its end")
 
+    def _charge(self, octets: int) -> None:
+        """Take memory for what is kept off the limit."""
+        self._room -= octets + _OVERHEAD
+        if self._room < 0:
+            raise self._lie(f"names, statistics and the like take more than {MAX_KEPT} octets")
+
     def _lie(self, message: str) -> DecodeError:
-        return DecodeError("pcapng", self._start, f"{self._what}: {message}")
+        return DecodeError(FORMAT, self._start, f"{self._what()}: {message}")
 
-    # What blocks hold
-
-    def _interface(self, body: bytes) -> _Interface:
-        """Read an Interface Description Block (section 4.2)."""
-        link_type, _, snaplen = self._fixed("HHI", body)
-        options = self._options(body, 8)
-        name = options.get(_NAME, [None])[0]
-        resolution = options.get(_RESOLUTION, [b""])[0][:1] or bytes((_MICROSECONDS,))
-        power = resolution[0] & 0x7F
-        divisor = 1 << power if resolution[0] & 0x80 else 10**power
-        offset = options.get(_OFFSET, [b""])[0]
-        (seconds,) = struct.unpack(self._order + "q", offset) if len(offset) == 8 else (0,)
-        return _Interface(
-            link_type,
-            snaplen,
-            None if name is None else _text(name),
-            divisor,
-            seconds * 1_000_000_000,
-        )
+    # Packets
 
     def _record(self, kind: int, body: bytes) -> Record:
-        """Read one of the three blocks that hold a packet."""
-        if kind == _SIMPLE:
-            return self._simple(body)
+        """Read an Enhanced Packet Block (section 4.3), or the obsolete one before it."""
+        dropped: int | None = None
         if kind == _ENHANCED:
             number, high, low, captured, original = self._fixed("IIIII", body)
         else:
-            number, _, high, low, captured, original = self._fixed("HHIIII", body)
+            number, dropped, high, low, captured, original = self._fixed("HHIIII", body)
+            if dropped == 0xFFFF:
+                dropped = None
         interface = self._interface_of(number)
         if captured > self._max_captured:
             raise self._lie(f"it claims {captured} octets, over the limit of {self._max_captured}")
         if captured > len(body) - 20:
             raise self._lie(f"it claims {captured} octets of packet, {len(body) - 20} are there")
-        comments = self._options(body, 20 + captured + (-captured & 3)).get(_COMMENT)
-        return Record(
-            interface.time_ns(high, low),
-            body[20 : 20 + captured],
+        end = 20 + captured
+        record = Record(
+            (high << 32 | low) * 1_000_000_000 // interface.ticks_per_second + interface.offset_ns,
+            body[20:end],
             original,
             interface.link_type,
             interface.name,
-            "\n".join(map(_text, comments)) if comments else None,
+            None,
+            interface.number,
+            None,
+            dropped,
         )
+        if len(body) - end > 4:  # room for an option
+            self._packet_options(record, body, end + (-captured & 3))
+        return record
+
+    def _packet_options(self, record: Record, body: bytes, offset: int) -> None:
+        options = self._options(body, offset)
+        record.comment = _text_of(options, _COMMENT)
+        record.flags = self._number(options, 2, "I")
+        drops = self._number(options, 4, "Q")
+        if drops is not None:
+            record.dropped = drops
 
     def _simple(self, body: bytes) -> Record:
         """Read a Simple Packet Block (section 4.4): no time, the first interface."""
@@ -201,14 +215,117 @@ class _Reader:
             raise self._lie(f"it claims {captured} octets, over the limit of {self._max_captured}")
         if captured > len(body) - 4:
             raise self._lie(f"it claims {captured} octets of packet, {len(body) - 4} are there")
-        octets = body[4 : 4 + captured]
-        return Record(None, octets, original, interface.link_type, interface.name)
+        return Record(
+            None,
+            body[4 : 4 + captured],
+            original,
+            interface.link_type,
+            interface.name,
+            None,
+            interface.number,
+        )
 
-    def _interface_of(self, number: int) -> _Interface:
+    def _interface_of(self, number: int) -> Interface:
         if number >= len(self._interfaces):
             described = len(self._interfaces)
             raise self._lie(f"it is of interface {number}, and {described} are described")
         return self._interfaces[number]
+
+    # What is kept beside packets
+
+    def _keep(self, kind: int, body: bytes) -> None:
+        self._charge(len(body))
+        contents = self._contents
+        if kind == _INTERFACE:
+            interface = self._interface(body)
+            self._interfaces.append(interface)
+            contents.interfaces.append(interface)
+        elif kind == _NAMES:
+            self._names(body)
+        elif kind == _STATISTICS:
+            self._statistics(body)
+        else:
+            self._secrets(body)
+
+    def _secrets(self, body: bytes) -> None:
+        """Read a Decryption Secrets Block (section 4.7)."""
+        if len(body) >= 8:
+            kind, length = struct.unpack_from(self._order + "II", body)
+            self._contents.secrets.append(Secrets(kind, body[8 : 8 + length]))
+
+    def _interface(self, body: bytes) -> Interface:
+        """Read an Interface Description Block (section 4.2)."""
+        link_type, _, snaplen = self._fixed("HHI", body)
+        options = self._options(body, 8)
+        resolution = options.get(9, [b""])[0][:1] or bytes((_MICROSECONDS,))
+        power = resolution[0] & 0x7F
+        offset = self._number(options, 14, "q") or 0
+        # The first octet of a filter tells its kind; 0 is text.
+        filters = [value[1:] for value in options.get(11, ()) if value[:1] == b"\0"]
+        return Interface(
+            len(self._contents.interfaces),
+            link_type,
+            snaplen,
+            _text_of(options, 2),
+            _text_of(options, 3),
+            1 << power if resolution[0] & 0x80 else 10**power,
+            offset * 1_000_000_000,
+            _text(filters[0]) if filters else None,
+            _text_of(options, 15),
+            _text_of(options, 12),
+            _text_of(options, _COMMENT),
+            self._number(options, 8, "Q"),
+            _addresses(options),
+            len(self._contents.sections) - 1,
+        )
+
+    def _names(self, body: bytes) -> None:
+        """Read a Name Resolution Block (section 4.5): addresses, each with names ended by 0."""
+        names = self._contents.names
+        for kind, value in self._items(body, 0):
+            size = {1: 4, 2: 16}.get(kind)
+            if size is None or len(value) <= size:
+                continue
+            self._charge(len(value))
+            address = _ip(value[:size])
+            told = [_text(name) for name in value[size:].split(b"\0") if name]
+            names[address] = tuple(dict.fromkeys((*names.get(address, ()), *told)))
+
+    def _statistics(self, body: bytes) -> None:
+        """Read an Interface Statistics Block (section 4.6), unless of no known interface."""
+        if len(body) < 12:
+            return
+        number, high, low = self._fixed("III", body)
+        if number >= len(self._interfaces):
+            return
+        interface = self._interfaces[number]
+        options = self._options(body, 12)
+
+        def time_ns(high: int, low: int) -> int:
+            ticks = high << 32 | low
+            return ticks * 1_000_000_000 // interface.ticks_per_second + interface.offset_ns
+
+        def time_of(code: int) -> int | None:
+            value = options.get(code, [b""])[0]
+            if len(value) != 8:
+                return None
+            return time_ns(*struct.unpack(self._order + "II", value))
+
+        counted = InterfaceStatistics(
+            interface.number,
+            time_ns(high, low),
+            time_of(2),
+            time_of(3),
+            self._number(options, 4, "Q"),
+            self._number(options, 5, "Q"),
+            self._number(options, 6, "Q"),
+            self._number(options, 7, "Q"),
+            self._number(options, 8, "Q"),
+            _text_of(options, _COMMENT),
+        )
+        self._contents.statistics.append(counted)
+
+    # Parts of blocks
 
     def _fixed(self, form: str, body: bytes) -> tuple[int, ...]:
         layout = struct.Struct(self._order + form)
@@ -216,18 +333,55 @@ class _Reader:
             raise self._lie(f"{layout.size} octets are needed, {len(body)} are there")
         return layout.unpack_from(body)
 
+    def _number(self, options: dict[int, list[bytes]], code: int, form: str) -> int | None:
+        """Return the number in an option, None where it is missing or of another size."""
+        layout = struct.Struct(self._order + form)
+        value = options.get(code, [b""])[0]
+        return int(layout.unpack(value)[0]) if len(value) == layout.size else None
+
     def _options(self, body: bytes, offset: int) -> dict[int, list[bytes]]:
-        """Return the options from `offset` on (section 3.5), up to a length that lies."""
+        """Return the options from `offset` on (section 3.5) by their codes."""
         found: dict[int, list[bytes]] = {}
+        for code, value in self._items(body, offset):
+            found.setdefault(code, []).append(value)
+        return found
+
+    def _items(self, body: bytes, offset: int) -> Iterator[tuple[int, bytes]]:
+        """Yield code and value of each item from `offset` on, up to a length that lies."""
+        layout = struct.Struct(self._order + "HH")
         while offset + 4 <= len(body):
-            code, length = struct.unpack_from(self._order + "HH", body, offset)
+            code, length = layout.unpack_from(body, offset)
             offset += 4
             if code == _END_OF_OPTIONS or offset + length > len(body):
-                break
-            found.setdefault(code, []).append(body[offset : offset + length])
+                return
+            yield code, body[offset : offset + length]
             offset += length + (-length & 3)
-        return found
 
 
 def _text(octets: bytes) -> str:
-    return octets.decode("utf-8", "replace")
+    # Some writers end texts as C does.
+    return octets.rstrip(b"\0").decode("utf-8", "replace")
+
+
+def _text_of(options: dict[int, list[bytes]], code: int) -> str | None:
+    """Return an option's texts as lines, None where there is none."""
+    found = options.get(code)
+    return None if found is None else "\n".join(map(_text, found))
+
+
+def _ip(octets: bytes) -> str:
+    from ipaddress import ip_address
+
+    return str(ip_address(octets))
+
+
+def _addresses(options: dict[int, list[bytes]]) -> tuple[str, ...]:
+    """Return the addresses of an interface: IPv4 and IPv6 (with masks), MAC."""
+    ipv4 = [octets for octets in options.get(4, ()) if len(octets) == 8]
+    ipv6 = [octets for octets in options.get(5, ()) if len(octets) == 17]
+    mac = [octets for octets in options.get(6, ()) if len(octets) == 6]
+    return (
+        *[f"{_ip(octets[:4])}/{_ip(octets[4:])}" for octets in ipv4],
+        *[f"{_ip(octets[:16])}/{octets[16]}" for octets in ipv6],
+        *[octets.hex(":") for octets in mac],
+    )
