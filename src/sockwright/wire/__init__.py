@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sockwright.wire.arp import ARP, GenericARP
     from sockwright.wire.authentication import Authentication
     from sockwright.wire.bsd_loopback import BSDLoopback, BSDNull
+    from sockwright.wire.cisco_hdlc import CiscoHDLC
     from sockwright.wire.core.address import MACAddress
     from sockwright.wire.core.field import AUTO
     from sockwright.wire.core.finding import Finding
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from sockwright.wire.linux_cooked2 import LinuxCooked2
     from sockwright.wire.llc import LLC, LLCNumbered
     from sockwright.wire.mld import MLDDone, MLDQuery, MLDReport, MLDv2Query, MLDv2Report
+    from sockwright.wire.mpls import MPLS
     from sockwright.wire.ndp import (
         NeighborAdvertisement,
         NeighborSolicitation,
@@ -55,6 +57,8 @@ if TYPE_CHECKING:
         RouterAdvertisement,
         RouterSolicitation,
     )
+    from sockwright.wire.ppp import PPP
+    from sockwright.wire.pppoe import PPPoE, PPPoEDiscovery
     from sockwright.wire.routing import Routing, SegmentRouting, SourceRouting
     from sockwright.wire.snap import SNAP
     from sockwright.wire.tcp import TCP, TCPFlags
@@ -83,7 +87,9 @@ __all__ = [
     "ICMP",
     "LLC",
     "MD5",
+    "MPLS",
     "MSS",
+    "PPP",
     "SACK",
     "SNAP",
     "TCP",
@@ -92,6 +98,7 @@ __all__ = [
     "Authentication",
     "BSDLoopback",
     "BSDNull",
+    "CiscoHDLC",
     "Datagram",
     "DestinationOptions",
     "DestinationUnreachable",
@@ -124,6 +131,8 @@ __all__ = [
     "NeighborSolicitation",
     "NoOperation",
     "Option",
+    "PPPoE",
+    "PPPoEDiscovery",
     "Packet",
     "PacketTooBig",
     "ParameterProblem",
@@ -150,6 +159,7 @@ _HOME = {
     "arp": "ARP GenericARP",
     "authentication": "Authentication",
     "bsd_loopback": "BSDLoopback BSDNull",
+    "cisco_hdlc": "CiscoHDLC",
     "core.address": "MACAddress",
     "core.field": "AUTO",
     "core.finding": "Finding",
@@ -173,9 +183,12 @@ _HOME = {
     "linux_cooked2": "LinuxCooked2",
     "llc": "LLC LLCNumbered",
     "mld": "MLDDone MLDQuery MLDReport MLDv2Query MLDv2Report",
+    "mpls": "MPLS",
     "ndp": (
         "NeighborAdvertisement NeighborSolicitation Redirect RouterAdvertisement RouterSolicitation"
     ),
+    "ppp": "PPP",
+    "pppoe": "PPPoE PPPoEDiscovery",
     "routing": "Routing SegmentRouting SourceRouting",
     "snap": "SNAP",
     "tcp": "TCP TCPFlags",

@@ -61,6 +61,7 @@ class IPv4(
         "raw_ip": 4,
         "bsd_family": 2,
         "llc_sap": 6,
+        "ppp_protocol": 0x0021,
     },
 ):
     """An IPv4 header, 20 octets and its options.

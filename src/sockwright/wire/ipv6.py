@@ -33,6 +33,7 @@ class IPv6(
         "ip_protocol": 41,
         "link_type": 229,
         "raw_ip": 6,
+        "ppp_protocol": 0x0057,
         "bsd_family": (30, 24, 28, 10),
     },
 ):
