@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sockwright.wire.destination_options import DestinationOptions
     from sockwright.wire.ethernet import Ethernet
     from sockwright.wire.fragments import Datagram, fragment, reassemble
+    from sockwright.wire.geneve import Geneve
     from sockwright.wire.gre import GRE
     from sockwright.wire.hop_by_hop import HopByHop
     from sockwright.wire.icmp import ICMP
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
     from sockwright.wire.views.diff import Difference
     from sockwright.wire.views.vary import vary
     from sockwright.wire.vlan import VLAN
+    from sockwright.wire.vxlan import VXLAN
 
 __all__ = [
     "AO",
@@ -95,6 +97,7 @@ __all__ = [
     "TCP",
     "UDP",
     "VLAN",
+    "VXLAN",
     "Authentication",
     "BSDLoopback",
     "BSDNull",
@@ -110,6 +113,7 @@ __all__ = [
     "FastOpen",
     "Finding",
     "GenericARP",
+    "Geneve",
     "Header",
     "HopByHop",
     "ICMPv6",
@@ -169,6 +173,7 @@ _HOME = {
     "destination_options": "DestinationOptions",
     "ethernet": "Ethernet",
     "fragments": "Datagram fragment reassemble",
+    "geneve": "Geneve",
     "gre": "GRE",
     "hop_by_hop": "HopByHop",
     "icmp": "ICMP",
@@ -198,6 +203,7 @@ _HOME = {
     "views.diff": "Difference",
     "views.vary": "vary",
     "vlan": "VLAN",
+    "vxlan": "VXLAN",
 }
 
 
