@@ -56,7 +56,7 @@ def read(source: Source, magic: bytes, max_captured: int, contents: Contents) ->
 
 
 def _records(source: Source, link_type: int, max_captured: int) -> Iterator[Record]:
-    number = 0
+    number = source.records
     dropped_before = 0
     size = _HEADER.size
     while octets := source.take(size):

@@ -1,0 +1,366 @@
+"""Walk through a capture of any format by the kernels, in the hands of the readers of `records`.
+
+Rules
+    1. Kernels walk over what is a whole and ordinary packet, and stop at all else.
+    2. There the reader of the format takes over: it reads up to the next packet, or raises what is
+       to be said of the file. So a walk finds what `read_records` finds, and says it in its words.
+    3. What the reader learns of interfaces and byte order, the kernel is told.
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sockwright.columns.batch import Batch
+from sockwright.columns.kernels.index import (
+    CLOCK_SIZE,
+    DONE,
+    FULL,
+    LOOK,
+    NO_TIME,
+    index_pcap,
+    index_pcapng,
+    index_snoop,
+)
+from sockwright.columns.kernels.octets import u16, u32
+from sockwright.errors import DecodeError
+from sockwright.records import read_records
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sockwright.columns.supply import Supply, Window
+    from sockwright.records import Interface, Record
+
+__all__ = ["Walk", "clock"]
+
+MOST = 65_536
+"""Records of a batch, if nobody asks for another number."""
+
+_CODES = "qqIIqI"  # of array.array, for the six columns of a batch
+_TIME_END = 1 << 63
+_SECOND = 1_000_000_000
+_SECTION_MAGIC, _SECTION = b"\x0a\x0d\x0d\x0a", 0x0A0D0D0A
+_BIG_MARK = b"\x1a\x2b\x3c\x4d"
+_PACKETS = frozenset({2, 3, 6})
+_MAX_BLOCK = 16 << 20
+_LEAST_RECORD = 16  # octets, in any format
+_MOST_BETWEEN = 128 << 20  # octets of a stream between two packets
+
+
+def clock(interface: Interface) -> tuple[int, ...]:
+    """Return what `index_pcapng` wants to know of an interface, see there."""
+    rate = interface.ticks_per_second
+    factor = _SECOND // rate if _SECOND % rate == 0 else 0
+    divisor = rate // _SECOND if rate % _SECOND == 0 and rate < _TIME_END else 0
+    offset = interface.offset_ns
+    limit = 0  # no time of this interface is for the kernel
+    if -_TIME_END < offset < _TIME_END:
+        room = _TIME_END - 1 - max(offset, 0)
+        if factor:
+            limit = min(room // factor + 1, _TIME_END - 1)
+        elif divisor:
+            limit = min(room * divisor + divisor, _TIME_END - 1)
+        elif rate * _SECOND < _TIME_END:
+            limit = min(room // _SECOND * rate, _TIME_END - 1)
+    else:
+        offset = 0
+    rate = rate if rate * _SECOND < _TIME_END else 0
+    return factor, divisor, rate, limit, offset, interface.snaplen
+
+
+class _Cursor:
+    """The file that the reader of a format reads: a window, from where a kernel left off."""
+
+    def __init__(self, window: Window) -> None:
+        self.window = window
+        self.at = 0
+
+    def read(self, size: int, /) -> bytes:
+        octets = bytes(self.window.octets[self.at : self.at + size])
+        self.at += len(octets)
+        if not octets and size and self.window.error is not None:
+            raise self.window.error
+        return octets
+
+
+@dataclass(slots=True)
+class _Columns:
+    """The arrays that a kernel fills, in the order in which it takes them."""
+
+    arrays: tuple[Any, ...]
+    compiled: bool
+
+    @classmethod
+    def of(cls, rows: int, *, compiled: bool) -> _Columns:
+        if compiled:
+            import numpy as np
+
+            kinds = (np.int64, np.int64, np.uint32, np.uint32, np.int64, np.uint32)
+            return cls(tuple([np.empty(rows, kind) for kind in kinds]), compiled=True)
+        sizes = {"q": 8, "I": 4}
+        return cls(tuple([array(c, bytes(rows * sizes[c])) for c in _CODES]), compiled=False)
+
+    def put(self, row: int, values: tuple[int, ...]) -> None:
+        for column, value in zip(self.arrays, values, strict=True):
+            column[row] = value
+
+
+class Walk:
+    """A walk through a capture, from its file header on.
+
+    `at` is the offset of the record that comes next, `records` counts those before it; `error` is
+    what ended the walk before the end of the capture.
+
+    Raises, when made: DecodeError for a file of no known format or a broken file header.
+    """
+
+    def __init__(self, supply: Supply, max_captured: int) -> None:
+        self._supply = supply
+        self._max_captured = max_captured
+        window = supply.window(0, 4)
+        while not window.last and len(window.octets) < _header_size(window.octets):
+            window = supply.window(0, _header_size(window.octets))
+        self._cursor = _Cursor(window)
+        if window.error is not None and len(window.octets) < _header_size(window.octets):
+            raise window.error
+        self._reader = read_records(self._cursor, max_captured=max_captured)
+        self._source = self._reader._source  # noqa: SLF001  # it is told where kernels have gone
+        if supply.compression:
+            self._source.tell_records()
+        self.format = self._reader.format
+        self.at = self._cursor.at
+        self.records = 0
+        self.error: DecodeError | None = None
+        self.ended = False
+        self._header = bytes(window.octets[: min(self.at, 28)])
+        self._window = window
+        self._big = 0
+        self._sections = 0
+        self._before = 0  # interfaces of earlier sections
+        self._clocks = array("q")
+        self._learn()
+
+    @property
+    def interfaces(self) -> tuple[Interface, ...]:
+        """The interfaces so far."""
+        return self._reader.interfaces
+
+    @property
+    def state(self) -> tuple[int, int, int]:
+        """What the kernel goes by beside its place: byte order, interfaces before and in all."""
+        return self._big, self._before, len(self._clocks) // CLOCK_SIZE
+
+    def batches(
+        self, most: int = MOST, *, compiled: bool, stop: int | None = None
+    ) -> Iterator[Batch]:
+        """Yield what the walk comes along, up to the record that starts at `stop` or behind it.
+
+        Raises nothing: `error` tells why it ended.
+        """
+        while not self.ended and (stop is None or self.at < stop):
+            batch = self.batch(most, compiled=compiled, stop=stop)
+            if len(batch):
+                yield batch
+                self._supply.done(self.at)
+
+    def batch(self, most: int, *, compiled: bool, stop: int | None = None) -> Batch:
+        """Return up to `most` records from here on; fewer, even none, say nothing of the end."""
+        window = self._window
+        base = window.base
+        octets: Any = window.octets
+        if compiled:
+            import numpy as np
+
+            octets = np.frombuffer(octets, np.uint8)
+        end = len(octets)
+        limit = end if stop is None else min(stop - base, end)
+        most = min(most, (end - self.at + base) // _LEAST_RECORD + 1)
+        columns = _Columns.of(most, compiled=compiled)
+        row, at, needed = 0, self.at - base, 0
+        while True:
+            row, at, why = self._kernel((octets, at, limit, end), row, most, columns)
+            if why == FULL or (why == DONE and limit < end):
+                break
+            if not window.last:
+                needed = self._reach(window, at) if why == LOOK else max(2 * (end - at), 1)
+                if needed:
+                    break
+            elif why == DONE and window.error is None:
+                self.ended = True
+                break
+            if not self._look(window, at, limit, row, columns):
+                at = self.at - base
+                break
+            row += 1
+            at = self.at - base
+        self.at = base + at
+        batch = self._batch(columns, row, octets, at)
+        self.records += row
+        if needed:
+            self._window = self._supply.window(self.at, needed)
+        return batch
+
+    def _kernel(
+        self, place: tuple[Any, int, int, int], row: int, most: int, columns: _Columns
+    ) -> tuple[int, int, int]:
+        """Let the kernel of the format fill rows from `row` on."""
+        rest = (self._max_captured, row, most, *columns.arrays)
+        if self.format == "pcap":
+            from sockwright.records.pcap import MAGICS
+
+            order, unit_ns, more = MAGICS[self._header[:4]]
+            big = int(order == ">")
+            minor = u16(self._header, 6, big)
+            walker: Any = index_pcap
+            said: tuple[Any, ...] = (big, unit_ns, 16 + more, minor)
+        elif self.format == "pcapng":
+            walker = index_pcapng
+            clocks: Any = self._clocks
+            if columns.compiled:
+                import numpy as np
+
+                clocks = np.frombuffer(clocks, np.int64) if clocks else np.empty(0, np.int64)
+            inside = len(self._clocks) // CLOCK_SIZE - self._before
+            said = (self._big, self._before, inside, clocks)
+        else:
+            walker, said = index_snoop, ()
+        if columns.compiled:
+            from sockwright.columns.compiling import compiled
+
+            walker = compiled(walker)
+        found: tuple[int, int, int] = walker(*place, *said, *rest)
+        return found
+
+    def _look(self, window: Window, at: int, limit: int, row: int, columns: _Columns) -> bool:
+        """Let the reader go on from `at` to the next packet and put it into `row`.
+
+        Return whether there was one, before `limit`; `self.at` is then behind it, else where the
+        walk ended.
+        """
+        self._cursor.window, self._cursor.at = window, at
+        self._source.offset = window.base + at
+        self._source.records = self.records + row
+        try:
+            record = next(self._reader, None)
+        except DecodeError as error:
+            self.error = error
+            self.ended = True
+            return False
+        big = self._big
+        self._learn()
+        if record is None:
+            self.ended = True
+            self.at = self._source.offset
+            return False
+        start = at
+        if self.format == "pcapng":
+            start = _last_block(window.octets, at, self._cursor.at, big)
+        if start >= limit:
+            self.at = window.base + start
+            return False
+        columns.put(row, (start, self._packet_at(window.octets, start), *_values(record)))
+        self.at = self._source.offset
+        return True
+
+    def _packet_at(self, octets: memoryview, start: int) -> int:
+        """Return where the octets of the packet of the record at `start` begin."""
+        if self.format == "pcapng":
+            return start + (12 if u32(octets, start, self._big) == 3 else 28)
+        raise AssertionError("in other formats a kernel stops only where the reader raises")
+
+    def _reach(self, window: Window, at: int) -> int:
+        """Return how many octets from `at` on the reader may need, 0 if these are there."""
+        if self.format != "pcapng":
+            return 0
+        octets, end, big, here = window.octets, len(window.octets), self._big, at
+        while here + 12 <= end:
+            kind, length, big = _block(octets, here, big)
+            if length < 12 or length & 3 or length > _MAX_BLOCK:
+                return 0  # a lie, which the reader finds
+            here += length
+            if kind in _PACKETS and here <= end:
+                return 0
+        return _more(here - at)
+
+    def _learn(self) -> None:
+        """Take over what the reader has learnt of interfaces and byte order."""
+        if self.format == "pcapng":
+            told = self._reader._contents  # noqa: SLF001  # copies of it would take their time
+            known = len(self._clocks) // CLOCK_SIZE
+            if len(told.sections) != self._sections:
+                self._sections = len(told.sections)
+                self._big = int(told.sections[-1].byte_order == "big")
+                section = self._sections - 1
+                inside = [one for one in told.interfaces[known:] if one.section == section]
+                self._before = len(told.interfaces) - len(inside)
+            for interface in told.interfaces[known:]:
+                self._clocks.extend(clock(interface))
+
+    def _batch(self, columns: _Columns, rows: int, octets: object, end: int) -> Batch:
+        interfaces = self._reader.interfaces
+        link_types: Any = array("q", [interface.link_type for interface in interfaces])
+        if columns.compiled:
+            import numpy as np
+
+            link_types = np.array(link_types, np.int64)
+        record_start, start, captured, original, time_ns, interface = [
+            column[:rows] for column in columns.arrays
+        ]
+        return Batch(
+            self.records + 1,
+            octets,
+            record_start,
+            start,
+            captured,
+            original,
+            time_ns,
+            interface,
+            interfaces,
+            link_types,
+            end,
+            columns.compiled,
+        )
+
+
+def _values(record: Record) -> tuple[int, ...]:
+    """Return what `captured`, `original`, `time_ns` and `interface` are to hold of a record."""
+    time_ns = record.time_ns
+    if time_ns is None or not -_TIME_END < time_ns < _TIME_END:
+        time_ns = NO_TIME
+    return len(record.octets), record.original_length, time_ns, record.interface_number
+
+
+def _header_size(octets: memoryview) -> int:
+    """Return how many octets from the start on the file header may take, as far as can be told."""
+    if bytes(octets[:4]) != _SECTION_MAGIC:
+        return 24
+    if len(octets) < 12:
+        return 12
+    return min(_block(octets, 0, 0)[1], 1 << 20)
+
+
+def _block(octets: memoryview, at: int, big: int) -> tuple[int, int, int]:
+    """Return type and length of the pcapng block at `at`, and the byte order from there on."""
+    kind = u32(octets, at, big)
+    if kind == _SECTION:
+        big = int(bytes(octets[at + 8 : at + 12]) == _BIG_MARK)
+    return kind, u32(octets, at + 4, big), big
+
+
+def _last_block(octets: memoryview, at: int, end: int, big: int) -> int:
+    """Return where the last of the whole blocks between `at` and `end` starts."""
+    while True:
+        _, length, big = _block(octets, at, big)
+        if at + length >= end:
+            return at
+        at += length
+
+
+def _more(octets: int) -> int:
+    """Return how many octets to ask for where `octets` and the head of a block were not enough."""
+    if octets > _MOST_BETWEEN:
+        return 0
+    return max(2 * octets, 1 << 16)
