@@ -17,6 +17,7 @@ _DROP = """
 import os, sys
 import sockwright.sockets.aio, sockwright.sockets.packet_socket, sockwright.sockets.raw_socket
 import sockwright.sockets.stream_socket, sockwright.sockets.datagram_socket
+import sockwright.sockets.live_capture
 if os.geteuid() == 0:
     os.setgroups([])
     os.setgid(65534)

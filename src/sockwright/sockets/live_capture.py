@@ -156,7 +156,7 @@ class LiveCapture:
         return self
 
     def __next__(self) -> CapturedPacket:
-        if not self._waiting:
+        if not self._ready():
             waited_until = self._time_limit()
             while not self._fill():
                 if self._ended():
@@ -168,7 +168,7 @@ class LiveCapture:
         return self
 
     async def __anext__(self) -> CapturedPacket:
-        if not self._waiting:
+        if not self._ready():
             waited_until = self._time_limit()
             while not self._fill():
                 if self._ended():
@@ -198,9 +198,16 @@ class LiveCapture:
 
     # -- what there is --------------------------------------------------------------------------
 
+    @property
+    def _complete(self) -> bool:
+        return self._count is not None and self.delivered >= self._count
+
+    def _ready(self) -> bool:
+        return bool(self._waiting) and not self._complete
+
     def _fill(self) -> bool:
         """Take the packets of the next block; False is that there is none, or none is wanted."""
-        if self._count is not None and self.delivered >= self._count:
+        if self._complete:
             return False
         if self._ring.closed or (block := self._ring.take()) is None:
             return False
@@ -245,7 +252,7 @@ class LiveCapture:
 
     def _ended(self) -> bool:
         """Look whether the capture is over, now that no block is there."""
-        if self._ring.closed or (self._count is not None and self.delivered >= self._count):
+        if self._ring.closed or self._complete:
             return True
         if self._rounds_left is None:
             if self._ring.alarmed or self._link == "down":
