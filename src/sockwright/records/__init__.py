@@ -8,8 +8,10 @@ from __future__ import annotations
 from sockwright.records.compression import decompressed
 from sockwright.records.contents import Interface, InterfaceStatistics, Secrets, Section
 from sockwright.records.pcap import PcapWriter
+from sockwright.records.pcapng_writer import PcapngWriter
 from sockwright.records.reading import Identity, RecordReader, identify, read_records
 from sockwright.records.record import Record
+from sockwright.records.record_file import RecordFile
 from sockwright.records.source import Readable
 
 # For type checkers only: it needs the whole of wire, which reading records does not.
@@ -23,8 +25,10 @@ __all__ = [
     "Interface",
     "InterfaceStatistics",
     "PcapWriter",
+    "PcapngWriter",
     "Readable",
     "Record",
+    "RecordFile",
     "RecordReader",
     "Secrets",
     "Section",

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 from sockwright.errors import DecodeError, TruncatedError
 from sockwright.records.contents import Interface
 from sockwright.records.record import MAX_CAPTURED, Record
+from sockwright.records.record_file import RecordFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sockwright.records.contents import Contents
+    from sockwright.records.record_file import Octets
     from sockwright.records.source import Source
 
 __all__ = ["FORMAT", "MAGICS", "PcapWriter", "read"]
@@ -75,7 +77,7 @@ def _records(
     unpack = struct.Struct(variant.order + _RECORD_HEADER).unpack_from
     header_size = _RECORD_HEADER_SIZE + variant.more
     read = source.read  # half of the time of a record would be calls of source.take
-    number = 0
+    number = source.records
     while octets := read(header_size):
         start = source.offset
         number += 1
@@ -119,8 +121,9 @@ class Writable(Protocol):
 class PcapWriter:
     """Writes records of one link type to a file that is open for writing octets.
 
-    The file header is written at once. The file is neither flushed nor closed here. Records longer
-    than `snaplen` octets are cut to it; a record without a time gets 0.
+    The file header is written at once. The file is neither flushed nor closed here; a `RecordFile`
+    will do, and keeps the file whole when the disk is full. Records longer than `snaplen` octets
+    are cut to it; a record without a time gets 0.
 
     Raises: ValueError for a link type or a snapshot length that does not fit the format; OSError as
     the file does.
@@ -128,7 +131,7 @@ class PcapWriter:
 
     def __init__(
         self,
-        file: Writable,
+        file: Writable | RecordFile,
         link_type: int = 1,
         snaplen: int = MAX_CAPTURED,
         *,
@@ -143,11 +146,17 @@ class PcapWriter:
         self.snaplen = snaplen
         self._unit_ns = 1 if nanoseconds else 1000
         order = ">" if byte_order == "big" else "<"
-        self._pack = struct.Struct(order + _RECORD_HEADER).pack
-        self._write = file.write
+        self._layout = struct.Struct(order + _RECORD_HEADER)
+        self._pack = self._layout.pack
         magic = _NANOSECONDS if nanoseconds else _MICROSECONDS
         header = struct.pack(f"{order}I{_FILE_HEADER}", magic, *_VERSION, 0, 0, snaplen, link_type)
-        self._write(header)
+        self._write: Callable[[bytes], object]
+        if isinstance(file, RecordFile):
+            file.begin(header, self._measure)
+            self._write = file.write_record
+        else:
+            self._write = file.write
+            file.write(header)
 
     def encode(self, record: Record) -> bytes:
         """Return the octets of one record, for writers that gather many before they write.
@@ -176,3 +185,7 @@ class PcapWriter:
         Raises: ValueError as `encode` does; OSError as the file does.
         """
         self._write(self.encode(record))
+
+    def _measure(self, octets: Octets, offset: int) -> tuple[int, int]:
+        """Return the length of the record at `offset`, and that it is one."""
+        return _RECORD_HEADER_SIZE + int(self._layout.unpack_from(octets, offset)[2]), 1

@@ -99,7 +99,8 @@ class RecordReader:
     ) -> None:
         self._records = records
         self._source = source
-        self._contents = contents
+        self.contents = contents
+        """What the properties below show, as it grows; for `PcapngWriter.carry_over`."""
         self.format = format
         """ "pcap", "pcapng" or "snoop"."""
         self.compression = compression
@@ -113,9 +114,19 @@ class RecordReader:
 
     def packets(self) -> Iterator[CapturedPacket]:
         """Yield what is left as packets that know their number, counted from 1, and their time."""
+        from sockwright.records.captured_packet import captured
+
         source = self._source
         for record in self._records:
-            yield record.decode(source.records)
+            yield captured(
+                record.octets,
+                record.link_type,
+                source.records,
+                record.time_ns,
+                record.original_length,
+                record.interface,
+                record.comment,
+            )
 
     @property
     def count(self) -> int:
@@ -130,22 +141,22 @@ class RecordReader:
     @property
     def interfaces(self) -> tuple[Interface, ...]:
         """The interfaces described so far; a record's `interface_number` counts them."""
-        return tuple(self._contents.interfaces)
+        return tuple(self.contents.interfaces)
 
     @property
     def link_types(self) -> tuple[int, ...]:
         """The LINKTYPE_ values of the interfaces so far, each once."""
-        return tuple(dict.fromkeys(one.link_type for one in self._contents.interfaces))
+        return tuple(dict.fromkeys(one.link_type for one in self.contents.interfaces))
 
     @property
     def sections(self) -> tuple[Section, ...]:
         """The sections of a pcapng file so far, with hardware, system and program."""
-        return tuple(self._contents.sections)
+        return tuple(self.contents.sections)
 
     @property
     def comments(self) -> tuple[str, ...]:
         """The comments on sections, interfaces and statistics so far; a packet's are its own."""
-        told = self._contents
+        told = self.contents
         comments = [section.comment for section in told.sections]
         comments += [interface.comment for interface in told.interfaces]
         comments += [counted.comment for counted in told.statistics]
@@ -154,17 +165,17 @@ class RecordReader:
     @property
     def names(self) -> Mapping[str, tuple[str, ...]]:
         """The names that the file gives to addresses so far."""
-        return dict(self._contents.names)
+        return dict(self.contents.names)
 
     @property
     def statistics(self) -> tuple[InterfaceStatistics, ...]:
         """What interfaces counted, as far as read."""
-        return tuple(self._contents.statistics)
+        return tuple(self.contents.statistics)
 
     @property
     def secrets(self) -> tuple[Secrets, ...]:
         """Keys for decryption so far, as they stand in the file."""
-        return tuple(self._contents.secrets)
+        return tuple(self.contents.secrets)
 
 
 @cache

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sockwright.records.captured_packet import CapturedPacket
 
 __all__ = ["MAX_CAPTURED", "Record"]
@@ -46,9 +49,7 @@ class Record:
 
     def decode(self, number: int = 0) -> CapturedPacket:
         """Return the packet, `number` its place in the capture; content never raises."""
-        from sockwright.records.captured_packet import captured
-
-        return captured(
+        return _captured()(
             self.octets,
             self.link_type,
             number,
@@ -57,3 +58,11 @@ class Record:
             self.interface,
             self.comment,
         )
+
+
+@cache
+def _captured() -> Callable[..., CapturedPacket]:
+    """Return what makes packets; an import statement in `decode` takes longer than all the rest."""
+    from sockwright.records.captured_packet import captured
+
+    return captured
