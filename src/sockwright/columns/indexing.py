@@ -288,7 +288,7 @@ class Walk:
     def _learn(self) -> None:
         """Take over what the reader has learnt of interfaces and byte order."""
         if self.format == "pcapng":
-            told = self._reader._contents  # noqa: SLF001  # copies of it would take their time
+            told = self._reader.contents
             known = len(self._clocks) // CLOCK_SIZE
             if len(told.sections) != self._sections:
                 self._sections = len(told.sections)
