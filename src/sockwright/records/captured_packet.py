@@ -24,8 +24,8 @@ _MOST_LAYERS = 32
 class CapturedPacket(Packet):
     """A `Packet` out of a capture: decoded when first looked at, as lazily as any.
 
-    What was captured says nothing of what is built from it: ``packet / data`` is a plain `Packet`,
-    as are the packets of `vary`. A copy is still captured, also when it is edited.
+    What was captured says nothing of what is built from it: ``packet / data`` is a plain `Packet`.
+    A copy (`vary` makes copies) still tells it, also when it is edited.
     """
 
     __slots__ = ("comment", "interface", "link_type", "number", "original_length", "time_ns")
