@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from sockwright.wire.ppp import PPP
     from sockwright.wire.pppoe import PPPoE, PPPoEDiscovery
     from sockwright.wire.routing import Routing, SegmentRouting, SourceRouting
+    from sockwright.wire.sctp import SCTP, SCTPChunk, SCTPData, SCTPInit, SCTPInitAck, SCTPSack
     from sockwright.wire.snap import SNAP
     from sockwright.wire.tcp import TCP, TCPFlags
     from sockwright.wire.tcp_options import (
@@ -93,6 +94,7 @@ __all__ = [
     "MSS",
     "PPP",
     "SACK",
+    "SCTP",
     "SNAP",
     "TCP",
     "UDP",
@@ -145,6 +147,11 @@ __all__ = [
     "RouterSolicitation",
     "Routing",
     "SACKPermitted",
+    "SCTPChunk",
+    "SCTPData",
+    "SCTPInit",
+    "SCTPInitAck",
+    "SCTPSack",
     "SegmentRouting",
     "SourceRouting",
     "TCPFlags",
@@ -195,6 +202,7 @@ _HOME = {
     "ppp": "PPP",
     "pppoe": "PPPoE PPPoEDiscovery",
     "routing": "Routing SegmentRouting SourceRouting",
+    "sctp": "SCTP SCTPChunk SCTPData SCTPInit SCTPInitAck SCTPSack",
     "snap": "SNAP",
     "tcp": "TCP TCPFlags",
     "tcp_options": "AO FastOpen MD5 MSS SACK SACKPermitted Timestamps UserTimeout WindowScale",

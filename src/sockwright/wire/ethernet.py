@@ -24,7 +24,9 @@ LOWEST_TYPE = 1536
 LOCAL_EXPERIMENTAL = 0x88B5
 
 
-class Ethernet(Header, layer="ethernet", carried_by={"link_type": 1, "ether_type": 0x6558}):
+class Ethernet(
+    Header, layer="ethernet", carried_by={"link_type": 1, "ether_type": 0x6558, "ip_protocol": 143}
+):
     """An Ethernet header, 14 octets.
 
     `ether_type` up to 1500 is the length of an 802.3 frame, whose data start with an LLC header;

@@ -66,6 +66,7 @@ IP_PROTOCOLS: Mapping[int, str] = {
     137: "MPLS in IP",
     139: "HIP",
     140: "Shim6",
+    143: "Ethernet",
     253: "experiment 1",
     254: "experiment 2",
     255: "reserved",
