@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from sockwright.wire.core.packet import Packet
     from sockwright.wire.destination_options import DestinationOptions
+    from sockwright.wire.esp import ESP
     from sockwright.wire.ethernet import Ethernet
     from sockwright.wire.fragments import Datagram, fragment, reassemble
     from sockwright.wire.geneve import Geneve
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
         ParameterProblem,
         TimeExceeded,
     )
+    from sockwright.wire.igmp import IGMP, GroupRecord, IGMPv3Query, IGMPv3Report
     from sockwright.wire.ipv4 import IPv4, IPv4Flags
     from sockwright.wire.ipv6 import IPv6
     from sockwright.wire.ipv6_fragment import IPv6Fragment
@@ -86,8 +88,10 @@ __all__ = [
     "AO",
     "ARP",
     "AUTO",
+    "ESP",
     "GRE",
     "ICMP",
+    "IGMP",
     "LLC",
     "MD5",
     "MPLS",
@@ -116,9 +120,12 @@ __all__ = [
     "Finding",
     "GenericARP",
     "Geneve",
+    "GroupRecord",
     "Header",
     "HopByHop",
     "ICMPv6",
+    "IGMPv3Query",
+    "IGMPv3Report",
     "IPv4",
     "IPv4Flags",
     "IPv6",
@@ -178,6 +185,7 @@ _HOME = {
     "core.option": "EndOfOptions MalformedOption NoOperation Option UnknownOption",
     "core.packet": "Packet",
     "destination_options": "DestinationOptions",
+    "esp": "ESP",
     "ethernet": "Ethernet",
     "fragments": "Datagram fragment reassemble",
     "geneve": "Geneve",
@@ -188,6 +196,7 @@ _HOME = {
     "icmpv6_messages": (
         "DestinationUnreachable EchoReply EchoRequest PacketTooBig ParameterProblem TimeExceeded"
     ),
+    "igmp": "IGMP GroupRecord IGMPv3Query IGMPv3Report",
     "ipv4": "IPv4 IPv4Flags",
     "ipv6": "IPv6",
     "ipv6_fragment": "IPv6Fragment",
