@@ -5,7 +5,6 @@ Opening reads the file header only. Where records are is found when it is first 
 
 from __future__ import annotations
 
-import mmap
 import os
 import stat
 import sys
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from sockwright.columns.indexing import MOST, Walk
-from sockwright.columns.supply import Mapped, Streamed
+from sockwright.columns.supply import InMemory, Regular, Streamed
 from sockwright.records import identify
 from sockwright.records.record import MAX_CAPTURED
 
@@ -60,8 +59,7 @@ class CaptureFile:
         elif self._own:
             self._file = Path(source).open("rb")  # type: ignore[arg-type]  # noqa: SIM115  # closed by close
         try:
-            self._mapped = _mapped(self._file)
-            self._supply: Supply = self._mapped or Streamed(self._file)
+            self._supply: Supply = _at_rest(self._file) or Streamed(self._file)
             self._walk: Walk | None = Walk(self._supply, max_captured)
         except BaseException:
             self.close()
@@ -105,14 +103,14 @@ class CaptureFile:
         length or a number lies: what `read_records` raises, behind the last whole record.
         """
         walk = self._begin()
-        small = self._mapped is None or self._mapped.size <= SMALL
+        size = self._supply.size
+        small = size is None or size <= SMALL
         while not walk.ended:
             fast = compiled if compiled is not None else not small or walk.at > SMALL
             batch = walk.batch(most, compiled=fast)
             self._interfaces = batch.interfaces
             if len(batch):
                 yield batch
-                self._supply.done(walk.at)
         if walk.error is not None:
             self.error = walk.error
             raise walk.error
@@ -127,25 +125,23 @@ class CaptureFile:
         walk, self._walk = self._walk, None
         if walk is not None:
             return walk
-        if self._mapped is None:
+        if self._supply.size is None:
             self._file.seek(0)
             self._supply = Streamed(self._file)
         return Walk(self._supply, self._max_captured)
 
 
-def _mapped(file: Readable) -> Mapped | None:
-    """Return the octets of a plain regular file or of one in memory, None of any other."""
+def _at_rest(file: Readable) -> Supply | None:
+    """Return the octets of a regular file or of one in memory, None of a stream."""
     buffer = getattr(file, "getbuffer", None)
     if buffer is not None:
         view: memoryview = buffer()
-        return None if identify(bytes(view[:4])).compression else Mapped(view)
+        return None if identify(bytes(view[:4])).compression else InMemory(view)
     try:
         descriptor = file.fileno()  # type: ignore[attr-defined]
-        status = os.fstat(descriptor)
+        regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
     except (AttributeError, OSError):
         return None
-    if not stat.S_ISREG(status.st_mode) or identify(os.pread(descriptor, 4, 0)).compression:
+    if not regular or identify(os.pread(descriptor, 4, 0)).compression:
         return None
-    if not status.st_size:
-        return Mapped(memoryview(b""))
-    return Mapped(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ), descriptor)
+    return Regular(descriptor)

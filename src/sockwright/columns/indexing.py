@@ -26,7 +26,7 @@ from sockwright.columns.kernels.index import (
 )
 from sockwright.columns.kernels.octets import u16, u32
 from sockwright.errors import DecodeError
-from sockwright.records import read_records
+from sockwright.records import identify, read_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,12 +42,9 @@ MOST = 65_536
 _CODES = "qqIIqI"  # of array.array, for the six columns of a batch
 _TIME_END = 1 << 63
 _SECOND = 1_000_000_000
-_SECTION_MAGIC, _SECTION = b"\x0a\x0d\x0d\x0a", 0x0A0D0D0A
-_BIG_MARK = b"\x1a\x2b\x3c\x4d"
-_PACKETS = frozenset({2, 3, 6})
+_SIMPLE = 3  # the type of a pcapng block
 _MAX_BLOCK = 16 << 20
-_LEAST_RECORD = 16  # octets, in any format
-_MOST_BETWEEN = 128 << 20  # octets of a stream between two packets
+_USUAL_RECORD = 64  # octets; where records are smaller, there are more batches
 
 
 def clock(interface: Interface) -> tuple[int, ...]:
@@ -72,17 +69,24 @@ def clock(interface: Interface) -> tuple[int, ...]:
 
 
 class _Cursor:
-    """The file that the reader of a format reads: a window, from where a kernel left off."""
+    """What the reader of a format reads: a window from where a kernel left off, and on."""
 
-    def __init__(self, window: Window) -> None:
+    def __init__(self, supply: Supply, window: Window) -> None:
+        self._supply = supply
         self.window = window
         self.at = 0
 
     def read(self, size: int, /) -> bytes:
-        octets = bytes(self.window.octets[self.at : self.at + size])
+        window = self.window
+        if self.at + size > len(window.octets) and not window.last:
+            kept = min(self.at, _MAX_BLOCK)  # the block at hand stays within sight
+            base = window.base + self.at - kept
+            self.window = window = self._supply.window(base, kept + max(size, _MAX_BLOCK))
+            self.at = kept
+        octets = bytes(window.octets[self.at : self.at + size])
         self.at += len(octets)
-        if not octets and size and self.window.error is not None:
-            raise self.window.error
+        if not octets and size and window.error is not None:
+            raise window.error
         return octets
 
 
@@ -120,12 +124,11 @@ class Walk:
     def __init__(self, supply: Supply, max_captured: int) -> None:
         self._supply = supply
         self._max_captured = max_captured
-        window = supply.window(0, 4)
-        while not window.last and len(window.octets) < _header_size(window.octets):
-            window = supply.window(0, _header_size(window.octets))
-        self._cursor = _Cursor(window)
-        if window.error is not None and len(window.octets) < _header_size(window.octets):
-            raise window.error
+        self._cursor = _Cursor(supply, supply.window(0, 4))
+        magic = bytes(self._cursor.window.octets[:4])
+        if supply.compression and identify(magic).compression:
+            message = f"no known format of captures starts with {magic.hex(' ')}"
+            raise DecodeError("capture", 0, message)
         self._reader = read_records(self._cursor, max_captured=max_captured)
         self._source = self._reader._source  # noqa: SLF001  # it is told where kernels have gone
         if supply.compression:
@@ -135,8 +138,8 @@ class Walk:
         self.records = 0
         self.error: DecodeError | None = None
         self.ended = False
-        self._header = bytes(window.octets[: min(self.at, 28)])
-        self._window = window
+        self._window = self._cursor.window
+        self._header = bytes(self._window.octets[:8])
         self._big = 0
         self._sections = 0
         self._before = 0  # interfaces of earlier sections
@@ -164,7 +167,6 @@ class Walk:
             batch = self.batch(most, compiled=compiled, stop=stop)
             if len(batch):
                 yield batch
-                self._supply.done(self.at)
 
     def batch(self, most: int, *, compiled: bool, stop: int | None = None) -> Batch:
         """Return up to `most` records from here on; fewer, even none, say nothing of the end."""
@@ -177,30 +179,38 @@ class Walk:
             octets = np.frombuffer(octets, np.uint8)
         end = len(octets)
         limit = end if stop is None else min(stop - base, end)
-        most = min(most, (end - self.at + base) // _LEAST_RECORD + 1)
+        most = min(most, (end - self.at + base) // _USUAL_RECORD + 1)
         columns = _Columns.of(most, compiled=compiled)
         row, at, needed = 0, self.at - base, 0
         while True:
             row, at, why = self._kernel((octets, at, limit, end), row, most, columns)
             if why == FULL or (why == DONE and limit < end):
                 break
-            if not window.last:
-                needed = self._reach(window, at) if why == LOOK else max(2 * (end - at), 1)
-                if needed:
-                    break
-            elif why == DONE and window.error is None:
+            if not window.last and why != LOOK:
+                needed = max(2 * (end - at), 1)
+                break
+            if why == DONE and window.error is None:
                 self.ended = True
                 break
-            if not self._look(window, at, limit, row, columns):
+            if row and not window.last:
+                break  # the reader might have to wait for what comes next
+            self._cursor.window, self._cursor.at = window, at
+            record = self._look(base + at, self.records + row)
+            if record is None or self._cursor.window is not window:
                 at = self.at - base
                 break
-            row += 1
+            if self.at == base + at:  # the packet itself is beyond the kernel
+                columns.put(row, self._row(window, at, record))
+                row += 1
+                self.at = self._source.offset
             at = self.at - base
         self.at = base + at
         batch = self._batch(columns, row, octets, at)
         self.records += row
         if needed:
             self._window = self._supply.window(self.at, needed)
+        elif self._cursor.window.base > base:
+            self._window = self._cursor.window
         return batch
 
     def _kernel(
@@ -234,56 +244,37 @@ class Walk:
         found: tuple[int, int, int] = walker(*place, *said, *rest)
         return found
 
-    def _look(self, window: Window, at: int, limit: int, row: int, columns: _Columns) -> bool:
-        """Let the reader go on from `at` to the next packet and put it into `row`.
+    def _look(self, offset: int, records: int) -> Record | None:
+        """Let the reader go on from `offset` to the next packet; None where it found none.
 
-        Return whether there was one, before `limit`; `self.at` is then behind it, else where the
-        walk ended.
+        `self.at` is then where that packet's record starts, or where the walk ended.
         """
-        self._cursor.window, self._cursor.at = window, at
-        self._source.offset = window.base + at
-        self._source.records = self.records + row
+        self._source.offset, self._source.records = offset, records
         try:
             record = next(self._reader, None)
         except DecodeError as error:
             self.error = error
             self.ended = True
-            return False
-        big = self._big
+            self.at = offset
+            return None
         self._learn()
+        self.at = self._source.offset
         if record is None:
             self.ended = True
-            self.at = self._source.offset
-            return False
-        start = at
-        if self.format == "pcapng":
-            start = _last_block(window.octets, at, self._cursor.at, big)
-        if start >= limit:
-            self.at = window.base + start
-            return False
-        columns.put(row, (start, self._packet_at(window.octets, start), *_values(record)))
-        self.at = self._source.offset
-        return True
+        elif self.format == "pcapng":
+            # A block tells its length once more at its end.
+            window = self._cursor.window
+            self.at -= u32(window.octets, self.at - window.base - 4, self._big)
+        return record
 
-    def _packet_at(self, octets: memoryview, start: int) -> int:
-        """Return where the octets of the packet of the record at `start` begin."""
-        if self.format == "pcapng":
-            return start + (12 if u32(octets, start, self._big) == 3 else 28)
-        raise AssertionError("in other formats a kernel stops only where the reader raises")
-
-    def _reach(self, window: Window, at: int) -> int:
-        """Return how many octets from `at` on the reader may need, 0 if these are there."""
-        if self.format != "pcapng":
-            return 0
-        octets, end, big, here = window.octets, len(window.octets), self._big, at
-        while here + 12 <= end:
-            kind, length, big = _block(octets, here, big)
-            if length < 12 or length & 3 or length > _MAX_BLOCK:
-                return 0  # a lie, which the reader finds
-            here += length
-            if kind in _PACKETS and here <= end:
-                return 0
-        return _more(here - at)
+    def _row(self, window: Window, at: int, record: Record) -> tuple[int, ...]:
+        """Return what the columns are to hold of a pcapng record that starts at `at`."""
+        start = at + (12 if u32(window.octets, at, self._big) == _SIMPLE else 28)
+        time_ns = record.time_ns
+        if time_ns is None or not -_TIME_END < time_ns < _TIME_END:
+            time_ns = NO_TIME
+        number = record.interface_number
+        return at, start, len(record.octets), record.original_length, time_ns, number
 
     def _learn(self) -> None:
         """Take over what the reader has learnt of interfaces and byte order."""
@@ -323,44 +314,3 @@ class Walk:
             end,
             columns.compiled,
         )
-
-
-def _values(record: Record) -> tuple[int, ...]:
-    """Return what `captured`, `original`, `time_ns` and `interface` are to hold of a record."""
-    time_ns = record.time_ns
-    if time_ns is None or not -_TIME_END < time_ns < _TIME_END:
-        time_ns = NO_TIME
-    return len(record.octets), record.original_length, time_ns, record.interface_number
-
-
-def _header_size(octets: memoryview) -> int:
-    """Return how many octets from the start on the file header may take, as far as can be told."""
-    if bytes(octets[:4]) != _SECTION_MAGIC:
-        return 24
-    if len(octets) < 12:
-        return 12
-    return min(_block(octets, 0, 0)[1], 1 << 20)
-
-
-def _block(octets: memoryview, at: int, big: int) -> tuple[int, int, int]:
-    """Return type and length of the pcapng block at `at`, and the byte order from there on."""
-    kind = u32(octets, at, big)
-    if kind == _SECTION:
-        big = int(bytes(octets[at + 8 : at + 12]) == _BIG_MARK)
-    return kind, u32(octets, at + 4, big), big
-
-
-def _last_block(octets: memoryview, at: int, end: int, big: int) -> int:
-    """Return where the last of the whole blocks between `at` and `end` starts."""
-    while True:
-        _, length, big = _block(octets, at, big)
-        if at + length >= end:
-            return at
-        at += length
-
-
-def _more(octets: int) -> int:
-    """Return how many octets to ask for where `octets` and the head of a block were not enough."""
-    if octets > _MOST_BETWEEN:
-        return 0
-    return max(2 * octets, 1 << 16)

@@ -1,17 +1,13 @@
-"""Octets of a capture, mapped or streamed, as windows that kernels walk through.
+"""Octets of a capture as windows that kernels walk through.
 
-A file that can be mapped is one window. All else (a pipe, a compressed file) comes in windows of
-some MiB; the record that the end of a window cuts is carried over into the next.
-
-When another program truncates a file that is mapped, the system ends this process by SIGBUS where
-it touches a page that is gone. Python cannot catch that, so the size is looked at again before each
-batch, and what was cut off is then the end of the capture. Between that look and the reading of the
-batch the harm can still be done.
+A regular file is read by pieces that fit into the caches of a core: measured, reading and walking
+such pieces takes a third of the time of walking through the file mapped, where every record misses
+the caches. It also survives that another program truncates the file, which a mapping does not.
+Pipes and compressed files are read once; the record that the end of a window cuts is carried over.
 """
 
 from __future__ import annotations
 
-import mmap
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -22,10 +18,12 @@ from sockwright.records import Readable, decompressed, identify
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Mapped", "Streamed", "Supply", "Window"]
+__all__ = ["PIECE", "InMemory", "Regular", "Streamed", "Supply", "Window"]
 
-PIECE = 4 << 20
-"""Octets that a stream is read by, and after which the pages of a mapped file are given back."""
+PIECE = 1 << 20
+"""Octets that a file is read by."""
+
+_SPARE = 4
 
 
 @dataclass(slots=True)
@@ -42,53 +40,78 @@ class Window:
 
 
 class Supply(Protocol):
-    """Where octets come from."""
+    """Where octets come from.
 
+    `size` is that of the capture, None where only its end can tell. `compression` is "" for none.
+    """
+
+    size: int | None
     compression: str
 
     def window(self, offset: int, needed: int) -> Window:
         """Return the octets from `offset` on, `needed` of them or more but at the end.
 
-        Offsets never go back but in a mapped file.
+        Offsets of a stream never go back.
         """
 
-    def done(self, offset: int) -> None:
-        """Hear that the octets before `offset` were walked through."""
 
+class InMemory:
+    """Octets that are all there."""
 
-class Mapped:
-    """A regular file, mapped, or octets in memory. What is written to it later is not seen."""
-
-    def __init__(self, octets: mmap.mmap | memoryview, descriptor: int | None = None) -> None:
+    def __init__(self, octets: memoryview) -> None:
         self.compression = ""
-        self._map = octets if isinstance(octets, mmap.mmap) else None
-        self._descriptor = descriptor
-        self._view = memoryview(octets).toreadonly()
-        self.size = len(self._view)
-        self._given_back = 0
+        self._octets = octets.toreadonly()
+        self.size: int | None = len(octets)
 
     def window(self, offset: int, needed: int) -> Window:  # noqa: ARG002  # see `Supply`
-        """Return the whole capture, less what was cut off meanwhile."""
-        size = self.size
-        if self._descriptor is not None:
-            size = min(size, os.fstat(self._descriptor).st_size)
-        return Window(self._view if size == self.size else self._view[:size], 0, last=True)
+        """Return all octets."""
+        return Window(self._octets, 0, last=True)
 
-    def done(self, offset: int) -> None:
-        """Give the pages before `offset` back; touched again, they are read again."""
-        start = self._given_back
-        if self._map is None or (0 <= offset - start < 8 * PIECE):
-            return
-        end = offset - offset % PIECE
-        if end > start and hasattr(self._map, "madvise"):
-            self._map.madvise(mmap.MADV_DONTNEED, start, end - start)
-        self._given_back = end
+
+class Regular:
+    """A regular file that is not compressed, as large as it is now: what is added is not seen."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.compression = ""
+        self.size: int | None = os.fstat(descriptor).st_size
+        self._size = self.size
+        self._descriptor = descriptor
+        self._buffers: list[bytearray] = []
+
+    def window(self, offset: int, needed: int) -> Window:
+        """Return a piece, or `needed` octets, whichever is more."""
+        wanted = min(max(needed, PIECE), self._size - offset)
+        buffer = self._buffer(wanted)
+        octets = memoryview(buffer)[:wanted]
+        there = 0
+        while there < wanted:
+            got = os.preadv(self._descriptor, [octets[there:]], offset + there)
+            if not got:  # somebody has cut the file
+                break
+            there += got
+        last = there < wanted or offset + wanted == self._size
+        return Window(octets[:there].toreadonly(), offset, last)
+
+    def _buffer(self, size: int) -> bytearray:
+        """Return a buffer that nobody looks at: one that was used before, whose pages are there."""
+        for buffer in self._buffers:
+            try:
+                buffer.pop()  # a bytearray that somebody looks at keeps its size
+            except BufferError:
+                continue
+            buffer.append(0)
+            if size <= len(buffer):
+                return buffer
+        buffer = bytearray(max(size, PIECE))
+        self._buffers = [buffer, *self._buffers[: _SPARE - 1]]
+        return buffer
 
 
 class Streamed:
     """A file that is read once, from its start to its end, and decompressed."""
 
     def __init__(self, file: Readable) -> None:
+        self.size: int | None = None
         head = b""
         while len(head) < 4 and (octets := file.read(4 - len(head))):
             head += octets
@@ -124,9 +147,6 @@ class Streamed:
             there += len(octets)
         self._octets = b"".join(parts)
         return Window(memoryview(self._octets), offset, self._ended, self._error)
-
-    def done(self, offset: int) -> None:
-        """Do nothing: `window` leaves behind what was walked through."""
 
 
 class _Behind:
