@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 
 from sockwright.records.captured_packet import captured
 from sockwright.records.record import MAX_CAPTURED
-from sockwright.records.ring import FOREVER, PCAP, block_to_records
+from sockwright.records.ring import FOREVER, PCAP, interpreted
 from sockwright.sockets.base import check_timeout
 from sockwright.sockets.explain import explained
 from sockwright.sockets.filter import keeping, only_outgoing, without_echo
@@ -211,12 +211,10 @@ class LiveCapture:
             return False
         if self._ring.closed or (block := self._ring.take()) is None:
             return False
-        octets, first, frames = block
-        halves, words, records = octets.cast("H"), octets.cast("I"), memoryview(self._records)
-        _, _, end = block_to_records(
-            octets, halves, words, first, frames, records, 0, BLOCK_SIZE, PCAP, self.cooked,
-            self.snaplen, FOREVER,
-        )  # fmt: skip
+        records = memoryview(self._records)
+        _, _, end = interpreted(
+            *block, records, 0, BLOCK_SIZE, PCAP, self.cooked, self.snaplen, FOREVER
+        )
         self._ring.release()
         at = 0
         while at < end:
