@@ -60,10 +60,10 @@ def _choose(octets: bytes, offset: int, end: int) -> type[Header]:
 
 def _choose_framing(octets: bytes, offset: int, end: int) -> type[Header]:
     """Choose by address and control, which may be left out, and Cisco's addresses."""
-    start = octets[offset : min(end, offset + 2)]
-    if start[:1] == b"\xff" and start[1:] in (b"\3", b""):
+    address = octets[offset] if offset < end else 0
+    if address == ALL_STATIONS:
         return PPPFraming
-    if start and start[0] in (UNICAST, BROADCAST):
+    if address in (UNICAST, BROADCAST):
         return CiscoHDLC
     return _choose(octets, offset, end)
 
