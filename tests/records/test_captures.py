@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 # Hostile: hundreds of seconds of microseconds. tcpdump takes them as they are, capinfos does not.
-_FRACTIONS_OVER_A_SECOND = ("atm-oam-loopback-print-overrun", "rx_serviceid_oobr")
+_FRACTIONS_OVER_A_SECOND = ("atm-oam-loopback-print-overrun", "rx_service", "timestamp_invalid")
 
 
 @pytest.fixture(scope="module")
