@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import TracebackType
 
+    from sockwright.filters import Filter
     from sockwright.records.captured_packet import CapturedPacket
     from sockwright.sockets.filter import Instruction
     from sockwright.sockets.ring import Block, LinkState, RingStatistics
@@ -324,7 +325,7 @@ def _set(future: asyncio.Future[None]) -> None:
 
 def capture(
     interface: str = "any",
-    filter: str | Sequence[Instruction] = "",  # noqa: A002 - what every capture program calls it
+    filter: str | Filter | Sequence[Instruction] = "",  # noqa: A002 - what every capture program calls it
     *,
     promiscuous: bool = True,
     snaplen: int = MAX_CAPTURED,
@@ -337,8 +338,8 @@ def capture(
 ) -> LiveCapture:
     """Capture the packets of `interface`, or of "any", that `filter` accepts.
 
-    `filter` is text in the language of pcap-filter(7), or a program of classic BPF. At most
-    `snaplen` octets of each packet are kept; `buffer` is the ring's memory in octets; `direction`
+    `filter` is text in the language of pcap-filter(7), a `Filter`, or a program of classic BPF. At
+    most `snaplen` octets of each packet are kept; `buffer` is the ring's memory in octets; `direction`
     leaves out what this host sends ("in") or receives ("out"). It ends after `count` packets or
     `duration` seconds; waiting for a packet longer than `timeout` seconds is an error.
 
@@ -393,14 +394,18 @@ def capture(
 
 
 def _program(
-    filter: str | Sequence[Instruction],  # noqa: A002
-    kind: int,
-    snaplen: int,
+    wanted: str | Filter | Sequence[Instruction], kind: int, snaplen: int
 ) -> list[Instruction]:
-    if isinstance(filter, str):
-        if not filter.strip():
-            return keeping((), snaplen)
-        from sockwright.filters import compile_filter
+    """Give the program for the kernel; text and `Filter` are compiled for this live link.
 
-        filter = compile_filter(filter, kind, live=True).instructions  # noqa: A001
-    return keeping(filter, snaplen)
+    Raises: FilterError.
+    """
+    if isinstance(wanted, str) and not wanted.strip():
+        return keeping((), snaplen)
+    from sockwright.filters import Filter, compile_filter
+
+    if isinstance(wanted, str | Filter):
+        # A filter that was compiled may be for files, where offsets are others.
+        text = wanted if isinstance(wanted, str) else wanted.text
+        wanted = compile_filter(text, kind, live=True).instructions
+    return keeping(wanted, snaplen)
