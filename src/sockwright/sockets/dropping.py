@@ -1,0 +1,102 @@
+"""Give up privileges, once what needed them is open; capabilities(7).
+
+A capability is a thread's, not a process's: who drops it in one thread keeps it in the others. So
+this is for a program with one thread, before it starts more; those that it starts then have no more
+than it has.
+
+User 0 without capabilities is still the owner of root's files. `drop_privileges` can change to
+another user too; where it does not, the process may still write what root owns, and nothing else.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sockwright.sockets.privileges import Capability
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["drop_privileges"]
+
+_VERSION_3 = 0x20080522  # of struct __user_cap_header_struct
+_HIGHEST = 64  # room for all that version 3 can hold
+_PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 24, 38, 47
+_PR_CAP_AMBIENT_CLEAR_ALL = 4
+_CALL = ctypes.c_ulong
+
+
+def drop_privileges(
+    user: str = "", *, needed: Iterable[tuple[Path, int]] = ()
+) -> frozenset[Capability]:
+    """Give up every capability for good, and become `user` where one is named; give what was kept.
+
+    `needed` are files and folders that must stay accessible, each with `os.R_OK`, `os.W_OK` or
+    `os.X_OK` as for `os.access`. Where root could get at one only by CAP_DAC_OVERRIDE or
+    CAP_DAC_READ_SEARCH (another user's folder), that one capability is kept; another user keeps
+    none. No program started later gets anything back (PR_SET_NO_NEW_PRIVS).
+
+    Raises:
+        RuntimeError: this process has several threads.
+        KeyError: there is no such user.
+        OSError: EPERM, this process may not become that user.
+    """
+    if len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208 - only how many they are
+        raise RuntimeError("privileges are those of a thread: drop them before more are started")
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_NO_NEW_PRIVS, _CALL(1), _CALL(0), _CALL(0), _CALL(0))
+    if user:
+        import pwd
+
+        entry = pwd.getpwnam(user)
+        if os.geteuid() != entry.pw_uid:
+            os.initgroups(user, entry.pw_gid)
+            os.setresgid(entry.pw_gid, entry.pw_gid, entry.pw_gid)
+            os.setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid)
+    permitted = _permitted()
+    kept: frozenset[Capability] = frozenset()
+    if permitted:
+        _set(libc, effective=0, permitted=permitted)
+        kept = frozenset(_lacking(needed)) if os.geteuid() == 0 else frozenset()
+        mask = sum(1 << capability for capability in kept) & permitted
+        _set(libc, effective=permitted, permitted=permitted)  # the next step takes CAP_SETPCAP
+    else:
+        mask = 0
+    for capability in range(_HIGHEST):
+        # Refused without CAP_SETPCAP, and for numbers that this kernel does not know.
+        libc.prctl(_PR_CAPBSET_DROP, _CALL(capability), _CALL(0), _CALL(0), _CALL(0))
+    clear = _CALL(_PR_CAP_AMBIENT_CLEAR_ALL)
+    libc.prctl(_PR_CAP_AMBIENT, clear, _CALL(0), _CALL(0), _CALL(0))
+    _set(libc, effective=mask, permitted=mask)
+    return kept
+
+
+def _lacking(needed: Iterable[tuple[Path, int]]) -> set[Capability]:
+    """Say by which capabilities root would get at what its own rights do not suffice for."""
+    lacking = set()
+    for path, mode in needed:
+        if not os.access(path, mode, effective_ids=True):
+            writing = bool(mode & os.W_OK)
+            lacking.add(Capability.CAP_DAC_OVERRIDE if writing else Capability.CAP_DAC_READ_SEARCH)
+    return lacking
+
+
+def _permitted() -> int:
+    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+        if line.startswith("CapPrm:"):
+            return int(line.split()[1], 16)
+    return 0
+
+
+def _set(libc: ctypes.CDLL, *, effective: int, permitted: int) -> None:
+    header = (ctypes.c_uint32 * 2)(_VERSION_3, 0)
+    low = 0xFFFFFFFF
+    data = (ctypes.c_uint32 * 6)(
+        effective & low, permitted & low, 0, effective >> 32, permitted >> 32, 0
+    )
+    if libc.capset(ctypes.byref(header), ctypes.byref(data)) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"give up capabilities: {os.strerror(number)}")
