@@ -368,7 +368,7 @@ def advance(
             state[forth + EXPECTED_ACK] = state[forth + NEXT]
     state[forth + WINDOW] = window
     state[forth + SCALED] = 0 if bits & SYN else 1
-    state[forth + LAST_ACK] = ack
+    state[forth + LAST_ACK] = ack if bits & ACK else -1
     state[forth + LAST_ACK_TIME] = now
     state[forth + LAST_VERDICT] = found
     if not bits & ACK:
