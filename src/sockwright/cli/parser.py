@@ -6,7 +6,7 @@ import argparse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import NoReturn
 
     from sockwright.cli.verbs import Verb, VerbModule
@@ -23,6 +23,16 @@ class VerbParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print `message` and leave with status 2."""
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+    def parse_words(self, words: Sequence[str]) -> argparse.Namespace:
+        """Parse `words`; options may stand anywhere, also between FILE and the words of a filter.
+
+        A verb with sub-commands, or with a command of its own at the end, takes them in order.
+        """
+        ordered = (argparse.PARSER, argparse.REMAINDER)
+        if any(action.nargs in ordered for action in self._actions):
+            return self.parse_args(words)
+        return self.parse_intermixed_args(words)
 
 
 def verb_parser(verb: Verb, module: VerbModule) -> VerbParser:

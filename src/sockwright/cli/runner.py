@@ -60,7 +60,7 @@ def run_verb(verb: Verb, words: Sequence[str]) -> int:
     """
     module = verb.load()
     try:
-        args = verb_parser(verb, module).parse_args(words)
+        args = verb_parser(verb, module).parse_words(words)
     except SystemExit as leave:  # argparse's way to end after --help or a usage error
         return leave.code if isinstance(leave.code, int) else 2
     rows: _Rows | None = None

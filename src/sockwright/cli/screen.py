@@ -86,6 +86,16 @@ class Screen:
             self._rich().print(indent, piece, sep="", soft_wrap=True)
         self.stream.flush()
 
+    def octets(self, lines: bytes) -> None:
+        """Write lines of ASCII that whoever made them has escaped, as they are."""
+        buffer = getattr(self.stream, "buffer", None)
+        if buffer is None:  # a stream of text alone, such as one in memory
+            self.stream.write(lines.decode("ascii"))
+        else:
+            self.stream.flush()
+            buffer.write(lines)
+        self.stream.flush()
+
     def verbatim(self, text: str) -> None:
         """Write `text` that this package made itself, such as a script, as it is."""
         self.stream.write(text)
