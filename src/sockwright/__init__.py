@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         TruncatedError,
         UsageError,
     )
+    from sockwright.filters import FilterError, compile_filter
     from sockwright.lab import Lab
     from sockwright.sockets import LiveCapture, capture, connect, datagram, listen, packet, raw
     from sockwright.wire import (
@@ -51,6 +52,7 @@ __all__ = [
     "DecodeError",
     "EndpointError",
     "Ethernet",
+    "FilterError",
     "Finding",
     "ICMPv6",
     "IPv4",
@@ -66,6 +68,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "capture",
+    "compile_filter",
     "connect",
     "datagram",
     "fragment",
@@ -82,6 +85,7 @@ _HOME = {
     "DecodeError": "errors",
     "EndpointError": "errors",
     "Ethernet": "wire",
+    "FilterError": "filters",
     "Finding": "wire",
     "ICMP": "wire",
     "ICMPv6": "wire",
@@ -100,6 +104,7 @@ _HOME = {
     "UsageError": "errors",
     "VLAN": "wire",
     "capture": "sockets",
+    "compile_filter": "filters",
     "connect": "sockets",
     "datagram": "sockets",
     "fragment": "wire",

@@ -1,0 +1,57 @@
+"""The one error of this package: where in the expression it is, why, and what would fit."""
+
+from __future__ import annotations
+
+from sockwright.errors import UsageError
+
+__all__ = ["FilterError", "Refusal"]
+
+_SHOWN = 72  # characters of a long expression that stand above the carets
+
+
+class Refusal(Exception):  # noqa: N818  # not seen outside: the compiler makes a FilterError of it
+    """A term cannot be compiled: `reason`, and what would fit as `hint`. Its caller knows where."""
+
+    def __init__(self, reason: str, hint: str = "") -> None:
+        super().__init__(reason, hint)
+        self.reason = reason
+        self.hint = hint
+
+
+class FilterError(UsageError, ValueError):
+    """An expression of the filter language is wrong, or cannot hold for this link type.
+
+    `expression` is the whole text, `position` the character at which the wrong word starts,
+    `length` how many characters it has (0 at the end of the expression), `reason` what is wrong,
+    `hint` what would fit (empty where nothing does). As text it is the reason, the hint, and under
+    them the expression with carets under the word.
+    """
+
+    def __init__(
+        self, expression: str, position: int, length: int, reason: str, hint: str = ""
+    ) -> None:
+        self.expression = expression
+        self.position = position
+        self.length = length
+        self.reason = reason
+        self.hint = hint
+        super().__init__(expression, position, length, reason, hint)
+
+    def __str__(self) -> str:
+        message = f"{self.reason}; {self.hint}" if self.hint else self.reason
+        if not self.expression.strip():
+            return message
+        return "\n".join((message, *self.marked()))
+
+    def marked(self) -> tuple[str, str]:
+        """Return two lines of one width: the expression around the word, and carets under it.
+
+        Whatever moves a terminal's cursor, line ends too, is a space in the first.
+        """
+        text = "".join(c if c.isprintable() else " " for c in self.expression)
+        start = 0
+        if len(text) > _SHOWN:
+            start = max(0, min(self.position - _SHOWN // 2, len(text) - _SHOWN))
+            text = text[start : start + _SHOWN]
+        length = max(1, min(self.length, len(text) - (self.position - start)))
+        return "  " + text, "  " + " " * (self.position - start) + "^" * length
