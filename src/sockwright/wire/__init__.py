@@ -60,7 +60,7 @@ if TYPE_CHECKING:
         RouterAdvertisement,
         RouterSolicitation,
     )
-    from sockwright.wire.ppp import PPP
+    from sockwright.wire.ppp import PPP, PPPCompressed, PPPFraming
     from sockwright.wire.pppoe import PPPoE, PPPoEDiscovery
     from sockwright.wire.routing import Routing, SegmentRouting, SourceRouting
     from sockwright.wire.sctp import SCTP, SCTPChunk, SCTPData, SCTPInit, SCTPInitAck, SCTPSack
@@ -144,6 +144,8 @@ __all__ = [
     "NeighborSolicitation",
     "NoOperation",
     "Option",
+    "PPPCompressed",
+    "PPPFraming",
     "PPPoE",
     "PPPoEDiscovery",
     "Packet",
@@ -208,7 +210,7 @@ _HOME = {
     "ndp": (
         "NeighborAdvertisement NeighborSolicitation Redirect RouterAdvertisement RouterSolicitation"
     ),
-    "ppp": "PPP",
+    "ppp": "PPP PPPCompressed PPPFraming",
     "pppoe": "PPPoE PPPoEDiscovery",
     "routing": "Routing SegmentRouting SourceRouting",
     "sctp": "SCTP SCTPChunk SCTPData SCTPInit SCTPInitAck SCTPSack",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sockwright.wire.core.announced import ether_type_findings
 from sockwright.wire.core.field import Derived, UInt, following, uint
 from sockwright.wire.core.header import Header
 from sockwright.wire.core.names import ETHER_TYPES
@@ -14,14 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from sockwright.wire.core.finding import Finding, Place
-    from sockwright.wire.core.header import Form, Tables
-    from sockwright.wire.core.packet import Packet
 
 __all__ = ["CiscoHDLC"]
 
 UNICAST, BROADCAST = 0x0F, 0x8F
-SLARP = 0x8035  # serial line ARP, which is not the RARP that Ethernet has under this number
-PROTOCOLS: Mapping[int, str] = {**ETHER_TYPES, 0x2000: "CDP", SLARP: "SLARP", 0xFEFE: "OSI"}
+# Mostly EtherTypes, but 0x8035 is not the RARP of Ethernet.
+PROTOCOLS: Mapping[int, str] = {**ETHER_TYPES, 0x2000: "CDP", 0x8035: "SLARP", 0xFEFE: "OSI"}
 
 
 class CiscoHDLC(Header, layer="cisco_hdlc", carried_by={"link_type": 104}):
@@ -34,20 +31,8 @@ class CiscoHDLC(Header, layer="cisco_hdlc", carried_by={"link_type": 104}):
     )
     control: UInt = uint(8, "0")
     protocol_type: Derived = following(
-        16, "ether_type", "what follows", default=LOCAL_EXPERIMENTAL, values=PROTOCOLS
+        16, "chdlc_protocol", "what follows", default=LOCAL_EXPERIMENTAL, values=PROTOCOLS
     )
-
-    def advance(
-        self,
-        octets: bytes,
-        offset: int,
-        end: int,
-        tables: Tables,
-        packet: Packet,
-    ) -> tuple[int, int, Form | None]:
-        """Go on by type."""
-        number = self._values[-1]
-        return offset + 4, end, None if number == SLARP else tables["ether_type"].get(number)
 
     def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on address, control and what follows."""
@@ -71,4 +56,15 @@ class CiscoHDLC(Header, layer="cisco_hdlc", carried_by={"link_type": 104}):
                 "LINKTYPE_C_HDLC",
                 "the control octet is 0",
             )
-        yield from ether_type_findings(self, place, "protocol_type", self.protocol_type)
+        upper, number = place.upper, self.protocol_type
+        numbers = upper.carried_by.get("chdlc_protocol", ()) if upper is not None else ()
+        if upper is not None and number not in numbers:
+            yield self.finding(
+                "protocol-type",
+                "error",
+                "protocol_type",
+                f"{number:#06x}",
+                f"{numbers[0]:#06x}" if numbers else "another header",
+                "LINKTYPE_C_HDLC",
+                f"the type does not announce {type(upper).__name__}, which follows",
+            )

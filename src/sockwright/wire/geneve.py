@@ -11,6 +11,7 @@ from sockwright.wire.core.field import Derived, Field, UInt, derived, following,
 from sockwright.wire.core.header import Header
 from sockwright.wire.core.names import ETHER_TYPES
 from sockwright.wire.core.option import check_uint
+from sockwright.wire.core.walk import Walk
 from sockwright.wire.ethernet import LOCAL_EXPERIMENTAL
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ class Geneve(Header, layer="geneve", carried_by={"udp_port": PORT}):
     """
 
     __slots__ = ()
+    walk = Walk(size=("opt_len",), unit=4, more=8)
 
     version: UInt = uint(2, "0")
     opt_len: Derived = derived(6, "options, in 32-bit words")

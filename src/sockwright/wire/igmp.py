@@ -25,6 +25,7 @@ from sockwright.wire.core.field import (
 from sockwright.wire.core.header import Header
 from sockwright.wire.core.option import check_uint
 from sockwright.wire.core.transport_checksum import plain_checksum_finding
+from sockwright.wire.core.walk import Choice, Walk
 from sockwright.wire.ipv4_options import RouterAlert
 from sockwright.wire.mld import RECORD_KINDS
 
@@ -155,44 +156,22 @@ def _choose(octets: bytes, offset: int, end: int) -> type[Header]:
     return IGMPv3Query if kind == QUERY and end - offset >= _SHORTEST_V3 else IGMP
 
 
+_FORMS = Choice(
+    at=0,
+    width=1,
+    needs=1,
+    short="IGMP",
+    cases=((0xFF, REPORT_V3, "IGMPv3Report"), (0xFF, QUERY, "IGMPv3Query")),
+    otherwise="IGMP",
+)
+_QUERIES = Choice(
+    at=0, width=1, needs=_SHORTEST_V3, short="IGMP", cases=(), otherwise="IGMPv3Query"
+)
+
+
 def code_value(code: int) -> int:
     """Return what a code of 8 bits stands for: above 127 floating point, RFC 9776 section 4.1."""
     return code if code < 128 else (code & 15 | 16) << (code >> 4 & 7) + 3
-
-
-class IGMP(Header, layer="igmp", carried_by=_NUMBER):
-    """A message of version 1 or 2, 8 octets, RFC 2236 section 2. So starts any other type, too."""
-
-    __slots__ = ()
-    _choose = staticmethod(_choose)
-
-    type: UInt = uint(8, "kind of message", default=QUERY, values=TYPES)
-    max_response_time: UInt = uint(8, "tenths of a second; 0 in version 1")
-    checksum: Derived = derived(16, "over the whole message")
-    group: IPv4Value = ipv4("group it is about, 0.0.0.0 in a general query")
-
-    def emit(
-        self, body: bytes, upper: Header | None, headers: Sequence[Header], index: int
-    ) -> bytes:
-        """Write the checksum."""
-        return _emit(self, list(self._values), body)
-
-    def inspect(self, place: Place) -> Iterator[Finding]:
-        """Yield findings on type, group, checksum and the datagram around."""
-        kind, group = self.type, self.group
-        if kind not in TYPES:
-            yield self.finding(
-                "type",
-                "note",
-                "type",
-                f"{kind:#04x}",
-                "a type that is assigned",
-                "RFC 9776 section 4",
-                "a message of a type that is not known is ignored",
-            )
-        if kind in (REPORT_V1, REPORT_V2, LEAVE, QUERY):
-            yield from _judge_group(self, group, may_be_any=kind == QUERY)
-        yield from _judge(self, place, self.checksum, alert=kind in (REPORT_V2, LEAVE))
 
 
 class IGMPv3Query(Header, layer="igmp", carried_by=_NUMBER):
@@ -205,6 +184,7 @@ class IGMPv3Query(Header, layer="igmp", carried_by=_NUMBER):
 
     __slots__ = ()
     _choose = staticmethod(_choose)
+    walk = Walk(size=("number_of_sources",), unit=4, more=12, forms=_QUERIES)
 
     type: UInt = uint(8, "kind of message", default=QUERY, values=TYPES)
     max_response_code: UInt = uint(8, "code of tenths of a second", default=100)
@@ -337,6 +317,42 @@ class IGMPv3Report(Header, layer="igmp", carried_by=_NUMBER):
                 )
             yield from _judge_group(self, record.group, field="records")
         yield from _judge(self, place, self.checksum, alert=True)
+
+
+class IGMP(Header, layer="igmp", carried_by=_NUMBER):
+    """A message of version 1 or 2, 8 octets, RFC 2236 section 2. So starts any other type, too."""
+
+    __slots__ = ()
+    _choose = staticmethod(_choose)
+    walk = Walk(forms=_FORMS)
+
+    type: UInt = uint(8, "kind of message", default=QUERY, values=TYPES)
+    max_response_time: UInt = uint(8, "tenths of a second; 0 in version 1")
+    checksum: Derived = derived(16, "over the whole message")
+    group: IPv4Value = ipv4("group it is about, 0.0.0.0 in a general query")
+
+    def emit(
+        self, body: bytes, upper: Header | None, headers: Sequence[Header], index: int
+    ) -> bytes:
+        """Write the checksum."""
+        return _emit(self, list(self._values), body)
+
+    def inspect(self, place: Place) -> Iterator[Finding]:
+        """Yield findings on type, group, checksum and the datagram around."""
+        kind, group = self.type, self.group
+        if kind not in TYPES:
+            yield self.finding(
+                "type",
+                "note",
+                "type",
+                f"{kind:#04x}",
+                "a type that is assigned",
+                "RFC 9776 section 4",
+                "a message of a type that is not known is ignored",
+            )
+        if kind in (REPORT_V1, REPORT_V2, LEAVE, QUERY):
+            yield from _judge_group(self, group, may_be_any=kind == QUERY)
+        yield from _judge(self, place, self.checksum, alert=kind in (REPORT_V2, LEAVE))
 
 
 def _emit(header: Header, values: list[int], body: bytes) -> bytes:

@@ -62,6 +62,7 @@ class IPv4(
         "bsd_family": 2,
         "llc_sap": 6,
         "ppp_protocol": 0x0021,
+        "chdlc_protocol": 0x0800,
     },
 ):
     """An IPv4 header, 20 octets and its options.

@@ -34,6 +34,7 @@ class IPv6(
         "link_type": 229,
         "raw_ip": 6,
         "ppp_protocol": 0x0057,
+        "chdlc_protocol": 0x86DD,
         "bsd_family": (30, 24, 28, 10),
     },
 ):

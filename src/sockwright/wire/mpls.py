@@ -45,6 +45,7 @@ class MPLS(
     carried_by={
         "ether_type": (UNICAST, 0x8848),
         "ppp_protocol": (0x0281, 0x0283),
+        "chdlc_protocol": (UNICAST, 0x8848),
         "ip_protocol": 137,
         "udp_port": 6635,
     },

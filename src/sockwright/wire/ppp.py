@@ -157,13 +157,13 @@ class PPPFraming(
         always=("ppp", 0),
         forms=Choice(
             at=0,
-            width=2,
-            needs=2,
+            width=1,
+            needs=1,
             short="PPP",
             cases=(
-                (0xFFFF, ALL_STATIONS << 8 | UNNUMBERED_INFORMATION, "PPPFraming"),
-                (0xFF00, UNICAST << 8, "CiscoHDLC"),
-                (0xFF00, BROADCAST << 8, "CiscoHDLC"),
+                (0xFF, ALL_STATIONS, "PPPFraming"),
+                (0xFF, UNICAST, "CiscoHDLC"),
+                (0xFF, BROADCAST, "CiscoHDLC"),
             ),
             otherwise="PPP",
         ),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sockwright.wire.core.crc32c import crc32c
 from sockwright.wire.core.field import Derived, Field, UInt, derived, uint, variable
 from sockwright.wire.core.header import Header
+from sockwright.wire.core.walk import Walk
 from sockwright.wire.sctp_chunks import (
     CHUNKS,
     Chunk,
@@ -40,6 +41,7 @@ class SCTP(Header, layer="sctp", carried_by={"ip_protocol": 132, "udp_port": 989
     """
 
     __slots__ = ()
+    walk = Walk(takes_rest=True)
 
     src_port: UInt = uint(16, "port of the sender")
     dst_port: UInt = uint(16, "port of the receiver")

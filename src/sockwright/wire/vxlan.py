@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sockwright.wire.core.field import UInt, uint
 from sockwright.wire.core.header import Header
+from sockwright.wire.core.walk import Walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +29,7 @@ class VXLAN(Header, layer="vxlan", carried_by={"udp_port": PORT}):
     """
 
     __slots__ = ()
+    walk = Walk(always=("ether_type", ETHERNET))
 
     flags: UInt = uint(8, "0x08 (I): the VNI is valid", default=VNI_IS_VALID)
     reserved: UInt = uint(24, "0; extensions put a group policy there")
