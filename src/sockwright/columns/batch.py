@@ -47,7 +47,8 @@ class Batch:
 
     `number` is that of the first record, counted from 1; `interfaces` are all those of the capture
     up to the last record, `link_types` their LINKTYPE_ values (int64). `record_end` is where the
-    last record ends in `octets`; other blocks may lie between records.
+    last record ends in `octets`; other blocks may lie between records. `octets[0]` is the octet
+    `base` of the capture, whose format is `format`.
     """
 
     number: int
@@ -60,8 +61,10 @@ class Batch:
     interface: Any
     interfaces: tuple[Interface, ...]
     link_types: Any
-    record_end: int
+    record_end: int = 0
     compiled: bool = False
+    base: int = 0
+    format: str = "pcap"
 
     def __len__(self) -> int:
         return len(self.start)

@@ -27,6 +27,7 @@ from sockwright.columns.kernels.index import (
 from sockwright.columns.kernels.octets import u16, u32
 from sockwright.errors import DecodeError
 from sockwright.records import identify, read_records
+from sockwright.records.pcap import MAGICS as PCAP_MAGICS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +35,10 @@ if TYPE_CHECKING:
     from sockwright.columns.supply import Supply, Window
     from sockwright.records import Interface, Record
 
-__all__ = ["Walk", "clock"]
+__all__ = ["MOST", "Rows", "State", "Walk", "clock"]
+
+State = tuple[int, int, int]
+"""Whether numbers are big-endian, interfaces of earlier sections, interfaces in all."""
 
 MOST = 65_536
 """Records of a batch, if nobody asks for another number."""
@@ -91,14 +95,15 @@ class _Cursor:
 
 
 @dataclass(slots=True)
-class _Columns:
-    """The arrays that a kernel fills, in the order in which it takes them."""
+class Rows:
+    """The arrays that a kernel fills, in the order in which it takes them: those of a `Batch`."""
 
     arrays: tuple[Any, ...]
     compiled: bool
 
     @classmethod
-    def of(cls, rows: int, *, compiled: bool) -> _Columns:
+    def of(cls, rows: int, *, compiled: bool) -> Rows:
+        """Make them, `rows` long."""
         if compiled:
             import numpy as np
 
@@ -107,7 +112,40 @@ class _Columns:
         sizes = {"q": 8, "I": 4}
         return cls(tuple([array(c, bytes(rows * sizes[c])) for c in _CODES]), compiled=False)
 
+    def batch(
+        self,
+        rows: int,
+        number: int,
+        octets: object,
+        interfaces: tuple[Interface, ...],
+        **more: Any,
+    ) -> Batch:
+        """Return the first `rows` as a batch, of which the first is record `number`."""
+        link_types: Any = array("q", [interface.link_type for interface in interfaces])
+        if self.compiled:
+            import numpy as np
+
+            link_types = np.array(link_types, np.int64)
+        record_start, start, captured, original, time_ns, interface = [
+            column[:rows] for column in self.arrays
+        ]
+        return Batch(
+            number,
+            octets,
+            record_start,
+            start,
+            captured,
+            original,
+            time_ns,
+            interface,
+            interfaces,
+            link_types,
+            compiled=self.compiled,
+            **more,
+        )
+
     def put(self, row: int, values: tuple[int, ...]) -> None:
+        """Fill one row by hand."""
         for column, value in zip(self.arrays, values, strict=True):
             column[row] = value
 
@@ -116,7 +154,9 @@ class Walk:
     """A walk through a capture, from its file header on.
 
     `at` is the offset of the record that comes next, `records` counts those before it; `error` is
-    what ended the walk before the end of the capture.
+    what ended the walk before the end of the capture. `segments` says from which record on which
+    state holds; `odd` is what the columns hold, after the offset that positions count from, of
+    records that are beyond the kernel.
 
     Raises, when made: DecodeError for a file of no known format or a broken file header.
     """
@@ -139,12 +179,14 @@ class Walk:
         self.error: DecodeError | None = None
         self.ended = False
         self._window = self._cursor.window
-        self._header = bytes(self._window.octets[:8])
+        self.variant = _variant(bytes(self._window.octets[:8]))
+        self.segments: list[tuple[int, State]] = []
+        self.odd: dict[int, tuple[int, ...]] = {}
         self._big = 0
         self._sections = 0
         self._before = 0  # interfaces of earlier sections
         self._clocks = array("q")
-        self._learn()
+        self._learn(0)
 
     @property
     def interfaces(self) -> tuple[Interface, ...]:
@@ -152,9 +194,15 @@ class Walk:
         return self._reader.interfaces
 
     @property
-    def state(self) -> tuple[int, int, int]:
-        """What the kernel goes by beside its place: byte order, interfaces before and in all."""
+    def state(self) -> State:
+        """What the kernel goes by beside its place."""
         return self._big, self._before, len(self._clocks) // CLOCK_SIZE
+
+    @property
+    def seen_whole(self) -> float:
+        """How many octets the capture has, infinity where its end is not yet in sight."""
+        window = self._window
+        return window.base + len(window.octets) if window.last else float("inf")
 
     def batches(
         self, most: int = MOST, *, compiled: bool, stop: int | None = None
@@ -180,10 +228,10 @@ class Walk:
         end = len(octets)
         limit = end if stop is None else min(stop - base, end)
         most = min(most, (end - self.at + base) // _USUAL_RECORD + 1)
-        columns = _Columns.of(most, compiled=compiled)
+        columns = Rows.of(most, compiled=compiled)
         row, at, needed = 0, self.at - base, 0
         while True:
-            row, at, why = self._kernel((octets, at, limit, end), row, most, columns)
+            row, at, why = self.fill((octets, at, limit, end), (row, most), columns, self.state)
             if why == FULL or (why == DONE and limit < end):
                 break
             if not window.last and why != LOOK:
@@ -200,12 +248,22 @@ class Walk:
                 at = self.at - base
                 break
             if self.at == base + at:  # the packet itself is beyond the kernel
-                columns.put(row, self._row(window, at, record))
+                values = self._row(window, at, record)
+                self.odd[self.records + row] = (base, *values)
+                columns.put(row, values)
                 row += 1
                 self.at = self._source.offset
             at = self.at - base
         self.at = base + at
-        batch = self._batch(columns, row, octets, at)
+        batch = columns.batch(
+            row,
+            self.records + 1,
+            octets,
+            self.interfaces,
+            record_end=at,
+            base=base,
+            format=self.format,
+        )
         self.records += row
         if needed:
             self._window = self._supply.window(self.at, needed)
@@ -213,19 +271,37 @@ class Walk:
             self._window = self._cursor.window
         return batch
 
-    def _kernel(
-        self, place: tuple[Any, int, int, int], row: int, most: int, columns: _Columns
-    ) -> tuple[int, int, int]:
-        """Let the kernel of the format fill rows from `row` on."""
-        rest = (self._max_captured, row, most, *columns.arrays)
-        if self.format == "pcap":
-            from sockwright.records.pcap import MAGICS
+    def skip_to(self, offset: int) -> None:
+        """Go to the record that is said to start at `offset`, which counts as the first.
 
-            order, unit_ns, more = MAGICS[self._header[:4]]
-            big = int(order == ">")
-            minor = u16(self._header, 6, big)
+        Of what a pcapng file tells beside packets, only that before its first packet is known then.
+        """
+        if self.format == "pcapng":
+            self.batch(1, compiled=False)
+        self.at = offset
+        self.records = 0
+        self.ended = False
+        self.error = None
+        self.segments = [(0, self.state)]
+        self.odd = {}
+        self._window = self._supply.window(offset, 1)
+
+    def fill(
+        self,
+        place: tuple[Any, int, int, int],
+        rows: tuple[int, int],
+        columns: Rows,
+        state: State,
+    ) -> tuple[int, int, int]:
+        """Let the kernel of the format fill `rows`, from the first to before the second.
+
+        `place` is the octets, where to start, where to stop and where they end. See `kernels.index`
+        for what is returned.
+        """
+        rest = (self._max_captured, *rows, *columns.arrays)
+        if self.format == "pcap":
             walker: Any = index_pcap
-            said: tuple[Any, ...] = (big, unit_ns, 16 + more, minor)
+            said: tuple[Any, ...] = self.variant
         elif self.format == "pcapng":
             walker = index_pcapng
             clocks: Any = self._clocks
@@ -233,8 +309,8 @@ class Walk:
                 import numpy as np
 
                 clocks = np.frombuffer(clocks, np.int64) if clocks else np.empty(0, np.int64)
-            inside = len(self._clocks) // CLOCK_SIZE - self._before
-            said = (self._big, self._before, inside, clocks)
+            big, before, known = state
+            said = (big, before, known - before, clocks)
         else:
             walker, said = index_snoop, ()
         if columns.compiled:
@@ -257,7 +333,7 @@ class Walk:
             self.ended = True
             self.at = offset
             return None
-        self._learn()
+        self._learn(records)
         self.at = self._source.offset
         if record is None:
             self.ended = True
@@ -276,8 +352,8 @@ class Walk:
         number = record.interface_number
         return at, start, len(record.octets), record.original_length, time_ns, number
 
-    def _learn(self) -> None:
-        """Take over what the reader has learnt of interfaces and byte order."""
+    def _learn(self, records: int) -> None:
+        """Take over what the reader has learnt of interfaces and byte order, behind `records`."""
         if self.format == "pcapng":
             told = self._reader.contents
             known = len(self._clocks) // CLOCK_SIZE
@@ -289,28 +365,15 @@ class Walk:
                 self._before = len(told.interfaces) - len(inside)
             for interface in told.interfaces[known:]:
                 self._clocks.extend(clock(interface))
+        if not self.segments or self.segments[-1][1] != self.state:
+            self.segments.append((records, self.state))
 
-    def _batch(self, columns: _Columns, rows: int, octets: object, end: int) -> Batch:
-        interfaces = self._reader.interfaces
-        link_types: Any = array("q", [interface.link_type for interface in interfaces])
-        if columns.compiled:
-            import numpy as np
 
-            link_types = np.array(link_types, np.int64)
-        record_start, start, captured, original, time_ns, interface = [
-            column[:rows] for column in columns.arrays
-        ]
-        return Batch(
-            self.records + 1,
-            octets,
-            record_start,
-            start,
-            captured,
-            original,
-            time_ns,
-            interface,
-            interfaces,
-            link_types,
-            end,
-            columns.compiled,
-        )
+def _variant(header: bytes) -> tuple[int, int, int, int]:
+    """Return what `index_pcap` wants to know: byte order, unit, size of a header, minor version."""
+    variant = PCAP_MAGICS.get(header[:4])
+    if variant is None:  # another format
+        return 0, 0, 0, 0
+    order, unit_ns, more = variant
+    big = int(order == ">")
+    return big, unit_ns, 16 + more, u16(header, 6, big)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from sockwright.errors import DecodeError
 from sockwright.records import Readable, decompressed, identify
@@ -69,13 +69,24 @@ class InMemory:
 
 
 class Regular:
-    """A regular file that is not compressed, as large as it is now: what is added is not seen."""
+    """A regular file of `size` octets; what is added to it is not seen.
 
-    def __init__(self, descriptor: int) -> None:
-        self.compression = ""
-        self.size: int | None = os.fstat(descriptor).st_size
-        self._size = self.size
-        self._descriptor = descriptor
+    It is what came out of a stream if it has a `compression`, and that stream was broken if it has
+    an `error`.
+    """
+
+    def __init__(
+        self,
+        descriptor: int,
+        size: int,
+        compression: str = "",
+        error: DecodeError | None = None,
+    ) -> None:
+        self.descriptor = descriptor
+        self.size: int | None = size
+        self.compression = compression
+        self.error = error
+        self._size = size
         self._buffers: list[bytearray] = []
 
     def window(self, offset: int, needed: int) -> Window:
@@ -85,12 +96,17 @@ class Regular:
         octets = memoryview(buffer)[:wanted]
         there = 0
         while there < wanted:
-            got = os.preadv(self._descriptor, [octets[there:]], offset + there)
+            got = os.preadv(self.descriptor, [octets[there:]], offset + there)
             if not got:  # somebody has cut the file
                 break
             there += got
         last = there < wanted or offset + wanted == self._size
-        return Window(octets[:there].toreadonly(), offset, last)
+        error = self.error if last else None
+        return Window(octets[:there].toreadonly(), offset, last, error)
+
+    def again(self) -> Regular:
+        """Return another supply of the same file, for another thread."""
+        return Regular(self.descriptor, self._size, self.compression, self.error)
 
     def _buffer(self, size: int) -> bytearray:
         """Return a buffer that nobody looks at: one that was used before, whose pages are there."""
@@ -147,6 +163,21 @@ class Streamed:
             there += len(octets)
         self._octets = b"".join(parts)
         return Window(memoryview(self._octets), offset, self._ended, self._error)
+
+    def spool(self, file: BinaryIO) -> Regular:
+        """Write all of the stream to `file`, and return a supply of that.
+
+        Raises: OSError as writing does.
+        """
+        size = 0
+        window = self.window(self._base, 1)
+        while True:
+            size += file.write(window.octets)
+            if window.last:
+                break
+            window = self.window(window.base + len(window.octets), 1)
+        file.flush()
+        return Regular(file.fileno(), size, self.compression, window.error)
 
 
 class _Behind:
