@@ -39,6 +39,22 @@ STEPS = {
     "swapped": dissect.SWAPPED,
 }
 _NOTHING = (0, 0, 0, 0)
+_NAMESPACES = {
+    dissect.LINK_TYPES: "link_type",
+    dissect.RAW_IP: "raw_ip",
+    dissect.ETHER_TYPES: "ether_type",
+    dissect.IP_PROTOCOLS: "ip_protocol",
+    dissect.UDP_PORTS: "udp_port",
+}
+_CLASSES = {  # by what announces them
+    dissect.ETHERNET: ("link_type", 1),
+    dissect.LLC: ("ieee802", 0),
+    dissect.VLAN: ("ether_type", 0x8100),
+    dissect.IPV4_HEADER: ("ether_type", 0x0800),
+    dissect.IPV6_HEADER: ("ether_type", 0x86DD),
+    dissect.TCP: ("ip_protocol", 6),
+    dissect.UDP: ("ip_protocol", 17),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +88,10 @@ def layout() -> Layout:
     for name, announced in registry().items():
         namespaces[name] = len(tables)
         tables.extend(_hashed({number: index[form[-1]] for number, form in announced.items()}))
-    tables[dissect.LINK_TYPES] = namespaces["link_type"]
-    tables[dissect.LLC] = index[registry()["ieee802"][0][-1]]
-    tables[dissect.RAW_IP] = namespaces["raw_ip"]
+    for place, name in _NAMESPACES.items():
+        tables[place] = namespaces[name]
+    for place, (name, number) in _CLASSES.items():
+        tables[place] = index[registry()[name][number][-1]]
     choices: dict[Choice, int] = {}
     for number, cls in enumerate(classes):
         start = dissect.ROWS + dissect.ROW * number

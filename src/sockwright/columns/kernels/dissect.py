@@ -4,7 +4,7 @@ The walk stops where the scalar decode stops (`Packet.decode`), notes as many er
 same layers at the same places; a test holds the two against each other. A table is one flat array
 of integers:
 
-* first where the namespaces `LINK_TYPES` and `RAW_IP` are, and the class of `LLC`;
+* first where some namespaces are, and the indices of some classes;
 * for each class `ROW` numbers from ``ROWS + class * ROW`` on, at the places named below;
 * namespaces: a mask, a shift, and pairs of number and class (`announced`);
 * choices among forms of a header (`form`).
@@ -18,19 +18,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sockwright.columns.batch import Integers, Octets
+    from sockwright.columns.batch import Numbers, Octets
 
 __all__ = [
     "ERRORS",
     "MOST_LAYERS",
     "NO_HEADER",
+    "PLACE",
     "SLOTS",
     "UNKNOWN_LINK",
     "read",
     "take_apart",
 ]
 
-LINK_TYPES, LLC, RAW_IP, ROWS = 0, 1, 2, 3
+LINK_TYPES, RAW_IP, ETHER_TYPES, IP_PROTOCOLS, UDP_PORTS = 0, 1, 2, 3, 4
+ETHERNET, LLC, VLAN, IPV4_HEADER, IPV6_HEADER, TCP, UDP = 5, 6, 7, 8, 9, 10, 11
+ROWS = 12
 
 # Places in the row of a class.
 RULES = 0
@@ -64,11 +67,17 @@ LLC_FRAME = 4  # ETH_P_802_2
 RADIOTAP, NETLINK = 803, 824
 HOP_BY_HOP, NO_NEXT_HEADER = 0, 59
 PAD1, JUMBO_PAYLOAD = 0, 0xC2
+TAG, IPV4_TYPE, IPV6_TYPE, TCP_NUMBER, UDP_NUMBER = 0x8100, 0x0800, 0x86DD, 6, 17
+
+# An index that went through this mask is known not to be negative: the compiler then leaves out what
+# Python does with negative ones, and reads several octets at once.
+PLACE = (1 << 62) - 1
 
 
-def read(tables: Integers, reader: int, octets: Octets, at: int) -> int:
+def read(tables: Numbers, reader: int, octets: Octets, at: int) -> int:
     """Return the field that the reader at `reader` in `tables` finds in the header at `at`."""
-    at += tables[reader]
+    reader &= PLACE
+    at = (at + tables[reader]) & PLACE
     count = tables[reader + 1]
     if count == 1:
         value = octets[at] + 0
@@ -81,16 +90,17 @@ def read(tables: Integers, reader: int, octets: Octets, at: int) -> int:
     return value >> tables[reader + 2] & tables[reader + 3]
 
 
-def announced(tables: Integers, namespace: int, number: int) -> int:
+def announced(tables: Numbers, namespace: int, number: int) -> int:
     """Return the class that `number` announces in the namespace at `namespace`, or -1."""
+    namespace &= PLACE
     slot = (number ^ number >> tables[namespace + 1]) & tables[namespace]
-    entry = namespace + 2 + 2 * slot
+    entry = (namespace + 2 + 2 * slot) & PLACE
     if tables[entry] == number:
         return tables[entry + 1]
     return -1
 
 
-def form(tables: Integers, choice: int, octets: Octets, at: int, end: int) -> int:
+def form(tables: Numbers, choice: int, octets: Octets, at: int, end: int) -> int:
     """Return the class that octets from `at` to `end` hold, by the choice at `choice`."""
     if end - at < tables[choice]:
         return tables[choice + 1]
@@ -107,14 +117,14 @@ def form(tables: Integers, choice: int, octets: Octets, at: int, end: int) -> in
 
 
 def take_apart(
-    tables: Integers,
+    tables: Numbers,
     octets: Octets,
     start: int,
     end: int,
     link_type: int,
-    layers: Integers,
-    offsets: Integers,
-    ends: Integers,
+    layers: Numbers,
+    offsets: Numbers,
+    ends: Numbers,
 ) -> int:
     """Find the headers of the packet that is octets `start` to `end`; return how many there are.
 
@@ -133,8 +143,11 @@ def take_apart(
     if cls < 0:
         outcome = UNKNOWN_LINK
         errors = 1
+    if cls == tables[ETHERNET]:
+        count, at, end, cls = usual(tables, octets, at, end, layers, offsets, ends)
     while cls >= 0:
-        row = ROWS + cls * ROW
+        at &= PLACE
+        row = (ROWS + cls * ROW) & PLACE
         choice = tables[row + FORMS]
         if choice:
             cls = form(tables, choice, octets, at, end)
@@ -255,6 +268,93 @@ def take_apart(
     ends[count] = end
     layers[ERRORS] = errors
     return count
+
+
+def usual(
+    tables: Numbers,
+    octets: Octets,
+    at: int,
+    end: int,
+    layers: Numbers,
+    offsets: Numbers,
+    ends: Numbers,
+) -> tuple[int, int, int, int]:
+    """Take Ethernet, VLAN, IP, TCP and UDP off, as long as nothing about them is out of the ordinary.
+
+    The tables tell the way through these as well; but three packets of four are of this kind, and by
+    their numbers the way takes a third of the time. Returns how many headers were taken off, the octets
+    that are left, and the class that comes next, which may be one that `take_apart` has to look at.
+    """
+    at &= PLACE
+    if end - at < 14:
+        return 0, at, end, tables[ETHERNET]
+    number = ((octets[at + 12] + 0) << 8) | (octets[at + 13] + 0)
+    if number <= LONGEST_LENGTH:
+        return 0, at, end, tables[ETHERNET]
+    layers[0] = tables[ETHERNET]
+    offsets[0] = at
+    ends[0] = end
+    at += 14
+    count = 1
+    if number == TAG and end - at >= 4:
+        number = ((octets[at + 2] + 0) << 8) | (octets[at + 3] + 0)
+        if number <= LONGEST_LENGTH:
+            return 1, at, end, tables[VLAN]
+        layers[1] = tables[VLAN]
+        offsets[1] = at
+        ends[1] = end
+        at += 4
+        count = 2
+    if number == IPV4_TYPE:
+        if end - at < 20 or (octets[at] & 15) != 5:
+            return count, at, end, tables[IPV4_HEADER]
+        fragment = ((octets[at + 6] + 0) << 8) | (octets[at + 7] + 0)
+        length = ((octets[at + 2] + 0) << 8) | (octets[at + 3] + 0)
+        if fragment & 0x3FFF or length < 20 or length > end - at:
+            return count, at, end, tables[IPV4_HEADER]
+        layers[count] = tables[IPV4_HEADER]
+        number = octets[at + 9] + 0
+        stop = at + length
+        body = at + 20
+    elif number == IPV6_TYPE:
+        if end - at < 40:
+            return count, at, end, tables[IPV6_HEADER]
+        length = ((octets[at + 4] + 0) << 8) | (octets[at + 5] + 0)
+        if length == 0 or length > end - at - 40:
+            return count, at, end, tables[IPV6_HEADER]
+        layers[count] = tables[IPV6_HEADER]
+        number = octets[at + 6] + 0
+        stop = at + 40 + length
+        body = at + 40
+    else:
+        return count, at, end, announced(tables, tables[ETHER_TYPES], number)
+    offsets[count] = at
+    ends[count] = stop
+    count += 1
+    at = body
+    end = stop
+    if number == TCP_NUMBER:
+        if end - at < 20:
+            return count, at, end, tables[TCP]
+        size = (octets[at + 12] + 0) >> 2 & 0x3C
+        if size < 20 or size > end - at:
+            return count, at, end, tables[TCP]
+        layers[count] = tables[TCP]
+        offsets[count] = at
+        ends[count] = end
+        return count + 1, at + size, end, NO_HEADER
+    if number == UDP_NUMBER:
+        if end - at < 8:
+            return count, at, end, tables[UDP]
+        length = ((octets[at + 4] + 0) << 8) | (octets[at + 5] + 0)
+        if length != end - at:
+            return count, at, end, tables[UDP]
+        layers[count] = tables[UDP]
+        offsets[count] = at
+        ends[count] = end
+        number = ((octets[at + 2] + 0) << 8) | (octets[at + 3] + 0)
+        return count + 1, at + 8, end, announced(tables, tables[UDP_PORTS], number)
+    return count, at, end, announced(tables, tables[IP_PROTOCOLS], number)
 
 
 def end_of_none(octets: Octets, at: int, end: int) -> int:
