@@ -12,7 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sockwright.errors import DecodeError, SockwrightError, TruncatedError
-from sockwright.records import PcapWriter, Record, read_records
+from sockwright.records import (
+    InterfaceStatistics,
+    PcapWriter,
+    Record,
+    RecordReader,
+    Secrets,
+    Section,
+    read_records,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -143,7 +151,7 @@ def test_options_with_a_lying_length_do_not_cost_the_packet(order: str) -> None:
 @_ORDERS
 def test_cut_anywhere_delivers_whole_records_then_says_where(order: str) -> None:
     parts = [_section(order), _interface(order), _enhanced(order, b"abc"), _block(order, 77, b"?")]
-    parts.append(_enhanced(order, b"defgh"))
+    parts += [_enhanced(order, b"defgh"), _names(order, (1, b"1234name")), _block(order, 10, b"")]
     octets = b"".join(parts)
     ends = [sum(map(len, parts[:count])) for count in range(1, len(parts) + 1)]
     for size in range(len(octets)):
@@ -220,3 +228,162 @@ def test_reads_what_editcap_converted(tmp_path: Path) -> None:
         (r.time_ns, r.octets, r.original_length) for r in records
     ]
     assert [r.comment for r in found] == [None, None, "third", *[None] * 6]
+
+
+# What is not packets
+
+
+def _names(order: str, *records: tuple[int, bytes]) -> bytes:
+    return _block(order, 4, b"".join(_option(order, *one) for one in (*records, (0, b""))))
+
+
+def _reader(octets: bytes) -> RecordReader:
+    reader = read_records(io.BytesIO(octets))
+    for _ in reader:
+        pass
+    return reader
+
+
+@_ORDERS
+def test_names_of_addresses_are_gathered(order: str) -> None:
+    octets = _section(order) + _names(
+        order,
+        (1, bytes((10, 0, 0, 1)) + b"one\0uno\0"),
+        (2, bytes(15) + b"\1local\0"),
+        (1, b"abc"),
+        (77, b"of a kind that is not known"),
+    )
+    octets += _names(order, (1, bytes((10, 0, 0, 1)) + b"uno\0eins"))
+    assert _reader(octets).names == {"10.0.0.1": ("one", "uno", "eins"), "::1": ("local",)}
+
+
+@_ORDERS
+def test_statistics_of_interfaces_are_timed_by_their_resolution(order: str) -> None:
+    options = _option(order, 9, b"\x03") + _option(order, 14, struct.pack(order + "q", 2))
+    counted = struct.pack(order + "III", 1, 0, 5000)
+    counted += _option(order, 1, b"why") + _option(order, 2, struct.pack(order + "II", 0, 7))
+    counted += _option(order, 4, struct.pack(order + "Q", 1 << 40))
+    counted += _option(order, 5, b"no number") + _option(order, 8, struct.pack(order + "Q", 3))
+    octets = _section(order) + _interface(order) + _interface(order, options=options)
+    octets += _block(order, 5, counted)
+    octets += _block(order, 5, struct.pack(order + "III", 2, 0, 0)) + _block(order, 5, b"abcd")
+    octets += _enhanced(order, b"still read")
+    reader = _reader(octets)
+    assert reader.statistics == (
+        InterfaceStatistics(
+            1, 7_000_000_000, 2_007_000_000, received=1 << 40, delivered=3, comment="why"
+        ),
+    )
+    assert reader.comments == ("why",)
+    assert reader.count == 1
+
+
+@_ORDERS
+def test_secrets_are_kept_as_they_are(order: str) -> None:
+    body = struct.pack(order + "II", 0x544C534B, 5) + b"a key" + bytes(3)
+    lying = struct.pack(order + "II", 1, 1 << 31) + b"what is there"
+    octets = _section(order) + _block(order, 10, body) + _block(order, 10, lying)
+    reader = _reader(octets + _block(order, 10, b"") + _interface(order))
+    assert reader.secrets == (Secrets(0x544C534B, b"a key"), Secrets(1, b"what is there\0\0\0"))
+    assert "key" not in repr(reader.secrets)
+
+
+@_ORDERS
+def test_sections_and_interfaces_tell_of_themselves(order: str) -> None:
+    texts = b"".join(_option(order, code, f"text {code}".encode()) for code in (1, 2, 3, 4))
+    head = struct.pack(order + "IHHq", 0x1A2B3C4D, 1, 0, -1)
+    options = b"".join(_option(order, code, f"text {code}".encode()) for code in (1, 2, 3, 12, 15))
+    options += _option(order, 4, bytes((10, 0, 0, 1, 255, 0, 0, 0)))
+    options += _option(order, 5, bytes(15) + b"\1\x40") + _option(order, 6, bytes(6))
+    options += _option(order, 8, struct.pack(order + "Q", 10**10))
+    options += _option(order, 11, b"\1compiled") + _option(order, 11, b"\0tcp")
+    reader = _reader(_block(order, 0x0A0D0D0A, head + texts) + _interface(order, 1, 96, options))
+    name = "little" if order == "<" else "big"
+    assert reader.sections == (Section(0, name, "text 2", "text 3", "text 4", "text 1"),)
+    (interface,) = reader.interfaces
+    assert interface.link_type == 1
+    assert interface.snaplen == 96
+    assert (interface.name, interface.description) == ("text 2", "text 3")
+    assert (interface.os, interface.hardware) == ("text 12", "text 15")
+    assert interface.addresses == ("10.0.0.1/255.0.0.0", "::1/64", "00:00:00:00:00:00")
+    assert (interface.speed, interface.filter) == (10**10, "tcp")
+    assert reader.comments == ("text 1", "text 1")
+
+
+@_ORDERS
+def test_packets_keep_direction_and_drops(order: str) -> None:
+    options = _option(order, 2, struct.pack(order + "I", 0x0001_0002))
+    options += _option(order, 4, struct.pack(order + "Q", 1 << 33))
+    octets = _section(order) + _interface(order) + _enhanced(order, b"a", options=options)
+    octets += _enhanced(order, b"b", options=_option(order, 2, b"xy")) + _enhanced(order, b"c")
+    found = _read(octets)
+    assert [(one.flags, one.direction, one.dropped) for one in found] == [
+        (0x0001_0002, "out", 1 << 33),
+        (None, "", None),
+        (None, "", None),
+    ]
+
+
+def test_interfaces_are_numbered_through_all_sections() -> None:
+    octets = _section("<") + _interface("<") + _interface("<", 113) + _enhanced("<", b"a", 0, 1)
+    octets += _section(">") + _interface(">", 101) + _enhanced(">", b"b")
+    reader = read_records(io.BytesIO(octets))
+    assert (reader.link_types, len(reader.sections)) == ((), 1)
+    assert next(reader).interface_number == 1
+    assert reader.link_types == (1, 113)
+    assert next(reader).interface_number == 2
+    assert [(one.number, one.section) for one in reader.interfaces] == [(0, 0), (1, 0), (2, 1)]
+
+
+@_ORDERS
+def test_what_is_not_packets_takes_bounded_memory(order: str) -> None:
+    # 64 MiB are the limit, and each block counts 512 octets more than it has.
+    interface = _interface(order)
+    octets = _section(order) + interface * ((64 << 20) // 520 - 1)
+    octets += _enhanced(order, b"whole")
+    assert _reader(octets).count == 1
+    found, error = _read_until_error(octets + interface * 2)
+    assert len(found) == 1
+    assert "the block after 1 records: names, statistics and the like take more than" in str(error)
+
+
+def test_many_names_and_options_take_bounded_memory_too() -> None:
+    names = _names("<", *[(1, b"1234" + b"a\0" * 30_000)] * 4)
+    _, error = _read_until_error(_section("<") + names * 2)
+    assert "take more than" in str(error)
+    octets = _section("<") + _interface("<")
+    octets += _enhanced("<", b"a", options=_option("<", 1, b"x") * 100_000)
+    (record,) = _read(octets)
+    assert record.comment == "\n".join("x" * 1000)
+
+
+@st.composite
+def _any_block(draw: st.DrawFn) -> bytes:
+    """A block of any type, of which lengths may lie."""
+    order = draw(st.sampled_from("<>"))
+    kind = draw(st.sampled_from([1, 2, 3, 4, 5, 6, 10, 0xBAD, 0x0A0D0D0A, 99]))
+    body = draw(st.binary(max_size=60))
+    if kind == 0x0A0D0D0A:
+        body = struct.pack(order + "IHHq", 0x1A2B3C4D, 1, 0, -1) + body
+    for _ in range(draw(st.integers(0, 3))):
+        body += bytes(-len(body) % 4)
+        body += _option(order, draw(st.integers(0, 16)), draw(st.binary(max_size=20)))
+    block = bytearray(_block(order, kind, body))
+    if draw(st.booleans()) and draw(st.booleans()):
+        place = draw(st.integers(0, len(block) // 4 - 1)) * 4
+        value = draw(st.sampled_from([0, 1, 4, 12, 16, 0x7FFFFFFF, 0xFFFFFFFF]))
+        block[place : place + 4] = struct.pack(order + "I", value)
+    return bytes(block)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from("<>"), st.lists(_any_block(), max_size=6))
+def test_any_blocks_end_in_records_or_a_clear_error(order: str, blocks: list[bytes]) -> None:
+    start = _section(order) + _interface(order) + _enhanced(order, b"abc")
+    octets = start + b"".join(blocks)
+    found, error = _read_until_error(octets)
+    assert found[0].octets == b"abc"
+    if error is not None:
+        assert isinstance(error, DecodeError)
+        assert len(start) <= error.offset <= len(octets)
+        assert f"after {len(found)} records" in str(error)

@@ -83,6 +83,6 @@ class Contents:
 
     interfaces: list[Interface] = field(default_factory=list)
     sections: list[Section] = field(default_factory=list)
-    names: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    names: list[tuple[str, str]] = field(default_factory=list)  # of an address, a name
     statistics: list[InterfaceStatistics] = field(default_factory=list)
     secrets: list[Secrets] = field(default_factory=list)

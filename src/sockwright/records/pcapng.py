@@ -8,6 +8,7 @@ of 4. Blocks of types that are not known here are passed over.
 from __future__ import annotations
 
 import struct
+from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 from sockwright.errors import DecodeError, TruncatedError
@@ -30,6 +31,9 @@ MAX_BLOCK = 16 << 20
 MAX_SECTION_HEADER = 1 << 20
 MAX_KEPT = 64 << 20
 """What all that is not packets may take of memory, `_OVERHEAD` octets counted to each block."""
+
+MAX_OPTIONS = 1000
+"""Options of one block that are looked at."""
 
 _OVERHEAD = 512
 
@@ -313,10 +317,11 @@ class _Reader:
             size = {1: 4, 2: 16}.get(kind)
             if size is None or len(value) <= size:
                 continue
-            self._charge(len(value))
             address = _ip(value[:size])
-            told = [_text(name) for name in value[size:].split(b"\0") if name]
-            names[address] = tuple(dict.fromkeys((*names.get(address, ()), *told)))
+            for name in value[size:].split(b"\0"):
+                if name:
+                    self._charge(len(name))
+                    names.append((address, _text(name)))
 
     def _statistics(self, body: bytes) -> None:
         """Read an Interface Statistics Block (section 4.6), unless of no known interface."""
@@ -369,7 +374,7 @@ class _Reader:
     def _options(self, body: bytes, offset: int) -> dict[int, list[bytes]]:
         """Return the options from `offset` on (section 3.5) by their codes."""
         found: dict[int, list[bytes]] = {}
-        for code, value in self._items(body, offset):
+        for code, value in islice(self._items(body, offset), MAX_OPTIONS):
             found.setdefault(code, []).append(value)
         return found
 

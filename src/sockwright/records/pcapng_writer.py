@@ -197,13 +197,11 @@ class PcapngWriter:
             self.write_secrets(secrets)
             carried.secrets.append(secrets)
         if len(contents.names) > len(carried.names):
-            new = {
-                address: names
-                for address, names in contents.names.items()
-                if address not in carried.names
-            }
-            self.write_names(new)
-            carried.names.update(new)
+            names: dict[str, list[str]] = {}
+            for address, name in contents.names[len(carried.names) :]:
+                names.setdefault(address, []).append(name)
+                carried.names.append((address, name))
+            self.write_names(names)
         for counted in contents.statistics[len(carried.statistics) :]:
             interface = contents.interfaces[counted.interface_number]
             number = self._numbers[interface.number, interface.link_type, interface.name]

@@ -165,7 +165,10 @@ class RecordReader:
     @property
     def names(self) -> Mapping[str, tuple[str, ...]]:
         """The names that the file gives to addresses so far."""
-        return dict(self.contents.names)
+        found: dict[str, dict[str, None]] = {}
+        for address, name in self.contents.names:
+            found.setdefault(address, {})[name] = None
+        return {address: tuple(names) for address, names in found.items()}
 
     @property
     def statistics(self) -> tuple[InterfaceStatistics, ...]:
