@@ -71,7 +71,7 @@ def run_verb(verb: Verb, words: Sequence[str]) -> int:
         finally:
             rows.close()
     except SockwrightError as error:
-        return _tell(verb, str(error), error.exit_status)
+        return _tell(verb, str(error), error.exit_status, _notes(error))
     except OSError as error:
         if isinstance(error, BrokenPipeError) and (rows is None or rows.failure is not error):
             raise
@@ -108,10 +108,16 @@ def _renderer(verb: Verb) -> Callable[[Iterable[Any], Screen], None]:
     return render
 
 
-def _tell(verb: Verb, message: str, status: int) -> int:
+def _tell(verb: Verb, message: str, status: int, notes: Sequence[str] = ()) -> int:
     sys.stdout.flush()
-    print(f"sw {verb.name}: {clean(message)}", file=sys.stderr)
+    for line in (f"sw {verb.name}: {clean(message)}", *map(clean, notes)):
+        print(line, file=sys.stderr)
     return status
+
+
+def _notes(error: BaseException) -> list[str]:
+    """Return the lines that an error has below its message, such as a mark under a wrong word."""
+    return [line for note in getattr(error, "__notes__", ()) for line in note.split("\n")]
 
 
 def _kernel_message(error: OSError) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sockwright.filters import tree
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from sockwright.filters.filter import Filter
 
-__all__ = ["explain"]
+__all__ = ["Explanation", "explain"]
 
 _SIDES = {
     None: "source or destination", "either": "source or destination", "src": "source",
@@ -38,20 +39,41 @@ _NESTED = {
 }  # fmt: skip
 
 
-def explain(compiled: Filter) -> list[str]:
-    """Return lines: what passes, how the expression was read where that may surprise, traps."""
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a filter means: `where` it holds, lines of `passes`, `read_as`, and `traps`.
+
+    `read_as` is the expression with every head and parenthesis written out, None where that tells
+    nothing new.
+    """
+
+    where: str
+    passes: tuple[str, ...]
+    read_as: str | None
+    traps: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """Return it as text."""
+        if not self.passes:
+            return [f"Every packet passes ({self.where})."]
+        lines = [f"A packet passes ({self.where}) when", *self.passes]
+        if self.read_as is not None:
+            lines += ["", "Read as", f"  {self.read_as}"]
+        if self.traps:
+            lines += ["", "Beware", *(f"  - {trap}" for trap in self.traps)]
+        return lines
+
+
+def explain(compiled: Filter) -> Explanation:
+    """Return what passes, how the expression was read where that may surprise, and its traps."""
     link = find(compiled.link_type)
     where = f"{link.description}, {'on a live socket' if compiled.live else 'in a file'}"
     node = compiled.tree
     if node is None:
-        return [f"Every packet passes ({where})."]
-    lines = [f"A packet passes ({where}) when", *_tree(node, 1)]
-    if isinstance(node, tree.Chain) or _mixed(node) or _inherits(node):
-        lines += ["", "Read as", f"  {_grouped(node)}"]
-    traps = list(dict.fromkeys(_traps(node, compiled)))
-    if traps:
-        lines += ["", "Beware", *(f"  - {trap}" for trap in traps)]
-    return lines
+        return Explanation(where, (), None, ())
+    read_as = _grouped(node) if isinstance(node, tree.Chain) or _inherits(node) else None
+    traps = tuple(dict.fromkeys(_traps(node, compiled)))
+    return Explanation(where, tuple(_tree(node, 1)), read_as, traps)
 
 
 # What passes

@@ -23,8 +23,8 @@ class FilterError(UsageError, ValueError):
 
     `expression` is the whole text, `position` the character at which the wrong word starts,
     `length` how many characters it has (0 at the end of the expression), `reason` what is wrong,
-    `hint` what would fit (empty where nothing does). As text it is the reason, the hint, and under
-    them the expression with carets under the word.
+    `hint` what would fit (empty where nothing does). As text it is reason and hint in one line;
+    `marked()` is also its note (`__notes__`), so a traceback and the command show it below.
     """
 
     def __init__(
@@ -36,12 +36,11 @@ class FilterError(UsageError, ValueError):
         self.reason = reason
         self.hint = hint
         super().__init__(expression, position, length, reason, hint)
+        if expression.strip():
+            self.add_note("\n".join(self.marked()))
 
     def __str__(self) -> str:
-        message = f"{self.reason}; {self.hint}" if self.hint else self.reason
-        if not self.expression.strip():
-            return message
-        return "\n".join((message, *self.marked()))
+        return f"{self.reason}; {self.hint}" if self.hint else self.reason
 
     def marked(self) -> tuple[str, str]:
         """Return two lines of one width: the expression around the word, and carets under it.

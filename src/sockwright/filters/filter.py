@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sockwright.filters import tree
+    from sockwright.filters.explain import Explanation
 
 __all__ = ["Filter", "compile_filter"]
 
@@ -50,8 +51,8 @@ class Filter:
         memory = [0] * MEMORY_WORDS
         return run(code, jt, jf, k, octets, 0, captured, original, memory) != 0
 
-    def explain(self) -> list[str]:
-        """Return lines of English: what passes, how it was read, and which traps it runs into."""
+    def explain(self) -> Explanation:
+        """Return in English what passes, how it was read, and which traps it runs into."""
         from sockwright.filters.explain import explain
 
         return explain(self)

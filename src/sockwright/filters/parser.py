@@ -131,6 +131,9 @@ class _Parser:
     def _fail_term(self) -> NoReturn:
         token = self.token
         if token.kind in _VALUES:
+            if token.kind == "name" and token.text.partition("-")[0] in KEYWORDS:
+                hint = "a name may hold hyphens: put spaces around a minus"
+                self._fail(token, f"{token.text!r} is one word", hint)
             if token.kind == "name" and (guess := near(token.text, KEYWORDS)):
                 self._fail(token, f"{token.text!r} is no word of the language",
                            f"did you mean {guess}?")  # fmt: skip

@@ -92,5 +92,8 @@ def near(word: str, words: Iterable[str]) -> str:
     """Return the one of `words` that `word` is likely a slip of, or nothing."""
     from difflib import get_close_matches
 
-    found = get_close_matches(word.lower(), list(words), n=1, cutoff=0.7)
+    known = list(words)
+    letters = sorted(word.lower())
+    swapped = [one for one in known if sorted(one) == letters]  # difflib finds "tpc" too far off
+    found = swapped or get_close_matches(word.lower(), known, n=1, cutoff=0.7)
     return found[0] if found else ""
