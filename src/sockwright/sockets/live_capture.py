@@ -115,6 +115,11 @@ class LiveCapture:
         return self._ring.interface or "any"
 
     @property
+    def waiting(self) -> bool:
+        """Whether a block of packets is there already."""
+        return self._ring.ready
+
+    @property
     def statistics(self) -> RingStatistics:
         """What the kernel counted: frames accepted by the filter, those dropped among them."""
         return self._ring.statistics()
@@ -239,7 +244,10 @@ class LiveCapture:
     def _interface_of(self, packet: bytes) -> str:
         if not self.cooked:
             return self._ring.interface
-        index = int.from_bytes(packet[4:8], "big")
+        return self.interface_name(int.from_bytes(packet[4:8], "big"))
+
+    def interface_name(self, index: int) -> str:
+        """Give the name of interface number `index`, as a cooked header tells it."""
         name = self._names.get(index)
         if name is None:
             name = self._names[index] = interface_name(self._ring.socket, index)
@@ -339,9 +347,9 @@ def capture(
     """Capture the packets of `interface`, or of "any", that `filter` accepts.
 
     `filter` is text in the language of pcap-filter(7), a `Filter`, or a program of classic BPF. At
-    most `snaplen` octets of each packet are kept; `buffer` is the ring's memory in octets; `direction`
-    leaves out what this host sends ("in") or receives ("out"). It ends after `count` packets or
-    `duration` seconds; waiting for a packet longer than `timeout` seconds is an error.
+    most `snaplen` octets of each packet are kept; `buffer` is the ring's memory in octets;
+    `direction` leaves out what this host sends ("in") or receives ("out"). It ends after `count`
+    packets or `duration` seconds; waiting for a packet longer than `timeout` seconds is an error.
 
     Packets of "any" begin with a header of LINKTYPE_LINUX_SLL2, since their link layers differ; so
     do those of an interface whose link layer capture files do not know. Packets that the loopback

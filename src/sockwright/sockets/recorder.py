@@ -7,27 +7,23 @@ Rules
        that many seconds since 1970: they do not drift, and two captures agree about them. It is the
        packet's time that decides. There are no empty files.
     3. Of more files than `keep` the oldest that this recorder wrote are deleted.
-    4. The first blocks are converted by Python as it runs, which is enough for some hundred
-       thousand packets a second. When a block shows more of them than `_BUSY`, `compile` is called
-       in a thread of its own, and blocks are set aside until it has a faster function ready: the
-       ring has room for the next packets all the while.
 """
 
 from __future__ import annotations
 
 import struct
 import sys
-import threading
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 from sockwright.records.contents import Interface, InterfaceStatistics
 from sockwright.records.pcap import PcapWriter
 from sockwright.records.pcapng_writer import PcapngWriter
 from sockwright.records.record_file import RecordFile
 from sockwright.records.ring import FOREVER, PCAP, PCAPNG, interpreted
+from sockwright.sockets.block_queue import BlockQueue
 from sockwright.sockets.ring import BLOCK_SIZE
 
 if TYPE_CHECKING:
@@ -42,10 +38,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Recorder", "Rotation", "numbered"]
 
-_BUSY = 500
-"""Frames in one block. A block is a hundredth of a second old at most, so this is 50 000 a second
-and more."""
-_SET_ASIDE: Final = 1 << 29  # octets
 _TIME = struct.Struct("=II")
 _TIME_AT = 4
 _LAST_BLOCK = 128  # octets that the statistics at the end of a pcapng file may take
@@ -75,8 +67,9 @@ class Recorder:
     """Writes packets of `live` into files that `open_file` opens, in `form` "pcap" or "pcapng".
 
     `path` is the file, or None for what `open_file` opens whatever it is asked for (a pipe). At
-    most `most` packets are written; `done` tells that they are. `compile` gives a function that
-    does what `sockwright.records.ring.interpreted` does. `filter` is told in pcapng files.
+    most `most` packets are written; `done` tells that they are. `compile` gives a faster function
+    that does what `sockwright.records.ring.interpreted` does; see `BlockQueue`. `filter` is told in
+    pcapng files.
 
     The one file is opened at once; with `rotation` each is opened for its first packet.
 
@@ -109,10 +102,8 @@ class Recorder:
         self._most = most
         self._filter = filter
         self._convert: Convert = interpreted
+        self._blocks = BlockQueue(self._write, None if compile is None else self._load)
         self._compile = compile
-        self._compiled: Convert | None = None
-        self._thread: threading.Thread | None = None
-        self._aside: deque[tuple[bytearray, int, int]] = deque()
         self._out = bytearray(BLOCK_SIZE)
         self._file: RecordFile | None = None
         self._pcapng: PcapngWriter | None = None
@@ -129,21 +120,11 @@ class Recorder:
 
     def take(self, block: Block) -> None:
         """Write the packets of a block; it may be released after that."""
-        if self._thread is not None:
-            if self._thread.is_alive() and len(self._aside) < _SET_ASIDE // BLOCK_SIZE:
-                self._set_aside(block)
-                return
-            self._catch_up()
-        elif self._compile is not None and block.frames > _BUSY:
-            self._thread = threading.Thread(target=self._load, name="compile", daemon=True)
-            self._set_aside(block)
-            self._thread.start()
-            return
-        self._write(*block)
+        self._blocks.take(block)
 
     def rest(self) -> None:
         """Do what is due while no packets come: at least every second."""
-        self._catch_up()
+        self._blocks.empty()
         if self._file is not None:
             self._file.flush_due()
             if time.time_ns() >= self._until_ns + _GRACE_NS:
@@ -151,14 +132,14 @@ class Recorder:
 
     def flush(self) -> None:
         """Write what waits, for a reader at the other end of a pipe."""
-        self._catch_up()
+        self._blocks.empty()
         if self._file is not None:
             self._file.flush()
 
     def close(self) -> None:
         """Write what waits and close the file; may be called twice."""
         try:
-            self._catch_up()
+            self._blocks.empty()
         finally:
             self._close_file()
 
@@ -166,18 +147,7 @@ class Recorder:
 
     def _load(self) -> None:
         assert self._compile is not None
-        self._compiled = self._compile()
-
-    def _set_aside(self, block: Block) -> None:
-        self._aside.append((bytearray(block.octets), block.first, block.frames))
-
-    def _catch_up(self) -> None:
-        if self._thread is not None and not self._thread.is_alive():
-            self._thread = None
-            self._compile = None
-            self._convert = self._compiled or interpreted
-        while self._aside:
-            self._write(*self._aside.popleft())
+        self._convert = self._compile()
 
     def _write(self, octets: memoryview | bytearray, at: int, frames: int) -> None:
         left = frames if self._most is None else min(frames, self._most - self.written)
