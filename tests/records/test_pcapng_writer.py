@@ -165,8 +165,6 @@ def test_what_the_format_cannot_say_is_refused() -> None:
         writer.write(Record(1 << 64, b"", 0))
     with pytest.raises(ValueError, match="original length -1 is outside 32 bits"):
         writer.write(Record(0, b"", -1))
-    with pytest.raises(ValueError, match="an option of 65536 octets; 65535 are the most"):
-        writer.write(Record(0, b"", 0, comment="x" * 65_536))
     with pytest.raises(ValueError, match="link type 65536 is outside"):
         writer.add_interface(Interface(link_type=65_536))
     with pytest.raises(ValueError, match="interface 1 was not described"):
@@ -176,6 +174,22 @@ def test_what_the_format_cannot_say_is_refused() -> None:
     with pytest.raises(ValueError, match="snapshot length 262145"):
         PcapngWriter(file, snaplen=262_145)
     assert len(file.getvalue()) == size
+
+
+def test_texts_are_cut_to_what_the_format_holds() -> None:
+    file = io.BytesIO()
+    writer = PcapngWriter(file)
+    writer.write(Record(0, b"", 0, comment="x" + "ü" * 40_000))
+    names = [str(number) * 1000 for number in range(100)]
+    writer.write_names({"10.0.0.1": names, "::1": ["x" * 70_000]} | _many_addresses())
+    reader = read_records(io.BytesIO(file.getvalue()))
+    assert next(reader).comment == "x" + "ü" * 32_767
+    assert list(reader) == []
+    assert reader.names == {"10.0.0.1": tuple(names), "::1": ("x" * 65_518,)} | _many_addresses()
+
+
+def _many_addresses() -> dict[str, tuple[str, ...]]:
+    return {f"10.1.0.{number}": ("name",) for number in range(200)}
 
 
 _TEXT = st.none() | st.text(max_size=9).filter(lambda text: not text.endswith("\0"))

@@ -26,6 +26,8 @@ _BYTE_ORDER_MAGIC = 0x1A2B3C4D
 _UNKNOWN_LENGTH = -1
 _NANOSECONDS, _MICROSECONDS = 9, 6
 _TICKS_END = 1 << 64
+_MAX_OPTION = 0xFFFF
+_ITEMS = 128  # of names in one block: 8 MiB at most, which every reader takes
 
 
 class PcapngWriter:
@@ -37,7 +39,8 @@ class PcapngWriter:
 
     An interface is described before its first record: as given to `add_interface`, else by what the
     record says. Records belong to the interface of the same number, link type and name, so those of
-    a capture that is read find the `Interface` of its reader. Times are kept in nanoseconds.
+    a capture that is read find the `Interface` of its reader. Times are kept in nanoseconds; texts
+    are cut to the 65535 octets that the format has for one.
     """
 
     def __init__(
@@ -92,7 +95,7 @@ class PcapngWriter:
 
         They have to be written in the order in which they were made.
 
-        Raises: ValueError for a time before 1970 or after 2554, or a comment over 65535 octets.
+        Raises: ValueError for a time before 1970 or after 2554.
         """
         head = b""
         key = (record.interface_number, record.link_type, record.interface)
@@ -143,12 +146,21 @@ class PcapngWriter:
         """
         from ipaddress import ip_address
 
-        body = b""
+        items = []
         for text, told in names.items():
             address = ip_address(text).packed
-            value = address + b"".join([name.encode() + b"\0" for name in told])
-            body += self._item(1 if len(address) == 4 else 2, value)
-        self._put(self._block(_NAMES, body + self._item(0, b"")), 0)
+            kind = 1 if len(address) == 4 else 2
+            value = address
+            for name in told:
+                ended = _cut(name, _MAX_OPTION - len(address) - 1) + b"\0"
+                if len(value) + len(ended) > _MAX_OPTION:
+                    items.append(self._item(kind, value))
+                    value = address
+                value += ended
+            items.append(self._item(kind, value))
+        for first in range(0, len(items), _ITEMS):
+            body = b"".join(items[first : first + _ITEMS])
+            self._put(self._block(_NAMES, body + self._item(0, b"")), 0)
 
     def write_secrets(self, secrets: Secrets) -> None:
         """Write keys for decryption (section 4.7), before the packets they are for."""
@@ -234,7 +246,7 @@ class PcapngWriter:
         )
         options = self._item(9, bytes((self._resolution,)))
         if interface.filter is not None:
-            options += self._item(11, b"\0" + interface.filter.encode())
+            options += self._item(11, b"\0" + _cut(interface.filter, _MAX_OPTION - 1))
         if interface.speed is not None:
             options += self._item(8, self._pack("Q", interface.speed))
         # Rather than an option for each, addresses go where the reader shows them first.
@@ -281,11 +293,9 @@ class PcapngWriter:
         return options + self._item(0, b"")
 
     def _text(self, code: int, text: str | None) -> bytes:
-        return b"" if text is None else self._item(code, text.encode())
+        return b"" if text is None else self._item(code, _cut(text))
 
     def _item(self, code: int, value: bytes) -> bytes:
-        if len(value) > 0xFFFF:
-            raise ValueError(f"an option of {len(value)} octets; 65535 are the most")
         return self._pack("HH", code, len(value)) + value + bytes(-len(value) & 3)
 
     def _block(self, kind: int, body: bytes) -> bytes:
@@ -299,3 +309,9 @@ class PcapngWriter:
                 self._pack("I", length),
             )
         )
+
+
+def _cut(text: str, most: int = _MAX_OPTION) -> bytes:
+    """Return the text as UTF-8, of `most` octets at most and without half a character."""
+    octets = text.encode()
+    return octets if len(octets) <= most else octets[:most].decode(errors="ignore").encode()
