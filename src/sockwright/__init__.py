@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     )
     from sockwright.filters import FilterError, compile_filter
     from sockwright.lab import Lab
+    from sockwright.records import CapturedPacket
     from sockwright.sockets import LiveCapture, capture, connect, datagram, listen, packet, raw
     from sockwright.wire import (
         ARP,
@@ -49,6 +50,7 @@ __all__ = [
     "TCP",
     "UDP",
     "VLAN",
+    "CapturedPacket",
     "DecodeError",
     "EndpointError",
     "Ethernet",
@@ -82,6 +84,7 @@ __all__ = [
 _HOME = {
     "ARP": "wire",
     "AUTO": "wire",
+    "CapturedPacket": "records",
     "DecodeError": "errors",
     "EndpointError": "errors",
     "Ethernet": "wire",
