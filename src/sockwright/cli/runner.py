@@ -84,6 +84,10 @@ def _show(rows: Iterable[Any], verb: Verb, *, as_json: bool) -> None:
         from sockwright.cli.values import as_line
 
         for row in rows:
+            if getattr(row, "aside", False):  # for people, beside the rows; it may say nothing
+                if text := str(row):
+                    print(f"sw {verb.name}: {clean(text)}", file=sys.stderr)
+                continue
             sys.stdout.write(as_line(row) + "\n")
             sys.stdout.flush()
         return
