@@ -21,9 +21,10 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from functools import cache
 from pathlib import Path
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ _SUFFIX = ".kernel"
 # Kernels allocate nothing, so no references need counting: with `_nrt` each call of a helper costs
 # two locked instructions an array, and a walk through a packet takes four times as long.
 _OPTIONS: dict[str, Any] = {"nogil": True, "_nrt": False}
+_ABANDONED_S = 3600  # nobody takes that long to write a file
 _KEEP = 8  # files of one kernel: some types of arguments, some versions of Python and of the code
 
 
@@ -109,6 +111,8 @@ def _meaning(function: FunctionType) -> str:
         for name in sorted(code.co_names)
         if name in function.__globals__
     }
+    if modules := [name for name, value in used.items() if isinstance(value, ModuleType)]:
+        raise TypeError(f"{function.__qualname__} names {modules}: import what it needs from there")
     values = {
         name: value.__qualname__ if isinstance(value, FunctionType) else value
         for name, value in used.items()
@@ -122,7 +126,7 @@ def _versions() -> tuple[object, ...]:
     import numba
     import numpy as np
 
-    return sys.version, numba.__version__, llvmlite.__version__, np.__version__, str(_OPTIONS)
+    return sys.version, numba.__version__, llvmlite.__version__, np.__version__
 
 
 class _Kept:
@@ -199,12 +203,14 @@ def _read(path: Path) -> bytes:
     """Return what `path` holds. Raises: OSError; ValueError for what is not to be trusted."""
     import hashlib
 
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-    with open(descriptor, "rb") as file:  # noqa: PTH123  # by its descriptor: what was checked is read
-        if not _only_ours(os.fstat(descriptor)):
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+    with open(path, "rb", opener=opener) as file:
+        if not _only_ours(os.fstat(file.fileno())):
             raise ValueError("others may write to it")
         octets = file.read()
-        os.utime(descriptor)  # the least recently used are forgotten
+        os.utime(file.fileno())  # the least recently used are forgotten
     content = octets[32:]
     if hashlib.sha256(content).digest() != octets[:32]:
         raise ValueError("it is broken")
@@ -235,10 +241,13 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _forget_old(folder: Path, name: str) -> None:
-    """Remove all files of a kernel but those that were used last."""
+    """Remove files of a kernel but those that were used last, and what a killed process left."""
     found = sorted(folder.glob(f"{name}-*{_SUFFIX}"), key=lambda path: -path.stat().st_mtime_ns)
     for path in found[_KEEP:]:
         path.unlink(missing_ok=True)
+    for path in folder.glob(f".*{_SUFFIX}"):
+        if time.time() - path.stat().st_mtime > _ABANDONED_S:
+            path.unlink(missing_ok=True)
 
 
 def _only_ours(status: os.stat_result) -> bool:
