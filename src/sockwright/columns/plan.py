@@ -132,8 +132,8 @@ class Plan:
     """The columns for some names, and what the kernel is told.
 
     `columns` are all that need memory, `named` those asked for by name; `layers` those that say whether
-    a packet has the first or second header of a layer, by name (``inner.ipv4``). `asked` are names that
-    are computed of others, such as ``frame.number``.
+    a packet has the first or second header of a layer, by name (``inner.ipv4``); `flows` are presence,
+    number and direction of flows. ``frame.number`` needs no column.
 
     Raises: ValueError for a name that there is not, or that has no column (options).
     """
@@ -145,8 +145,7 @@ class Plan:
         self._special: dict[int, Column] = {}
         self._entries: dict[tuple[int, int], list[tuple[Any, ...]]] = {}
         self._conditions: dict[tuple[int, ...], int] = {}
-        self.has_flows = False
-        self.has_verdicts = False
+        self.flows: tuple[Column, ...] = ()
         for name in names:
             if name not in self.named:
                 self.named[name] = self._column(field(name))
@@ -189,13 +188,12 @@ class Plan:
             self._special[kernel.IP_VERSION + 2 * info.nth + 1] = present
             return column
         if info.layer == "flow":
-            self.has_flows = True
-            present = self.layers.get("flow") or self._put(_helper("flow", "flow"), kernel.BITS8)
-            self.layers["flow"] = present
-            width = kernel.BITS32 if info.field == "id" else kernel.BITS8
-            return self._put(info, width, 0, present)
+            if not self.flows:
+                present = self.layers["flow"] = self._put(_helper("flow", "flow"), kernel.BITS8)
+                ids = self._put(field("flow.id"), kernel.BITS32, 0, present)
+                self.flows = present, ids, self._put(field("flow.back"), kernel.BITS8, 0, present)
+            return self.flows[1 if info.field == "id" else 2]
         if info.field == "checksum_ok":
-            self.has_verdicts = True
             present = self._put(_helper(info.name, info.layer), kernel.BITS8)
             column = self._put(info, kernel.BITS8, 0, present)
             self._special[kernel.CHECKSUMS + 2 * KINDS[info.layer] - 2 + info.nth] = column
@@ -285,6 +283,16 @@ class Plan:
         return plan
 
     @property
+    def has_flows(self) -> bool:
+        """Whether flows are to be numbered."""
+        return bool(self.flows)
+
+    @property
+    def has_stacks(self) -> bool:
+        """Whether stacks of layers are to be numbered."""
+        return kernel.STACK in self._special
+
+    @property
     def wants(self) -> int:
         """How many lists of headers the kernel keeps."""
         return len(self._entries)
@@ -348,7 +356,7 @@ class Workspace:
     def __init__(self, plan: Plan, *, compiled: bool) -> None:
         known = layout()
         self._classes = len(known.classes)
-        self._compiled = compiled
+        self.compiled = compiled
         lists = max(1, plan.wants) * kernel.CHUNK
         sizes = (SLOTS, SLOTS, SLOTS, len(known.layers), max(1, plan.wants), lists, lists)
         self.arrays = [self._zeros(size) for size in sizes]
@@ -358,12 +366,12 @@ class Workspace:
 
             self.tables = np.frombuffer(known.tables, np.int64)
         self.stacks = 256
-        self.has_stacks = kernel.STACK in plan._special  # noqa: SLF001  # the two are one machine
+        self.has_stacks = plan.has_stacks
         self.keys: Any = self._zeros(6)
         self.has_flows = plan.has_flows
 
     def _zeros(self, size: int) -> Any:  # noqa: ANN401  # numpy array or array
-        if self._compiled:
+        if self.compiled:
             import numpy as np
 
             return np.zeros(size, np.int64)
@@ -375,7 +383,7 @@ class Workspace:
         The keys of flows are in `keys`, six a row of the batch.
         """
         filler: Any = kernel.fill
-        if self._compiled:
+        if self.compiled:
             from sockwright.columns.compiling import compiled
 
             filler = compiled(kernel.fill)

@@ -256,12 +256,13 @@ def copy_field(
     elif width == BITS32 and touched == 4:
         for item in range(begin, end):
             place = (places[item] + at) & PLACE
-            m4[(column + rows[item]) & PLACE] = (
+            value = (
                 ((octets[place] + 0) << 24)
                 | ((octets[place + 1] + 0) << 16)
                 | ((octets[place + 2] + 0) << 8)
                 | (octets[place + 3] + 0)
             )
+            m4[(column + rows[item]) & PLACE] = value >> shift & mask
     elif width == BITS64 and touched == 6:
         for item in range(begin, end):
             place = (places[item] + at) & PLACE
