@@ -168,6 +168,8 @@ _VALUES = {
     ("esp", "spi"): "esp.spi",
     ("esp", "seq"): "esp.sequence",
     ("igmp", "type"): "igmp.type",
+    ("dccp", "src_port"): "dccp.srcport",
+    ("dccp", "type"): "dccp.type",
     ("vlan", "vid"): "ieee8021ad.id vlan.id",  # tags announced by 0x88A8, then those by 0x8100
 }
 _STATUS = {
@@ -178,6 +180,7 @@ _STATUS = {
     "icmpv6": "icmpv6.checksum.status",
     "sctp": "sctp.checksum.status",
     "igmp": "igmp.checksum.status",
+    "dccp": "dccp.checksum.status",
 }
 _BAD, _GOOD = "0", "1"
 
@@ -307,6 +310,7 @@ _NAMES = {
     "sctp": "sctp",
     "esp": "esp",
     "igmp": "igmp",
+    "dccp": "dccp",
 }
 
 

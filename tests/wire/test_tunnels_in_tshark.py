@@ -11,6 +11,7 @@ import pytest
 
 from sockwright.records import PcapWriter, Record
 from sockwright.wire import (
+    DCCP,
     ESP,
     GRE,
     IGMP,
@@ -20,6 +21,7 @@ from sockwright.wire import (
     UDP,
     VXLAN,
     CiscoHDLC,
+    DCCPShort,
     Ethernet,
     Geneve,
     GroupRecord,
@@ -127,6 +129,18 @@ CASES: list[tuple[int, Packet, str, dict[str, str]]] = [
         {"sctp.checksum.status": "1", "sctp.init_nr_in_streams": "3"},
     ),
     (1, association(SCTPChunk(4, b"\0\1\0\6hb")), "ip:sctp", {"sctp.parameter_length": "6"}),
+    (
+        1,
+        OUTER / DCCP(src_port=5001, dst_port=5002, coverage=1, seq_high=1, seq_low=2) / b"odd",
+        "ip:dccp",
+        {"dccp.checksum.status": "1", "dccp.seq_raw": str((1 << 32) + 2), "dccp.cscov": "1"},
+    ),
+    (
+        1,
+        OUTER / DCCPShort(src_port=5001, dst_port=5002, seq=77) / b"odd",
+        "ip:dccp",
+        {"dccp.checksum.status": "1", "dccp.x": "0", "dccp.type": "2"},
+    ),
     (1, OUTER / ESP(spi=0x1234, seq=5) / bytes(16), "ip:esp", {"esp.sequence": "5"}),
     (1, LOCAL / IGMP(type=0x16, group=GROUP), "igmp:igmp", {"igmp.checksum.status": "1"}),
     (

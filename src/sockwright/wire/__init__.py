@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         UnknownOption,
     )
     from sockwright.wire.core.packet import Packet
+    from sockwright.wire.dccp import DCCP, DCCPShort
     from sockwright.wire.destination_options import DestinationOptions
     from sockwright.wire.esp import ESP
     from sockwright.wire.ethernet import Ethernet
@@ -88,6 +89,7 @@ __all__ = [
     "AO",
     "ARP",
     "AUTO",
+    "DCCP",
     "ESP",
     "GRE",
     "ICMP",
@@ -108,6 +110,7 @@ __all__ = [
     "BSDLoopback",
     "BSDNull",
     "CiscoHDLC",
+    "DCCPShort",
     "Datagram",
     "DestinationOptions",
     "DestinationUnreachable",
@@ -186,6 +189,7 @@ _HOME = {
     "core.header": "Header",
     "core.option": "EndOfOptions MalformedOption NoOperation Option UnknownOption",
     "core.packet": "Packet",
+    "dccp": "DCCP DCCPShort",
     "destination_options": "DestinationOptions",
     "esp": "ESP",
     "ethernet": "Ethernet",

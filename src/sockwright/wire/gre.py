@@ -83,22 +83,25 @@ class _Number:
         return self.number.to_bytes(4, "big")
 
 
-@dataclass(frozen=True, slots=True)
 class GREKey(_Number):
     """Names a flow within the tunnel, RFC 2890 section 2.1.
 
     In version 1 its halves are the payload length and the call (RFC 2637 section 4.1).
     """
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
+
 class GRESequence(_Number):
     """Number of this packet within the tunnel or flow, RFC 2890 section 2.2."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
+
 class GREAcknowledgment(_Number):
     """The highest number received, RFC 2637 section 4.1; of version 1 alone."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,10 +184,10 @@ class SCTPInit(_Chunk):
         return cls(tag, window, outbound, inbound, tsn, rest, flags=flags, padding=padding)
 
 
-@dataclass(frozen=True, slots=True)
 class SCTPInitAck(SCTPInit):
     """INIT ACK, RFC 9260 section 3.3.3: as INIT, with a state cookie among its parameters."""
 
+    __slots__ = ()
     _number: ClassVar[int] = 2
 
 
