@@ -20,6 +20,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sockwright.columns.kernels.groups import IS_TCP, PROTOCOL, SEGMENT
+from sockwright.columns.kernels.segments import ACK as ACKNOWLEDGMENT
+from sockwright.columns.kernels.segments import FLAGS, LENGTH, SEQ
+from sockwright.columns.kernels.segments import SCALE as SHIFT
+from sockwright.columns.kernels.segments import WINDOW as ROOM
+
 if TYPE_CHECKING:
     from sockwright.columns.batch import Numbers
 
@@ -115,16 +121,10 @@ LATE_NS = 3_000_000  # a segment is late, not sent again, within 3 ms or a round
 
 def judge(
     begin: int,
-    rows: int,
     flow: Numbers,
     way: Numbers,
     time_ns: Numbers,
-    seq: Numbers,
-    ack: Numbers,
-    flags: Numbers,
-    window: Numbers,
-    length: Numbers,
-    scale: Numbers,
+    segments: Numbers,
     current: Numbers,
     state: Numbers,
     pool: Numbers,
@@ -133,16 +133,23 @@ def judge(
     verdict: Numbers,
     rtt_ns: Numbers,
 ) -> int:
-    """Judge the segments in rows `begin` to before `rows`; return the row where it had to stop.
+    """Judge the segments of a batch from row `begin` on; return the row where it had to stop.
 
-    `flow` and `way` (0 or 1) say whose a segment is, `length` counts octets of data on the wire,
-    `scale` is that of the window scale option, -1 without one. `current` has a place for every
-    flow, -1 at first. Results: `connection` (-1 where there are too many), `verdict` as bits,
-    `rtt_ns` between the segment that this one acknowledges and this one, -1 for none.
+    `flow` and `way` (0 or 1) say whose a segment is, `segments` holds what `groups.gather` found.
+    `current` has a place for every flow, -1 at first. Results: `connection` (-1 where there are too
+    many, and for what is no TCP), `verdict` as bits, `rtt_ns` between the segment that this one
+    acknowledges and this one, -1 for none.
     """
+    rows = len(flow)
     for row in range(begin, rows):
-        bits = flags[row] + 0
-        number = seq[row] + 0
+        slot = SEGMENT * row
+        connection[row] = -1
+        verdict[row] = 0
+        rtt_ns[row] = -1
+        if segments[slot + PROTOCOL] != IS_TCP:
+            continue
+        bits = segments[slot + FLAGS] + 0
+        number = segments[slot + SEQ] + 0
         place = current[flow[row]] + 0
         reused = 0
         if place >= 0 and bits & (SYN | ACK) == SYN:
@@ -152,9 +159,6 @@ def judge(
         if place < 0 or reused:
             if control[CONNECTIONS] >= control[MOST_CONNECTIONS]:
                 control[UNTRACKED] += 1
-                connection[row] = -1
-                verdict[row] = 0
-                rtt_ns[row] = -1
                 continue
             place = control[CONNECTIONS] + 0
             if (place + 1) * WHOLE > len(state):
@@ -174,10 +178,10 @@ def judge(
             back,
             now,
             number,
-            ack[row] + 0,
+            segments[slot + ACKNOWLEDGMENT] + 0,
             bits,
-            window[row] + 0,
-            length[row] + 0,
+            segments[slot + ROOM] + 0,
+            segments[slot + LENGTH] + 0,
         )
         rtt_ns[row] = advance(
             state,
@@ -186,11 +190,11 @@ def judge(
             back,
             now,
             number,
-            ack[row] + 0,
+            segments[slot + ACKNOWLEDGMENT] + 0,
             bits,
-            window[row] + 0,
-            length[row] + 0,
-            scale[row] + 0,
+            segments[slot + ROOM] + 0,
+            segments[slot + LENGTH] + 0,
+            segments[slot + SHIFT] + 0,
             found,
             pool,
             control,
@@ -468,7 +472,7 @@ def remember(
 def acknowledge(
     state: Numbers, half: int, ack: int, now: int, pool: Numbers, control: Numbers
 ) -> int:
-    """Take what `ack` covers out of the list; return the age of the oldest that ends there, or -1."""
+    """Take what `ack` covers out of the list; return the age of the oldest that ends there."""
     rtt = -1
     node = state[half + HEAD] + 0
     while node >= 0 and not before(ack, pool[node * NODE + END] + 0):
