@@ -252,6 +252,7 @@ class IGMPv3Report(Header, layer="igmp", carried_by=_NUMBER):
 
     __slots__ = ()
     _choose = staticmethod(_choose)
+    walk = Walk(step="records", asks="number_of_records", unit=4)
 
     type: UInt = uint(8, "kind of message", default=REPORT_V3, values=TYPES)
     reserved: UInt = uint(8, "0")

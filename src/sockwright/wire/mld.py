@@ -284,7 +284,7 @@ class MLDv2Report(Header, layer="mldv2_report", carried_by={"icmpv6_type": 143})
     """Type 143, what a host listens to, RFC 9777 section 5.2."""
 
     __slots__ = ()
-    walk = Walk(step="mld_records")
+    walk = Walk(step="records", asks="number_of_records", unit=16)
 
     reserved: UInt = uint(16, "0")
     number_of_records: Derived = derived(16, "records that follow")

@@ -53,7 +53,7 @@ ROW = 39
 HAS_SIZE, HAS_END, HAS_OFFSET, CLOSES, TAKES_REST, HAS_STEP = 1, 2, 4, 8, 16, 32
 
 # Values of STEP, in the order of `layout.STEPS`.
-COOKED, GRE, IPV6, LENGTH_OR_TYPE, MLD_RECORDS, MPLS, SNAP, STOPS, SWAPPED = range(1, 10)
+COOKED, GRE, IPV6, LENGTH_OR_TYPE, MPLS, RECORDS, SNAP, STOPS, SWAPPED = range(1, 10)
 
 MOST_LAYERS = 32
 ERRORS = MOST_LAYERS + 1
@@ -185,8 +185,9 @@ def take_apart(
             step = tables[row + STEP]
             if step == GRE:
                 claimed = gre_size(octets, at, end)
-            elif step == MLD_RECORDS:
-                claimed = records_size(octets, at, end)
+            elif step == RECORDS:
+                number = read(tables, row + ASKED, octets, at)
+                claimed = records_end(octets, body, end, number, tables[row + UNIT]) - at
             if claimed > fixed:
                 body = at + claimed
                 if body > end:
@@ -412,15 +413,17 @@ def gre_size(octets: Octets, at: int, end: int) -> int:
     return size
 
 
-def records_size(octets: Octets, at: int, end: int) -> int:
-    """Return the octets of the MLDv2 report at `at`, its records included."""
-    stop = at + 4
-    for _ in range((octets[at + 2] + 0) << 8 | (octets[at + 3] + 0)):
-        size = 20
-        if stop + 20 <= end:
-            size += 16 * ((octets[stop + 2] + 0) << 8 | (octets[stop + 3] + 0))
-            size += 4 * octets[stop + 1]
-        stop += size
-        if stop > end:
+def records_end(octets: Octets, at: int, end: int, count: int, unit: int) -> int:
+    """Return where `count` multicast records from `at` on end; their addresses take `unit` octets.
+
+    A record that is cut still shows that one was meant.
+    """
+    for _ in range(count):
+        size = 4 + unit
+        if at + size <= end:
+            size += unit * ((octets[at + 2] + 0) << 8 | (octets[at + 3] + 0))
+            size += 4 * octets[at + 1]
+        at += size
+        if at > end:
             break
-    return stop - at
+    return at

@@ -24,8 +24,8 @@ Step = Literal[
     "gre",
     "ipv6",
     "length_or_type",
-    "mld_records",
     "mpls",
+    "records",
     "snap",
     "swapped",
 ]
@@ -35,8 +35,8 @@ Step = Literal[
 ``gre``              flags announce optional fields; a version that is not known ends the walk
 ``ipv6``             a payload length of 0: nothing at all, a jumbo payload, or left to the card
 ``length_or_type``   up to 1500 the number is a length in octets, and LLC follows
-``mld_records``      records, each with counts of its own
 ``mpls``             under the bottom of the stack IP, by its version
+``records``          as many records as the field says, each with addresses of `unit` octets
 ``snap``             the number is an EtherType only under two organisations
 ``swapped``          the number is in the octet order of little-endian machines
 """
