@@ -2,7 +2,8 @@
 
 The names below are loaded when first asked for. Less common ones stay in their module: IPv4 options
 in `ipv4_options`, those of IPv6 in `ipv6_options`, of neighbour discovery in `ndp_options`, of
-Multipath TCP in `mptcp`.
+Multipath TCP in `mptcp`, of Geneve in `geneve`, the optional fields of GRE in `gre`, the tags of
+PPPoE in `pppoe`.
 """
 
 from __future__ import annotations

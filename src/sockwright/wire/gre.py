@@ -205,9 +205,9 @@ class GRE(Header, layer="gre", carried_by={"ip_protocol": 47, "udp_port": 4754})
     routing_present: UInt = uint(1, "R: a source route is there (RFC 1701)")
     key_present: Derived = derived(1, "K: the key is there")
     sequence_present: Derived = derived(1, "S: the sequence number is there")
-    strict_source_route: UInt = uint(1, "s: the source route is strict (RFC 1701)")
+    strict_route: UInt = uint(1, "s: the source route is strict (RFC 1701)")
     recursion: UInt = uint(3, "further encapsulations allowed (RFC 1701)")
-    acknowledgment_present: Derived = derived(1, "A: an acknowledgment is there (version 1)")
+    ack_present: Derived = derived(1, "A: an acknowledgment is there (version 1)")
     reserved: UInt = uint(4, "0")
     version: UInt = uint(3, "0, or 1 for PPTP", values={0: "GRE", 1: "enhanced GRE of PPTP"})
     protocol_type: Derived = following(
@@ -394,5 +394,5 @@ _FLAGS = (
     (CHECKSUM, _CHECKSUM_PRESENT),
     (KEY, GRE.key_present.mask),
     (SEQUENCE, GRE.sequence_present.mask),
-    (ACKNOWLEDGMENT, GRE.acknowledgment_present.mask),
+    (ACKNOWLEDGMENT, GRE.ack_present.mask),
 )
