@@ -141,7 +141,7 @@ class Gathering:
         keys = numbers(KEY * size * flows, compiled=fast)
         segments = numbers(SEGMENT * size * flows, compiled=fast)
         nodes = numbers(size * bool(self._wants & STACKS), compiled=fast)
-        run = kernel(gather, compiled=fast)
+        run: Any = kernel(gather, compiled=fast)  # mypy cannot count through *self._work
         begin = 0
         while True:
             begin = run(

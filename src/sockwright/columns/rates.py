@@ -8,7 +8,7 @@ stays bounded although nobody knows beforehand how long a capture is.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sockwright.columns.batch import NO_TIME
 from sockwright.columns.gathering import Batches, kernel, numbers
@@ -99,8 +99,7 @@ class _Counted:
         self._origin = NO_TIME
         self._sums: dict[int, tuple[int, int]] = {}
 
-    def add(self, time_ns: object, original: object, accepted: object, *, compiled: bool) -> None:
-        times: list[int] = time_ns  # type: ignore[assignment]  # an array of either kind
+    def add(self, times: Any, original: Any, accepted: Any, *, compiled: bool) -> None:
         if self._origin == NO_TIME:
             self._origin = int(next((time for time in times if time != NO_TIME), NO_TIME))
         origin = max(self._origin, 0)
@@ -111,7 +110,7 @@ class _Counted:
             accepted,
             origin,
             self._interval,
-            *found,  # type: ignore[arg-type]
+            *found,
         )
         for number, packets, octets in zip(*(part[:runs].tolist() for part in found), strict=True):
             before = self._sums.get(number, (0, 0))

@@ -122,7 +122,9 @@ LATE_NS = 3_000_000  # a segment is late, not sent again, within 3 ms or a round
 def judge(
     begin: int,
     flow: Numbers,
+    present: Numbers,
     way: Numbers,
+    accepted: Numbers,
     time_ns: Numbers,
     segments: Numbers,
     current: Numbers,
@@ -135,8 +137,9 @@ def judge(
 ) -> int:
     """Judge the segments of a batch from row `begin` on; return the row where it had to stop.
 
-    `flow` and `way` (0 or 1) say whose a segment is, `segments` holds what `groups.gather` found.
-    `current` has a place for every flow, -1 at first. Results: `connection` (-1 where there are too
+    `flow` (where `present`) and `way` (0 or 1) say whose a segment is, `segments` holds what
+    `groups.gather` found. What `accepted` leaves out is as if it were not there; empty, it leaves
+    out nothing. `current` has a place for every flow, -1 at first. Results: `connection` (-1 where there are too
     many, and for what is no TCP), `verdict` as bits, `rtt_ns` between the segment that this one
     acknowledges and this one, -1 for none.
     """
@@ -146,7 +149,9 @@ def judge(
         connection[row] = -1
         verdict[row] = 0
         rtt_ns[row] = -1
-        if segments[slot + PROTOCOL] != IS_TCP:
+        if segments[slot + PROTOCOL] != IS_TCP or not present[row]:
+            continue
+        if len(accepted) and not accepted[row]:
             continue
         bits = segments[slot + FLAGS] + 0
         number = segments[slot + SEQ] + 0
