@@ -9,6 +9,7 @@ from __future__ import annotations
 # Type checkers take this constant as true; the typing module alone would cost half the budget.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from sockwright.columns import CaptureFile, open_capture
     from sockwright.errors import (
         DecodeError,
         EndpointError,
@@ -50,6 +51,7 @@ __all__ = [
     "TCP",
     "UDP",
     "VLAN",
+    "CaptureFile",
     "CapturedPacket",
     "DecodeError",
     "EndpointError",
@@ -75,6 +77,7 @@ __all__ = [
     "datagram",
     "fragment",
     "listen",
+    "open_capture",
     "packet",
     "raw",
     "reassemble",
@@ -84,6 +87,7 @@ __all__ = [
 _HOME = {
     "ARP": "wire",
     "AUTO": "wire",
+    "CaptureFile": "columns",
     "CapturedPacket": "records",
     "DecodeError": "errors",
     "EndpointError": "errors",
@@ -112,6 +116,7 @@ _HOME = {
     "datagram": "sockets",
     "fragment": "wire",
     "listen": "sockets",
+    "open_capture": "columns",
     "packet": "sockets",
     "raw": "sockets",
     "reassemble": "wire",

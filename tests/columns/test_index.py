@@ -1,4 +1,4 @@
-"""Batches of records, by compiled kernels and by the same ones in plain Python: what the readers read."""
+"""Batches of records, by kernels compiled and in plain Python: what the readers read."""
 
 from __future__ import annotations
 
