@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import lzma
+import os
 import random
 import subprocess
 import sys
@@ -117,6 +118,18 @@ def test_a_file_that_is_not_compressed_passes_as_it_is() -> None:
         assert name == ""
         assert file.read(1 << 20) == octets
         assert file.read(1) == b""
+    file, _ = decompressed(io.BytesIO(b"abcdefgh"))
+    assert [file.read(size) for size in (0, 3, 2, 2, 9)] == [b"", b"abc", b"de", b"fg", b"h"]
+
+
+def test_no_more_than_was_asked_for_is_read_of_a_live_pipe() -> None:
+    read_end, write_end = os.pipe()
+    with os.fdopen(read_end, "rb") as pipe, os.fdopen(write_end, "wb", buffering=0) as feed:
+        feed.write(_PLAIN[:60])
+        file, _ = decompressed(pipe)
+        assert file.read(24) == _PLAIN[:24]
+        feed.write(_PLAIN[60:])
+        assert file.read(76) == _PLAIN[24:100]
 
 
 @_EACH

@@ -188,6 +188,17 @@ def test_a_full_disk_leaves_whole_records_and_is_told_once(
 
 
 @pytest.mark.parametrize("form", ["pcap", "pcapng"])
+def test_a_header_that_finds_no_room_leaves_an_empty_file(tmp_path: Path, form: str) -> None:
+    path = tmp_path / "out"
+    run = [sys.executable, "-c", _FULL, str(path), form, "1", "20"]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert "OSError: [Errno 27] File too large; it ends behind its last whole record, number 0" in (
+        done.stderr
+    )
+    assert path.read_bytes() == b""
+
+
+@pytest.mark.parametrize("form", ["pcap", "pcapng"])
 @pytest.mark.parametrize("limit", [100, 5_000, 65_536, 300_001])
 def test_a_limit_of_file_size_leaves_whole_records(tmp_path: Path, form: str, limit: int) -> None:
     path = tmp_path / "out"

@@ -6,7 +6,7 @@ A format is one file of this package, found by the octets that its files start w
 from __future__ import annotations
 
 from sockwright.records.compression import decompressed
-from sockwright.records.contents import Interface, InterfaceStatistics, Secrets, Section
+from sockwright.records.contents import Contents, Interface, InterfaceStatistics, Secrets, Section
 from sockwright.records.pcap import PcapWriter
 from sockwright.records.pcapng_writer import PcapngWriter
 from sockwright.records.reading import Identity, RecordReader, identify, read_records
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CapturedPacket",
+    "Contents",
     "Identity",
     "Interface",
     "InterfaceStatistics",

@@ -63,7 +63,7 @@ def decompressed(file: Readable) -> tuple[Readable, str]:
         head = source.take(4)
     name = compression_of(head)
     if not name:
-        return _Pieces(_plain(head, source)), ""
+        return _Plain(head, source), ""
     source.layer = name
     return _Pieces(_MAKERS[name](source, head)), name
 
@@ -107,10 +107,21 @@ class _Pieces:
         return octets
 
 
-def _plain(head: bytes, source: Source) -> Iterator[bytes]:
-    yield head
-    while octets := source.take(_PIECE):
-        yield octets
+class _Plain:
+    """A file whose first octets were taken; nothing is read ahead, as it may be a live pipe."""
+
+    __slots__ = ("_head", "_source")
+
+    def __init__(self, head: bytes, source: Source) -> None:
+        self._head = head
+        self._source = source
+
+    def read(self, size: int, /) -> bytes:
+        head = self._head
+        if not head:
+            return self._source.take(size)
+        self._head = head[size:]
+        return head[:size] + self._source.take(max(0, size - len(head)))
 
 
 # gzip and xz: the decompressor takes pieces of any size

@@ -92,9 +92,9 @@ class RecordFile:
 
     def begin(self, header: bytes, measure: Measure) -> None:
         """Write a file header at once; `measure` tells how long what starts at an offset is."""
-        self._measure = measure
         self.write_records(header, 0)
         self.flush()
+        self._measure = measure
 
     def write_record(self, octets: bytes) -> None:
         """Write the octets of one whole record. Raises: OSError, see above."""
