@@ -205,7 +205,7 @@ def test_continuous_integration_calls_the_two_targets(project: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("package", ["", ".wire", ".sockets", ".lab", ".lab.tour"])
+@pytest.mark.parametrize("package", ["", ".wire", ".records", ".sockets", ".lab", ".lab.tour"])
 def test_a_package_lists_its_public_names_and_each_loads(package: str) -> None:
     module = importlib.import_module(f"sockwright{package}")
     assert set(module.__all__) <= set(dir(module))
