@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sockwright.errors import DecodeError, UsageError
+from sockwright.errors import UsageError
 from sockwright.tools._line_options import add_line_options, line_options
 from sockwright.tools._rows import Text
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from sockwright.columns.batch import Batch
     from sockwright.columns.capture_file import CaptureFile
+    from sockwright.columns.selecting import Selector
 
 EXAMPLES = ()
 
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace) -> Iterator[object]:
     with open_capture(args.file) as capture:
         chosen = _Chosen(capture, args)
         if args.count:
-            yield from _count(chosen, as_json=args.json)
+            yield from _count(capture, chosen, as_json=args.json)
         elif args.json:
             yield from _packets(chosen)
         else:
@@ -73,16 +74,24 @@ class _Chosen:
 
     def __init__(self, capture: CaptureFile, args: argparse.Namespace) -> None:
         self._capture = capture
-        self._limit: int | None = args.limit
+        self.limit: int | None = args.limit
+        self.selector: Selector | None = None
         if args.limit is not None and args.limit < 0:
             raise UsageError(f"-c takes a number from 0 on, not {args.limit}")
+        if args.filter:
+            from sockwright.columns.selecting import Selector
+
+            link_types = [interface.link_type for interface in capture.interfaces]
+            self.selector = Selector(" ".join(args.filter), link_types)
 
     def __iter__(self) -> Iterator[tuple[Batch, Sequence[int]]]:
-        left = self._limit
+        left = self.limit
         if left == 0:
             return
         for batch in self._capture.batches():
             rows: Sequence[int] = range(len(batch))
+            if self.selector is not None:
+                rows = self.selector.rows(batch)
             if left is not None:
                 rows = rows[:left]
                 left -= len(rows)
@@ -101,17 +110,15 @@ def _lines(chosen: _Chosen, args: argparse.Namespace) -> Iterator[Text]:
             yield Text(block)
 
 
-def _count(chosen: _Chosen, *, as_json: bool) -> Iterator[object]:
-    packets = 0
-    broken: DecodeError | None = None
-    try:
-        for _, rows in chosen:
-            packets += len(rows)
-    except DecodeError as error:
-        broken = error
+def _count(capture: CaptureFile, chosen: _Chosen, *, as_json: bool) -> Iterator[object]:
+    from sockwright.columns.selecting import count_packets
+
+    packets = count_packets(capture, chosen.selector)
+    if chosen.limit is not None:
+        packets = min(packets, chosen.limit)
     yield Counted(packets) if as_json else Text(b"%d\n" % packets)
-    if broken is not None:
-        raise broken
+    if capture.error is not None:
+        raise capture.error
 
 
 def _packets(chosen: _Chosen) -> Iterator[PacketRow]:
