@@ -283,12 +283,17 @@ def row(
     `occurrence` chooses among headers of the same layer.
     """
     cut = _CUTS[occurrence]
+    there = {header.layer for header in packet}
+    there.update(_ALWAYS)
     return [
         ",".join([text(value) for value in cut(values(packet, info, flows)) if value is not None])
+        if info.layer in there
+        else ""
         for info in infos
     ]
 
 
+_ALWAYS = ("frame", "ip", "payload", "flow")
 _CUTS: dict[Occurrence, Callable[[Sequence[Any]], Sequence[Any]]] = {
     "first": lambda found: found[:1],
     "last": lambda found: found[-1:],
