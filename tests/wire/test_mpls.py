@@ -74,6 +74,11 @@ def test_it_is_carried_by_ip_and_udp_too() -> None:
     assert (outer / MPLS() / INNER)[IPv4].protocol == 137
 
 
+def test_a_stack_may_be_a_capture_of_its_own() -> None:
+    packet = MPLS(label=17) / MPLS() / INNER
+    assert Packet.decode(bytes(packet), link_type=219) == packet
+
+
 def test_it_holds() -> None:
     every_truncation_is_told(bytes(MPLS() / b""), MPLS, 4)
     decode_never_raises(MPLS, bytes(MPLS(label=17) / MPLS() / INNER))

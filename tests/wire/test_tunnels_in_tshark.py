@@ -94,6 +94,13 @@ CASES: list[tuple[int, Packet, str, dict[str, str]]] = [
         "mpls:ip:udp",
         {"mpls.label": "17,18", "mpls.exp": "5,0", "mpls.bottom": "0,1", "mpls.ttl": "64,3"},
     ),
+    (1, OUTER / FRAME, "ip:eth:ethertype:ip:udp", {"ip.proto": "143,17"}),
+    (
+        248,
+        Packet((SCTP(verification_tag=7, src_port=1, dst_port=2),)),
+        "sctp",
+        {"sctp.dstport": "2"},
+    ),
     (1, over_udp(6635) / MPLS() / ASKED, "udp:mpls:ip:udp", {"mpls.label": "16"}),
     (1, over_udp(4789) / VXLAN(vni=5) / FRAME, "vxlan:eth:ethertype:ip:udp", {"vxlan.vni": "5"}),
     (

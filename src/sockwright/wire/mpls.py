@@ -48,6 +48,7 @@ class MPLS(
         "chdlc_protocol": (UNICAST, 0x8848),
         "ip_protocol": 137,
         "udp_port": 6635,
+        "link_type": 219,
     },
 ):
     """An entry of the label stack, 4 octets. A stack is several of them: ``MPLS() / MPLS()``.

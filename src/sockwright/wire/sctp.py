@@ -33,7 +33,9 @@ __all__ = ["CHUNKS", "SCTP", "SCTPChunk", "SCTPData", "SCTPInit", "SCTPInitAck",
 INIT, INIT_ACK, ABORT, SHUTDOWN_COMPLETE = 1, 2, 6, 14
 
 
-class SCTP(Header, layer="sctp", carried_by={"ip_protocol": 132, "udp_port": 9899}):
+class SCTP(
+    Header, layer="sctp", carried_by={"ip_protocol": 132, "udp_port": 9899, "link_type": 248}
+):
     """The common header, 12 octets, and the chunks behind it, to the end of the packet.
 
     `checksum` is the CRC32c as the four octets are read, highest first; RFC 9260 sends the lowest
