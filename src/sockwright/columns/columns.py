@@ -10,6 +10,7 @@ How they come about
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from sockwright.columns.kernels.checksum import ASK, NULL, RIGHT, WRONG
 from sockwright.columns.kernels.flow import KEY, flow_ids, place_flows
 from sockwright.columns.kernels.index import NO_TIME
 from sockwright.columns.layout import layout
+from sockwright.columns.parts import parts_of
 from sockwright.columns.plan import STANDARD, Arena, Column, Plan, Workspace
 
 if TYPE_CHECKING:
@@ -40,7 +42,6 @@ if TYPE_CHECKING:
 __all__ = ["STANDARD", "Columns", "columns_of", "fill_batch"]
 
 _MOST_ROWS = 1 << 20  # of an arena
-_LEAST_ROWS = 1 << 12
 _SHOWN = 8  # rows of a repr
 _FEW = 10_000  # flows up to which a kernel that is not compiled will do
 
@@ -51,9 +52,11 @@ def columns_of(capture: CaptureFile, names: Sequence[str] = ()) -> Columns:
     Raises: ValueError for a name that is not known, or has no column.
     """
     plan = Plan(names or STANDARD)
+    size = capture._supply.size or 0  # noqa: SLF001  # how much to expect; nothing rests on it
+    share = size // (parts_of(size) or 1)
 
     def work(batches: Iterator[Batch]) -> _Part:
-        part = _Part(plan)
+        part = _Part(plan, share)
         for batch in batches:
             part.add(batch)
         return part
@@ -64,7 +67,7 @@ def columns_of(capture: CaptureFile, names: Sequence[str] = ()) -> Columns:
 
 def fill_batch(batch: Batch, plan: Plan) -> Columns:
     """Return the columns of a plan for one batch; numbers of flows count within it."""
-    part = _Part(plan, len(batch))
+    part = _Part(plan)
     part.add(batch)
     return _joined(plan, [part], None, batch.interfaces)
 
@@ -79,58 +82,78 @@ class _Segment:
 
 
 class _Flows:
-    """The flows of a part so far, as `kernels/flow.py` keeps them."""
+    """The flows met so far, as `kernels/flow.py` keeps them."""
 
     def __init__(self) -> None:
         self.count = 0
-        self.known: Any = None
-        self.slots: Any = None
+        self.known = array("q")
+        self._slots = array("q")
         self._grow(1024)
 
     def number(
-        self, keys: Array, size: int, arrays: tuple[Any, ...], row: int, *, compiled: bool
+        self,
+        keys: Any,
+        size: int,
+        arrays: tuple[Any, ...],
+        row: int,
+        *,
+        compiled: bool,  # noqa: ANN401
     ) -> None:
         """Number the flows of `size` packets, into the arrays `ids`, `present` and `back`."""
-        numbering: Any = flow_ids
-        if compiled:
-            from sockwright.columns import compiling
-
-            numbering = compiling.compiled(flow_ids)
         begin = 0
         while True:
-            begin, self.count = numbering(
-                keys, 0, begin, size, *arrays, row, self.slots, self.known, self.count
+            begin, self.count = _kernel(flow_ids, compiled)(
+                _array_of(keys, compiled),
+                0,
+                begin,
+                size,
+                *arrays,
+                row,
+                _array_of(self._slots, compiled),
+                _array_of(self.known, compiled),
+                self.count,
             )
             if begin == size:
                 return
-            self._grow(2 * len(self.slots))
+            self._grow(2 * len(self._slots), compiled=compiled)
 
-    def _grow(self, slots: int) -> None:
-        import numpy as np
+    def _grow(self, slots: int, *, compiled: bool = False) -> None:
+        self._slots = array("q", bytes(8 * slots))
+        self.known.extend(array("q", bytes(8 * (KEY * slots // 2 - len(self.known)))))
+        _kernel(place_flows, compiled)(
+            _array_of(self.known, compiled), self.count, _array_of(self._slots, compiled)
+        )
 
-        known = np.zeros(KEY * slots // 2, np.int64)
-        if self.known is not None:
-            known[: len(self.known)] = self.known
-        self.known, self.slots = known, np.zeros(slots, np.int64)
-        placing: Any = place_flows
-        if self.count > _FEW:
-            from sockwright.columns import compiling
 
-            placing = compiling.compiled(place_flows)
-        placing(self.known, self.count, self.slots)
+def _kernel(function: Any, compiled: bool) -> Any:  # noqa: ANN401, FBT001  # any kernel
+    """Return a kernel, as it is or compiled."""
+    if not compiled:
+        return function
+    from sockwright.columns import compiling
+
+    return compiling.compiled(function)
+
+
+def _array_of(numbers: Any, compiled: bool) -> Any:  # noqa: ANN401, FBT001
+    """Return an array.array of 64 bits as the kernel wants it."""
+    if not compiled or not isinstance(numbers, array):
+        return numbers
+    import numpy as np
+
+    return np.frombuffer(numbers, np.int64)
 
 
 class _Part:
     """Columns of consecutive batches, filled by one thread."""
 
-    def __init__(self, plan: Plan, rows: int = 0) -> None:
+    def __init__(self, plan: Plan, size: int = 0) -> None:
         self.plan = plan
+        self._size = size  # octets of the capture that may still come
         self.segments: list[_Segment] = []
         self.interfaces: tuple[Interface, ...] = ()
         self.flows = _Flows() if plan.has_flows else None
         # Stacks of layers by their number in this part.
         self.stacks: dict[tuple[int, ...], int] = {}
-        self._expected = rows
         self._workspaces: dict[bool, Workspace] = {}
 
     def add(self, batch: Batch) -> None:
@@ -142,8 +165,7 @@ class _Part:
             or segment.compiled != compiled
             or segment.rows + len(batch) > segment.arena.rows
         ):
-            rows = self._expected or (_MOST_ROWS if compiled else _LEAST_ROWS)
-            arena = Arena(self.plan, max(rows, len(batch)), compiled=compiled)
+            arena = Arena(self.plan, self._rows_to_come(batch), compiled=compiled)
             segment = _Segment(arena, compiled)
             self.segments.append(segment)
         workspace = self._workspaces.get(compiled)
@@ -153,6 +175,15 @@ class _Part:
         chains = workspace.run(batch, segment.arena, segment.rows)
         self._finish(batch, segment, workspace, chains)
         segment.rows += len(batch)
+        self._size -= _octets_of(batch)
+
+    def _rows_to_come(self, batch: Batch) -> int:
+        """Guess how many rows there will be, from those of `batch` on, for one arena.
+
+        Too many are memory that is never touched, but for the large pages that columns share.
+        """
+        rows = self._size * len(batch) // max(_octets_of(batch), 1)
+        return max(len(batch), min(rows + rows // 16, _MOST_ROWS))
 
     def _finish(
         self,
@@ -192,6 +223,11 @@ class _Part:
             self.flows.number(
                 workspace.keys, len(batch), tuple(arrays), first, compiled=segment.compiled
             )
+
+
+def _octets_of(batch: Batch) -> int:
+    """Return the octets of the records of a batch."""
+    return int(batch.record_end) - int(batch.record_start[0]) if len(batch) else 0
 
 
 def _array(arena: Arena, column: Column, rows: int) -> Array:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
-__all__ = ["Part", "error_of", "walk_parts"]
+__all__ = ["Part", "error_of", "parts_of", "walk_parts"]
 
 _LEAST = 8 << 20  # octets of a part: less is not worth a thread
 _EACH = 4  # parts for each thread, so that all end at about the same time
@@ -110,10 +110,16 @@ def error_of(found: list[Part[R]], supply: Regular, max_captured: int) -> Decode
     return walk.error
 
 
+def parts_of(size: int, threads: int | None = None) -> int:
+    """Return into how many parts at most a file of `size` octets is split; 0 if it is not."""
+    threads = threads or cores()
+    return min(threads * _EACH, size // _LEAST) if threads > 1 else 0
+
+
 def _starts(supply: Regular, max_captured: int, threads: int) -> list[int]:
     """Return where parts seem to start, but for the first."""
     size = supply.size or 0
-    count = min(threads * _EACH, size // _LEAST)
+    count = parts_of(size, threads)
     if count < 2:
         return []
     walk = Walk(supply.again(), max_captured)
