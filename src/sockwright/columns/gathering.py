@@ -8,10 +8,9 @@ takes each batch, and a kernel of `kernels/groups.py` or `kernels/tcp.py` adds i
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 from sockwright.columns.kernels.dissect import SLOTS
 from sockwright.columns.kernels.flow import KEY, flow_ids, place_flows
@@ -23,6 +22,8 @@ from sockwright.errors import DecodeError
 from sockwright.wire.core.names import IP_PROTOCOLS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
     from sockwright.columns.batch import Batch
     from sockwright.columns.capture_file import CaptureFile
 
@@ -35,14 +36,20 @@ __all__ = [
     "for_compiled",
     "grown",
     "kernel",
+    "marked",
     "numbers",
 ]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-Accept = Callable[["Batch"], Any]
-"""Says for each packet of a batch whether it counts: an array of as many 0 and 1."""
+
+class Accept(Protocol):
+    """Says which packets of a batch count: a `selecting.Selector`."""
+
+    def rows(self, batch: Batch) -> Sequence[int]:
+        """Return the rows that do, in order."""
+
 
 MAX_FLOWS = 1 << 20
 _FIRST_FLOWS = 1 << 10
@@ -169,9 +176,7 @@ class Gathering:
             self._number(keys, size, ids, present, back)
         accepted = numbers(0, compiled=fast)
         if self._accept is not None:
-            accepted = array("q", map(int, self._accept(batch)))
-            if fast:
-                accepted = for_compiled(accepted)
+            accepted = marked(self._accept, batch)
         return Gathered(ids, present, back, segments, nodes, accepted)
 
     def flow(self, number: int) -> Flow:
@@ -234,6 +239,18 @@ def kernel(function: Callable[P, R], *, compiled: bool) -> Callable[P, R]:
     from sockwright.columns.compiling import compiled as compile_
 
     return compile_(function)
+
+
+def marked(accept: Accept, batch: Batch) -> Any:
+    """Return 1 for each packet of `batch` that counts, 0 for the others."""
+    found = numbers(len(batch), compiled=batch.compiled)
+    rows = accept.rows(batch)
+    if batch.compiled:
+        found[rows] = 1
+    else:
+        for row in rows:
+            found[row] = 1
+    return found
 
 
 def numbers(size: int, *, compiled: bool = False) -> Any:

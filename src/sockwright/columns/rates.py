@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sockwright.columns.batch import NO_TIME
-from sockwright.columns.gathering import Batches, kernel, numbers
+from sockwright.columns.gathering import Batches, kernel, marked, numbers
 from sockwright.columns.kernels.groups import spans
 
 if TYPE_CHECKING:
@@ -82,9 +82,7 @@ def rates(
     for batch in batches:
         accepted = numbers(0, compiled=batch.compiled)
         if accept is not None:
-            accepted = numbers(len(batch), compiled=batch.compiled)
-            for row, one in enumerate(accept(batch)):
-                accepted[row] = int(one)
+            accepted = marked(accept, batch)
         counted.add(batch.time_ns, batch.original, accepted, compiled=batch.compiled)
     yield from counted.rows()
     batches.finish()

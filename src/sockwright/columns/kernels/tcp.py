@@ -139,9 +139,9 @@ def judge(
 
     `flow` (where `present`) and `way` (0 or 1) say whose a segment is, `segments` holds what
     `groups.gather` found. What `accepted` leaves out is as if it were not there; empty, it leaves
-    out nothing. `current` has a place for every flow, -1 at first. Results: `connection` (-1 where there are too
-    many, and for what is no TCP), `verdict` as bits, `rtt_ns` between the segment that this one
-    acknowledges and this one, -1 for none.
+    out nothing. `current` has a place for every flow, -1 at first. Results: `connection` (-1 where
+    there are too many, and for what is no TCP), `verdict` as bits, `rtt_ns` between the segment
+    that this one acknowledges and this one, -1 for none.
     """
     rows = len(flow)
     for row in range(begin, rows):
