@@ -7,6 +7,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -21,3 +23,14 @@ def test_packets_are_near_their_floors_even_on_a_busy_machine(project: Path) -> 
     for row in rows:
         for peer, floor in row["floors"].items():
             assert row["ratios"][peer] > floor / 2, row
+
+
+@pytest.mark.needs("namespaces", "tcpdump")
+def test_a_flood_is_captured_without_a_loss(project: Path) -> None:
+    script = project / "benchmarks" / "bench_live.py"
+    command = [sys.executable, str(script), "--json", "--rounds", "1", "--packets", "200000"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    ours, _, verdict = [json.loads(line) for line in done.stdout.splitlines()]
+    assert ours["sent"] == ours["captured"] == ours["in_file"] == 200_000
+    assert ours["dropped"] == verdict["lost"] == 0
