@@ -184,6 +184,11 @@ class CaptureFile:
 
         return columns_of(self, names)
 
+    @property
+    def size(self) -> int | None:
+        """Octets of the capture, None where that is not known: of a stream."""
+        return self._supply.size
+
     def __iter__(self) -> Iterator[CapturedPacket]:
         for batch in self.batches():
             for row in range(len(batch)):
@@ -290,6 +295,11 @@ class CaptureSlice:
     def interfaces(self) -> tuple[Interface, ...]:
         """The interfaces of the capture."""
         return self._capture.interfaces
+
+    @property
+    def size(self) -> int | None:
+        """None: the octets of a slice are not counted."""
+        return None
 
     @property
     def format(self) -> str:

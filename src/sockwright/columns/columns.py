@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sockwright.columns.batch import Batch
-    from sockwright.columns.capture_file import CaptureFile
+    from sockwright.columns.capture_file import CaptureFile, CaptureSlice
     from sockwright.errors import DecodeError
     from sockwright.filters import Filter
     from sockwright.records import Interface
@@ -46,13 +46,13 @@ _SHOWN = 8  # rows of a repr
 _FEW = 10_000  # flows up to which a kernel that is not compiled will do
 
 
-def columns_of(capture: CaptureFile, names: Sequence[str] = ()) -> Columns:
+def columns_of(capture: CaptureFile | CaptureSlice, names: Sequence[str] = ()) -> Columns:
     """Return the columns called `names` of a capture; without names, those in `STANDARD`.
 
     Raises: ValueError for a name that is not known, or has no column.
     """
     plan = Plan(names or STANDARD)
-    size = capture._supply.size or 0  # noqa: SLF001  # how much to expect; nothing rests on it
+    size = capture.size or 0
     share = size // (parts_of(size) or 1)
 
     def work(batches: Iterator[Batch]) -> _Part:
@@ -63,6 +63,23 @@ def columns_of(capture: CaptureFile, names: Sequence[str] = ()) -> Columns:
 
     parts = capture.in_parts(work)
     return _joined(plan, parts, capture, capture.interfaces)
+
+
+class Filler:
+    """Makes columns of one batch after the other; numbers of flows go on from batch to batch.
+
+    For one thread at a time. Raises: ValueError as `columns_of`.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.plan = Plan(names)
+        self._part = _Part(self.plan)
+
+    def fill(self, batch: Batch) -> Columns:
+        """Return the columns of a batch. They stay, whatever is filled next."""
+        self._part.segments.clear()
+        self._part.add(batch)
+        return _joined(self.plan, [self._part], None, batch.interfaces)
 
 
 def fill_batch(batch: Batch, plan: Plan) -> Columns:
@@ -270,7 +287,7 @@ def _asked(batch: Batch, row: int, info: FieldInfo) -> int:
 def _joined(
     plan: Plan,
     parts: list[_Part],
-    capture: CaptureFile | None,
+    capture: CaptureFile | CaptureSlice | None,
     interfaces: tuple[Interface, ...],
 ) -> Columns:
     """Put parts in a row, and turn their numbers of flows and stacks into those of the whole."""
@@ -351,7 +368,9 @@ class Columns:
     ``frame.protocols`` one into `stacks`. Where a packet lacks a field stands 0; `present` tells.
     """
 
-    def __init__(self, table: _Table, capture: CaptureFile | None, rows: Array | None) -> None:
+    def __init__(
+        self, table: _Table, capture: CaptureFile | CaptureSlice | None, rows: Array | None
+    ) -> None:
         self._table = table
         self._capture = capture
         self._rows = rows  # of the capture, where these are some of them
@@ -462,6 +481,16 @@ class Columns:
             absent = ~there if values.ndim == 1 else np.repeat(~there[:, None], values.shape[1], 1)
             found[name] = values if there.all() else np.ma.array(values, mask=absent)
         return found
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Hand the columns over to whatever speaks Arrow: `polars.DataFrame(columns)`.
+
+        Raises: NotPossibleError without pyarrow.
+        """
+        from sockwright.columns.arrow import table_of
+
+        stream: object = table_of(self).__arrow_c_stream__(requested_schema)
+        return stream
 
     def texts(self, name: str) -> list[str]:
         """Return a column as `fields.text` writes its values; empty where there is none."""

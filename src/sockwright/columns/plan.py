@@ -183,6 +183,7 @@ class Plan:
             return column
         if info.layer == "ip":
             present = self._put(_helper(info.name, "ip"), kernel.BITS8)
+            self.layers["inner.ip" if info.nth else "ip"] = present
             column = self._put(info, kernel.BITS8, 0, present)
             self._special[kernel.IP_VERSION + 2 * info.nth] = column
             self._special[kernel.IP_VERSION + 2 * info.nth + 1] = present
