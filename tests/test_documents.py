@@ -3,7 +3,9 @@
 The convention, which `docs/contributing.md` states: python fences of a page run in order as one
 program; a console fence runs its ``$`` lines by bash, and what stands under a line is what it must
 print, where a line ``...`` is any number of lines. A comment before a fence,
-``<!-- needs: root, tshark -->``, names what it needs. Other fences are not run.
+``<!-- needs: root, tshark -->``, names what it needs. Other fences are not run. The folder that a
+command starts in holds nothing but `capture.pcap`: a host asks its router for an address by ARP, a
+name server for a name, and a web server for a page.
 """
 
 from __future__ import annotations
@@ -17,7 +19,10 @@ from pathlib import Path
 
 import pytest
 
+from sockwright import ARP, TCP, UDP, Ethernet, IPv4, Packet
 from sockwright.cli.verbs import find_verbs
+from sockwright.records import PcapWriter, Record
+from sockwright.wire import MSS
 
 _ROOT = Path(__file__).resolve().parent.parent
 _PAGES = [_ROOT / "README.md", *sorted((_ROOT / "docs").rglob("*.md"))]
@@ -58,6 +63,56 @@ def _fences(page: Path) -> list[Fence]:
     ]
 
 
+def _write_capture(path: Path) -> None:
+    """Write the capture that pages and examples read."""
+    client, router = "02:00:00:00:00:01", "02:00:00:00:00:02"
+    question = bytes.fromhex("beef0100000100000000000003777777076578616d706c6503636f6d0000010001")
+    get = b"GET / HTTP/1.0\r\nHost: www.example.com\r\n\r\n"
+    page = b"HTTP/1.0 200 OK\r\n\r\nhello\n"
+    name_server = Ethernet(src=client, dst=router) / IPv4(src="192.0.2.1", dst="203.0.113.53")
+    there = Ethernet(src=client, dst=router) / IPv4(src="192.0.2.1", dst="198.51.100.7")
+    back = Ethernet(src=router, dst=client) / IPv4(src="198.51.100.7", dst="192.0.2.1")
+
+    def sent(seq: int, ack: int, flags: str, *options: MSS) -> Packet:
+        return there / TCP(
+            src_port=50000, dst_port=80, seq=seq, ack=ack, flags=flags, options=options
+        )
+
+    def answered(seq: int, ack: int, flags: str, *options: MSS) -> Packet:
+        return back / TCP(
+            src_port=80, dst_port=50000, seq=seq, ack=ack, flags=flags, options=options
+        )
+
+    asked, served = 1001 + len(get), 9001 + len(page)
+    packets = [
+        Ethernet(src=client, dst="ff:ff:ff:ff:ff:ff")
+        / ARP(sender_mac=client, sender_ip="192.0.2.1", target_ip="192.0.2.2"),
+        Ethernet(src=router, dst=client)
+        / ARP(
+            operation=2,
+            sender_mac=router,
+            sender_ip="192.0.2.2",
+            target_mac=client,
+            target_ip="192.0.2.1",
+        ),
+        name_server / UDP(src_port=50001, dst_port=53) / question,
+        sent(1000, 0, "S", MSS(1460)),
+        answered(9000, 1001, "SA", MSS(1460)),
+        sent(1001, 9001, "A"),
+        sent(1001, 9001, "PA") / get,
+        answered(9001, asked, "PA") / page,
+        answered(served, asked, "FA"),
+        sent(asked, served + 1, "FA"),
+        answered(served + 1, asked + 1, "A"),
+    ]
+    with path.open("wb") as file:
+        writer = PcapWriter(file, nanoseconds=False)
+        for number, packet in enumerate(packets):
+            octets = bytes(packet)
+            writer.write(Record(_BEGIN_NS + 250_000 * number, octets, len(octets)))
+
+
+_BEGIN_NS = 1_700_000_000_000_000_000
 _FENCES = [fence for page in _PAGES for fence in _fences(page)]
 _PYTHON = {page: [f for f in _fences(page) if f.language == "python"] for page in _PAGES}
 _PROGRAMS = [
@@ -82,6 +137,8 @@ _EXAMPLES = [
 
 
 def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    if not (folder / "capture.pcap").exists():
+        _write_capture(folder / "capture.pcap")
     keep = {name: value for name, value in os.environ.items() if "COLOR" not in name}
     path = os.pathsep.join([str(Path(sys.executable).parent), keep["PATH"], "/usr/sbin", "/sbin"])
     return subprocess.run(

@@ -19,19 +19,26 @@ from sockwright.errors import SockwrightError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from sockwright.cli.progress import Bar
     from sockwright.cli.screen import Screen
     from sockwright.cli.verbs import Verb
+    from sockwright.tools._rows import Progress
 
 __all__ = ["run_verb"]
 
 
 class _Rows:
-    """The rows of a verb, once; keeps what the generator returned or raised."""
+    """The rows of a verb, once; keeps what the generator returned or raised.
+
+    A row that tells of progress is no row of the output: it starts a bar on standard error, if a
+    terminal is there and standard output is no terminal or still silent.
+    """
 
     def __init__(self, source: Iterator[Any]) -> None:
         self._source = source
         self.status = 0
         self.failure: BaseException | None = None
+        self._bar: Bar | None = None
 
     def __iter__(self) -> Iterator[Any]:
         while True:
@@ -43,9 +50,26 @@ class _Rows:
             except BaseException as error:
                 self.failure = error
                 raise
+            if getattr(row, "is_progress", False):
+                self._start_bar(row)
+                continue
+            if self._bar is not None and sys.stdout.isatty():
+                self._stop_bar()
             yield row
 
+    def _start_bar(self, row: Progress) -> None:
+        if sys.stderr.isatty():
+            from sockwright.cli.progress import Bar
+
+            self._bar = Bar(row.part)
+
+    def _stop_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
     def close(self) -> None:
+        self._stop_bar()
         close = getattr(self._source, "close", None)
         if close is not None:
             close()

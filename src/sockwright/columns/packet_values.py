@@ -5,15 +5,19 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
+from sockwright.columns.fields import values
 from sockwright.wire.core.address import MACAddress
 from sockwright.wire.core.option import UnknownOption
 from sockwright.wire.views.values import meant, read
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sockwright.columns.fields import FieldInfo
     from sockwright.records import CapturedPacket
     from sockwright.wire import Header
 
-__all__ = ["frame_values", "layer_values"]
+__all__ = ["field_values", "frame_values", "layer_values"]
 
 
 def frame_values(packet: CapturedPacket) -> dict[str, Any]:
@@ -36,6 +40,15 @@ def layer_values(header: Header) -> dict[str, Any]:
     for field in meant(header):
         values[field.name] = _value(read(header, field))
     return values
+
+
+def field_values(packet: CapturedPacket, infos: Sequence[FieldInfo]) -> dict[str, Any]:
+    """Return the fields by their names: None where absent, a list where layers repeat."""
+    found: dict[str, Any] = {}
+    for info in infos:
+        there = [_value(value) for value in values(packet, info) if value is not None]
+        found[info.name] = there if len(there) > 1 else there[0] if there else None
+    return found
 
 
 def _value(value: Any) -> Any:

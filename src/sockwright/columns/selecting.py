@@ -14,11 +14,14 @@ from sockwright.filters import MEMORY_WORDS, compile_filter
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from sockwright.columns.batch import Batch
-    from sockwright.columns.capture_file import CaptureFile
+    from sockwright.columns.capture_file import CaptureFile, CaptureSlice
     from sockwright.filters import Filter
 
-__all__ = ["Selector", "count_packets"]
+__all__ = ["Selector", "accepted", "count_packets"]
 
 
 class Selector:
@@ -40,16 +43,22 @@ class Selector:
     def rows(self, batch: Batch) -> Sequence[int]:
         """Return the rows of `batch` that pass, in order."""
         passes, count = self._mark(batch)
+        if not count:
+            return []
         if batch.compiled:
             import numpy as np
 
             found: Any = np.flatnonzero(passes)
             return cast("Sequence[int]", found)
-        return [row for row in range(len(batch)) if passes[row]] if count else []
+        return [row for row in range(len(batch)) if passes[row]]
 
     def count(self, batch: Batch) -> int:
         """Return how many packets of `batch` pass."""
         return self._mark(batch)[1]
+
+    def passes(self, batch: Batch) -> Any:
+        """Return 1 or 0 for each packet of `batch`: an array of octets, of numpy if compiled."""
+        return self._mark(batch)[0]
 
     def _mark(self, batch: Batch) -> tuple[Any, int]:
         mark: Any = kernel.mark
@@ -116,3 +125,22 @@ def count_packets(capture: CaptureFile, selector: Selector | None) -> int:
         return sum([selector.count(batch) for batch in batches])
 
     return sum(capture.in_parts(work))
+
+
+def accepted(capture: CaptureFile | CaptureSlice, expression: str | Filter) -> NDArray[np.bool_]:
+    """Return for each packet of `capture` whether a filter accepts it.
+
+    Of a `Filter` the expression counts: it is compiled for every link type of the capture.
+
+    Raises: FilterError for a wrong expression; see `Selector`.
+    """
+    import numpy as np
+
+    text = expression if isinstance(expression, str) else expression.text
+    selector = Selector(text, [interface.link_type for interface in capture.interfaces])
+
+    def work(batches: Iterator[Batch]) -> list[Any]:
+        return [np.frombuffer(selector.passes(batch), np.uint8) for batch in batches]
+
+    parts = [passes for part in capture.in_parts(work) for passes in part]
+    return np.concatenate([np.zeros(0, np.uint8), *parts]).astype(bool)

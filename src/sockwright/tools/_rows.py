@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Progress", "Text"]
 
@@ -19,11 +23,12 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a verb has come: `done` of `total` octets; `total` is 0 where nobody knows.
+    """Says from now on how far a verb has come; it is no row of the output.
 
-    It is shown as a bar on a terminal when the verb takes longer than a second, and is no row of
-    the output.
+    `part` gives 0 to 1, or None where nobody knows. The command asks it now and then, from another
+    thread, when the verb takes longer than a second and a terminal looks on.
     """
 
-    done: int
-    total: int
+    is_progress: ClassVar[bool] = True
+
+    part: Callable[[], float | None]

@@ -9,25 +9,54 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sockwright.errors import UsageError
+from sockwright.errors import SockwrightError, UsageError
 from sockwright.tools._line_options import add_line_options, line_options
-from sockwright.tools._rows import Text
+from sockwright.tools._rows import Progress, Text
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sockwright.columns.batch import Batch
     from sockwright.columns.capture_file import CaptureFile
     from sockwright.columns.selecting import Selector
 
-EXAMPLES = ()
+_STATISTICS = ("conversations", "endpoints", "protocols", "io", "tcp")
+
+EXAMPLES = (
+    ("sw read capture.pcap", "a line a packet"),
+    ("sw read -n -tttt -v capture.pcap tcp port 80", "what a filter accepts, in detail"),
+    ("sw read capture.pcap -c 1 --tree", "every field of the first packet"),
+    ("sw read capture.pcap --fields ipv4.src,tcp.dst_port --header tcp", "chosen fields"),
+    ("sw read capture.pcap --count 'tcp[tcpflags] & tcp-syn != 0'", "how many packets match"),
+    ("sw read capture.pcap -w web.pcapng port 80", "the packets that match, in a file"),
+    ("sw read capture.pcap --stats conversations", "who talked with whom"),
+    ("sw read capture.pcap --follow 0", "what both sides of the first flow sent"),
+    ("gzip -c capture.pcap | sw read -n -", "compressed, from standard input"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
     """How many packets there are, or match."""
 
+    packets: int
+
+
+@dataclass(frozen=True, slots=True)
+class FieldRow:
+    """A name for --fields."""
+
+    name: str
+    type: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What -w or --export wrote."""
+
+    file: str
     packets: int
 
 
@@ -49,24 +78,93 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "filter", nargs="*", metavar="FILTER", help="show only what this filter accepts"
     )
     parser.add_argument("-c", dest="limit", type=int, metavar="N", help="end after N packets")
-    parser.add_argument("--count", action="store_true", help="only how many packets there are")
     add_line_options(parser)
+    _add_outputs(parser.add_argument_group("instead of lines"))
+
+
+def _add_outputs(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--count", action="store_true", help="only how many packets there are")
+    group.add_argument(
+        "--fields", metavar="A,B", help="these fields, such as ipv4.src,tcp.dst_port"
+    )
+    group.add_argument("--header", action="store_true", help="a line of names above --fields")
+    group.add_argument("--separator", default="\t", metavar="TEXT", help="between --fields; a tab")
+    group.add_argument(
+        "--occurrence",
+        default="all",
+        metavar="WHICH",
+        help="first, last, all (with commas) or 1, 2, ... of layers that repeat, for --fields",
+    )
+    group.add_argument("--list-fields", action="store_true", help="the names of all fields")
+    group.add_argument("--tree", action="store_true", help="every layer and field, as a tree")
+    group.add_argument("-w", dest="write", metavar="OUT", help="write a capture; - is a pipe")
+    group.add_argument("--format", choices=("pcap", "pcapng"), help="of OUT; else by its name")
+    group.add_argument("--stats", choices=_STATISTICS, help="a table instead of packets")
+    group.add_argument(
+        "--interval", type=float, metavar="SECONDS", help="of a row of --stats io; else chosen"
+    )
+    group.add_argument(
+        "--follow", type=int, metavar="N", help="what both sides of flow N (flow.id) sent"
+    )
+    group.add_argument(
+        "--export", metavar="OUT.parquet", help="write columns, those of --fields or many"
+    )
 
 
 def run(args: argparse.Namespace) -> Iterator[object]:
     """Yield lines of text, or rows for programs."""
-    if args.file is None:
-        raise UsageError("which FILE? (- is standard input)")
+    _check(args)
+    if args.list_fields:
+        from sockwright.columns.fields import fields
+
+        yield from (FieldRow(info.name, info.type, info.meaning) for info in fields())
+        return
     from sockwright.columns.capture_file import open_capture
 
     with open_capture(args.file) as capture:
+        yield Progress(lambda: capture.progress)
         chosen = _Chosen(capture, args)
-        if args.count:
+        if args.write is not None:
+            yield from _write(capture, chosen, args)
+        elif args.count:
             yield from _count(capture, chosen, as_json=args.json)
+        elif args.stats is not None:
+            yield from _statistics(capture, chosen, args)
+        elif args.follow is not None:
+            yield from _follow(capture, args.follow)
+        elif args.export is not None:
+            yield from _export(capture, chosen, args)
+        elif args.fields is not None:
+            yield from _fields(chosen, args)
         elif args.json:
             yield from _packets(chosen)
+        elif args.tree:
+            yield from _trees(chosen, args)
         else:
             yield from _lines(chosen, args)
+
+
+def _check(args: argparse.Namespace) -> None:
+    outputs = {
+        "--count": args.count,
+        "--fields": args.fields is not None and args.export is None,  # --export takes fields
+        "--tree": args.tree,
+        "-w": args.write is not None,
+        "--stats": args.stats is not None,
+        "--follow": args.follow is not None,
+        "--export": args.export is not None,
+    }
+    asked = [name for name, there in outputs.items() if there]
+    if len(asked) > 1:
+        raise UsageError(f"{' and '.join(asked)} do not go together; choose one")
+    if args.interval is not None and args.interval < 1e-9:
+        raise UsageError(f"--interval is a number of seconds above 0, not {args.interval}")
+    if args.limit is not None and args.limit < 0:
+        raise UsageError(f"-c takes a number from 0 on, not {args.limit}")
+    if args.follow is not None and args.filter:
+        raise UsageError("--follow shows one flow whole; it takes no filter")
+    if args.file is None and not args.list_fields:
+        raise UsageError("which FILE? (- is standard input)")
 
 
 class _Chosen:
@@ -76,8 +174,6 @@ class _Chosen:
         self._capture = capture
         self.limit: int | None = args.limit
         self.selector: Selector | None = None
-        if args.limit is not None and args.limit < 0:
-            raise UsageError(f"-c takes a number from 0 on, not {args.limit}")
         if args.filter:
             from sockwright.columns.selecting import Selector
 
@@ -95,10 +191,31 @@ class _Chosen:
             if left is not None:
                 rows = rows[:left]
                 left -= len(rows)
-            if len(rows):
-                yield batch, rows
+            yield batch, rows
             if left == 0:
                 return
+
+    def accept(self) -> Callable[[Batch], Any] | None:
+        """Return what says 1 or 0 for each packet of a batch; None where all are accepted."""
+        if self.selector is None and self.limit is None:
+            return None
+        left = self.limit
+
+        def accepted(batch: Batch) -> Any:
+            nonlocal left
+            passes: Any = b"\x01" * len(batch)
+            if self.selector is not None:
+                passes = self.selector.passes(batch)
+            if left is not None:
+                passes = bytearray(passes)
+                for row in range(len(passes)):
+                    if left == 0:
+                        passes[row] = 0
+                    elif passes[row]:
+                        left -= 1
+            return passes
+
+        return accepted
 
 
 def _lines(chosen: _Chosen, args: argparse.Namespace) -> Iterator[Text]:
@@ -126,7 +243,7 @@ def _packets(chosen: _Chosen) -> Iterator[PacketRow]:
 
     for batch, rows in chosen:
         for row in rows:
-            packet = batch.packet(row)
+            packet = batch.packet(int(row))
             layers = [layer_values(header) for header in packet.layers]
             yield PacketRow(
                 frame_values(packet),
@@ -135,3 +252,90 @@ def _packets(chosen: _Chosen) -> Iterator[PacketRow]:
                 packet.trailer.hex(),
                 [str(error) for error in packet.errors],
             )
+
+
+def _trees(chosen: _Chosen, args: argparse.Namespace) -> Iterator[Text]:
+    from sockwright.columns.line_detail import tree_lines
+    from sockwright.columns.lines import LinePrinter
+
+    printer = LinePrinter(line_options(args))
+    for batch, rows in chosen:
+        for row in rows:
+            lines = b"".join(printer.blocks(batch, [int(row)]))
+            yield Text(lines + tree_lines(batch.packet(int(row))))
+
+
+def _fields(chosen: _Chosen, args: argparse.Namespace) -> Iterator[object]:
+    from sockwright.tools._read_fields import field_lines, fields_named, header_line
+
+    infos = fields_named(args.fields)
+    separator = args.separator.replace("\\t", "\t")
+    if args.json:
+        from sockwright.columns.packet_values import field_values
+
+        for batch, rows in chosen:
+            for row in rows:
+                yield field_values(batch.packet(int(row)), infos)
+        return
+    if args.header:
+        yield header_line(infos, separator)
+    yield from field_lines(chosen, infos, separator=separator, occurrence=args.occurrence)
+
+
+def _write(capture: CaptureFile, chosen: _Chosen, args: argparse.Namespace) -> Iterator[Written]:
+    from sockwright.tools._read_write import write_packets
+
+    packets, error = write_packets(capture, chosen, args, " ".join(args.filter))
+    if args.json and args.write != "-":
+        yield Written(args.write, packets)
+    if error is not None:
+        raise error
+
+
+def _statistics(
+    capture: CaptureFile, chosen: _Chosen, args: argparse.Namespace
+) -> Iterator[object]:
+    accept: Any = chosen.accept()
+    if args.stats in ("conversations", "endpoints"):
+        from sockwright.columns import conversations
+
+        return iter(getattr(conversations, args.stats)(capture, accept))
+    if args.stats == "protocols":
+        from sockwright.columns.hierarchy import protocols
+
+        return protocols(capture, accept)
+    if args.stats == "tcp":
+        from sockwright.columns.tcp_analysis import tcp_flows
+
+        return tcp_flows(capture, accept)
+    from sockwright.columns.rates import rates
+
+    interval = None if args.interval is None else round(args.interval * 1e9)
+    return rates(capture, interval, accept)
+
+
+def _follow(capture: CaptureFile, flow: int) -> Iterator[object]:
+    from sockwright.columns.follow import follow
+
+    try:
+        yield from follow(capture, flow)
+    except ValueError as error:
+        if isinstance(error, SockwrightError):
+            raise
+        raise UsageError(str(error)) from None
+
+
+def _export(capture: CaptureFile, chosen: _Chosen, args: argparse.Namespace) -> Iterator[Written]:
+    from sockwright.columns.parquet import export_parquet
+    from sockwright.tools._read_fields import fields_named
+
+    names = [info.name for info in fields_named(args.fields)] if args.fields else ()
+    accept: Any = chosen.accept()
+    try:
+        packets = export_parquet(capture, args.export, names, accept)
+    except ValueError as error:  # a field without a column
+        if isinstance(error, SockwrightError):
+            raise
+        raise UsageError(str(error)) from None
+    if args.json:
+        yield Written(args.export, packets)

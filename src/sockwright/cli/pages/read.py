@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from sockwright.cli.screen import Screen
+    from sockwright.columns.follow import Piece
 
 __all__ = ["render"]
 
@@ -31,5 +32,23 @@ def _without_text(rows: Iterable[Any], screen: Screen) -> Iterator[Any]:
     for row in rows:
         if isinstance(row, Text):
             screen.octets(row.octets)
+        elif type(row).__name__ == "Piece":
+            _show_piece(row, screen)
         else:
             yield row
+
+
+_MARKS = {"there": ("> ", "cyan"), "back": ("< ", "magenta")}
+
+
+def _show_piece(piece: Piece, screen: Screen) -> None:
+    """Show what one side of a flow sent, line by line, with the direction in front."""
+    mark, style = _MARKS[piece.direction]
+    octets = piece.octets.removesuffix(b"\n")
+    for line in octets.split(b"\n") if piece.octets else ():
+        text = line.removesuffix(b"\r").decode("ascii", "backslashreplace")
+        screen.line((mark + text, style))
+    if piece.gap:
+        screen.line((f"{mark}[{piece.gap} octets are missing]", "red"))
+    if piece.ended:
+        screen.line((f"{mark}[{piece.ended}]", "bold"))

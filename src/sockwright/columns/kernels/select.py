@@ -81,7 +81,8 @@ def encode_pcap(
         at = _u32(out, at, size)
         at = _u32(out, at, original[row] + 0)
         begin = start[row] + 0
-        out[at : at + size] = octets[begin : begin + size]  # type: ignore[index]  # of the same kind
+        for place in range(size):
+            out[at + place] = octets[begin + place]
         at += size
         index += 1
     position[0] = at
