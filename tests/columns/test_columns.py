@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.wire.strategies import packets
 
 from sockwright.columns import open_capture
 from sockwright.columns.columns import Columns, Filler, columns_of
@@ -17,7 +18,6 @@ from sockwright.columns.fields import Flows, field, fields, row
 from sockwright.columns.plan import STANDARD, Plan
 from sockwright.errors import NotPossibleError, SockwrightError
 from sockwright.wire import ICMP, TCP, UDP, VLAN, Ethernet, IPv4, IPv6, Packet
-from tests.wire.strategies import packets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,15 +73,24 @@ def _differences(path: Path, *, compiled: bool) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("part", range(4))
-@pytest.mark.parametrize("compiled", [False, True], ids=["plain", "compiled"])
+@pytest.mark.parametrize(("compiled", "every"), [(False, 7), (True, 1)], ids=["plain", "compiled"])
 def test_captures_of_strangers_give_what_the_decode_gives(
-    captures: Path, part: int, compiled: bool
+    captures: Path, tmp_path: Path, compiled: bool, every: int
 ) -> None:
-    found = []
-    for path in sorted(captures.rglob("*.pcap*"))[part::4]:
-        found += _differences(path, compiled=compiled)
-    assert not found, found[:20]
+    # All packets of a link type in one file: most files hold a few, and names are many.
+    octets: dict[int, list[bytes]] = {}
+    for path in sorted(captures.rglob("*.pcap*")):
+        try:
+            with open_capture(path) as capture:
+                for packet in capture:
+                    octets.setdefault(packet.link_type, []).append(bytes(packet))
+        except SockwrightError:  # the file ends in the middle; its whole records came before
+            continue
+    assert sum(map(len, octets.values())) > 10_000
+    for link_type, those in octets.items():
+        path = _write(tmp_path / f"{link_type}.pcap", those[::every], link_type)
+        found = _differences(path, compiled=compiled)
+        assert not found, found[:20]
 
 
 @settings(deadline=None, max_examples=40)
@@ -184,7 +193,8 @@ def test_without_names_the_standard_columns_come(mixed: Path) -> None:
     assert columns.names == STANDARD
     assert set(columns.to_dict()) == set(STANDARD)
     assert (
-        columns.to_dict()["udp.dst_port"].mask.sum() == len(columns) - columns.present("udp").sum()
+        np.ma.getmaskarray(columns.to_dict()["udp.dst_port"]).sum()
+        == len(columns) - columns.present("udp").sum()
     )
 
 
@@ -197,12 +207,10 @@ def test_rows_are_chosen_by_mask_and_by_filter(mixed: Path) -> None:
         assert chosen.present("udp").all()
         assert chosen["frame.number"].tolist() == (np.flatnonzero(udp) + 1).tolist()
         accepted = columns.mask("ip and tcp")
-        assert {text for text in columns.select(accepted).texts("frame.protocols")} == {
-            "ethernet:ipv4:tcp"
-        }
+        assert set(columns.select(accepted).texts("frame.protocols")) == {"ethernet:ipv4:tcp"}
         assert chosen.mask("ip and tcp").sum() == 0
         assert (
-            chosen.select([0, 2])["frame.number"].tolist()
+            chosen.select(np.array([0, 2]))["frame.number"].tolist()
             == chosen["frame.number"][[0, 2]].tolist()
         )
 

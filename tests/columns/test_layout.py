@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from sockwright.columns.kernels.dissect import ROW, ROWS, announced, read
 from sockwright.columns.layout import layout, reader
-from sockwright.wire import Header
 from sockwright.wire.core.registry import header_classes, tables
+
+if TYPE_CHECKING:
+    from sockwright.wire import Header
 
 
 def test_every_header_says_as_data_where_the_next_one_starts() -> None:
