@@ -4,9 +4,9 @@
     python benchmarks/bench_live.py [--packets 3000000] [--rate 0] [--rounds 3] [--json]
 
 One host of a lab has both ends of a veth pair. A sender puts packets into one end by a transmit
-ring (PACKET_TX_RING), as fast as the kernel takes them or at `--rate` a second; at the other end the
-two take turns with the same memory for their rings, each writing a pcap file. The sender tells how
-many it sent and how fast, the captures how many they have and lost; the file is counted too.
+ring (PACKET_TX_RING), as fast as the kernel takes them or at `--rate` a second; at the other end
+the two take turns with the same memory for their rings, each writing a pcap file. The sender tells
+how many it sent and how fast, the captures how many they have and lost; the file is counted too.
 Processor time is that of the capture alone, its start included.
 
 Needs what `sw lab` needs, and tcpdump. Exit status 1 says that `sw capture` lost packets, or that

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import socket
 import subprocess
@@ -339,6 +340,36 @@ def capabilities(pid: int) -> set[str]:
             elif line.startswith("NoNewPrivs"):
                 found.add(line)
     return found
+
+
+def test_many_lines_are_written_by_compiled_code(net: Net) -> None:
+    with Capture(net, "-i", "eth0", "-n", "-t", "--number", "-c", "20000", *_MARKED) as capture:
+        net.send(*numbered(20_000))
+        assert capture.end(0) == 0
+    lines = capture.out.decode().splitlines()
+    assert [int(line.split()[0]) for line in lines] == list(range(1, 20_001))
+    assert len({line.split(None, 1)[1] for line in lines}) == 1
+
+
+def test_the_state_is_shown_on_a_terminal(net: Net, tmp_path: Path) -> None:
+    ours, its = pty.openpty()
+    process = net.b.popen(
+        [*_SW, "capture", "-i", "eth0", "-w", str(tmp_path / "a.pcap"), *_MARKED], stderr=its
+    )
+    os.close(its)
+    said = b""
+    while b"capturing on" not in said:
+        said += os.read(ours, 4096)
+    net.send(*numbered(7))
+    while b"7 packets, " not in said:
+        said += os.read(ours, 4096)
+    process.send_signal(signal.SIGINT)
+    while b"dropped by the kernel" not in said:
+        said += os.read(ours, 4096)
+    assert process.wait(30) == 0
+    os.close(ours)
+    assert b" a second, 0 dropped" in said
+    assert said.endswith(b"\r\x1b[Ksw capture: 7 packets captured, 0 dropped by the kernel\r\n")
 
 
 def test_no_thread_has_a_privilege_once_it_captures(net: Net, tmp_path: Path) -> None:

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sockwright.sockets.datagram_socket import Datagram, IcmpReport, datagram
     from sockwright.sockets.endpoint import Endpoint, parse_endpoint
+    from sockwright.sockets.interface_list import Interface, interfaces
     from sockwright.sockets.live_capture import LinkEvent, LiveCapture, capture
     from sockwright.sockets.packet_socket import Frame, PacketSocket, packet
     from sockwright.sockets.privileges import Capability, Privileges
     from sockwright.sockets.quiet import quiet_port
     from sockwright.sockets.raw_socket import KERNEL_BEHAVIOUR, RawSocket, raw
+    from sockwright.sockets.ring import RingStatistics
     from sockwright.sockets.stream_socket import Listener, Seqpacket, Stream, connect, listen
 
 __all__ = [
@@ -26,17 +28,20 @@ __all__ = [
     "Endpoint",
     "Frame",
     "IcmpReport",
+    "Interface",
     "LinkEvent",
     "Listener",
     "LiveCapture",
     "PacketSocket",
     "Privileges",
     "RawSocket",
+    "RingStatistics",
     "Seqpacket",
     "Stream",
     "capture",
     "connect",
     "datagram",
+    "interfaces",
     "listen",
     "packet",
     "parse_endpoint",
@@ -47,11 +52,13 @@ __all__ = [
 _MODULES = {
     "datagram_socket": ("Datagram", "IcmpReport", "datagram"),
     "endpoint": ("Endpoint", "parse_endpoint"),
+    "interface_list": ("Interface", "interfaces"),
     "live_capture": ("LinkEvent", "LiveCapture", "capture"),
     "packet_socket": ("Frame", "PacketSocket", "packet"),
     "privileges": ("Capability", "Privileges"),
     "quiet": ("quiet_port",),
     "raw_socket": ("KERNEL_BEHAVIOUR", "RawSocket", "raw"),
+    "ring": ("RingStatistics",),
     "stream_socket": ("Listener", "Seqpacket", "Stream", "connect", "listen"),
 }
 

@@ -108,6 +108,7 @@ class LiveLines:
     ) -> None:
         self.shown = 0
         self._batches = LiveBatches(live)
+        self._options = options
         self._printer = LinePrinter(options)
         self._most = most
         self._row = row
@@ -136,11 +137,9 @@ class LiveLines:
         return iter(made)
 
     def _load(self) -> None:
-        from sockwright.columns.compiling import compiled
-        from sockwright.columns.kernels.line import write_lines
-
-        compiled(write_lines)
-        self._compiled = True
+        # A printer of its own: what is compiled is shared, what a printer keeps is not.
+        for _ in LinePrinter(self._options).blocks(_one_packet()):
+            self._compiled = True
 
     def _work(self, octets: memoryview | bytearray, at: int, frames: int) -> None:
         left = frames if self._most is None else min(frames, self._most - self.shown)
@@ -152,11 +151,30 @@ class LiveLines:
             self._made += [self._row(batch, row) for row in range(len(batch))]
             return
         if self._compiled:
-            as_arrays(batch)
+            _as_arrays(batch)
         self._made += [Text(lines) for lines in self._printer.blocks(batch)]
 
 
-def as_arrays(batch: Batch) -> None:
+def _one_packet() -> Batch:
+    """Make a batch for which everything is compiled that packets take."""
+    batch = Batch(
+        number=1,
+        octets=memoryview(bytes(64)),
+        record_start=array("q", [0]),
+        start=array("q", [0]),
+        captured=array("I", [60]),
+        original=array("I", [60]),
+        time_ns=array("q", [0]),
+        interface=array("I", [0]),
+        interfaces=(Interface(),),
+        link_types=array("q", [1]),
+        record_end=60,
+    )
+    _as_arrays(batch)
+    return batch
+
+
+def _as_arrays(batch: Batch) -> None:
     """Make numpy arrays of the columns of `batch`, which compiled kernels take."""
     import numpy as np
 

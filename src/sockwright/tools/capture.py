@@ -58,7 +58,7 @@ class InterfaceRow:
     state: str
     link_type: int
     link: str
-    mtu: int
+    mtu: int | None
     mac: str
     addresses: tuple[str, ...]
 
@@ -313,7 +313,7 @@ def _link_name(number: int) -> str:
 
 
 def _interfaces() -> Iterator[InterfaceRow]:
-    from sockwright.sockets.interfaces import interfaces
+    from sockwright.sockets.interface_list import interfaces
     from sockwright.sockets.ring import SLL2
 
     for one in interfaces():
@@ -321,7 +321,7 @@ def _interfaces() -> Iterator[InterfaceRow]:
             one.index, one.name, one.state, one.link_type, _link_name(one.link_type), one.mtu,
             one.mac, one.addresses,
         )  # fmt: skip
-    yield InterfaceRow(0, "any", "up", SLL2, _link_name(SLL2), 0, "", ())
+    yield InterfaceRow(0, "any", "up", SLL2, _link_name(SLL2), None, "", ())
 
 
 # -- numbers of the command line -------------------------------------------------------------------
