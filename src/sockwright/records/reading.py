@@ -8,9 +8,9 @@ date and notes in `contents` what is not packets.
 
 from __future__ import annotations
 
-import pkgutil
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from sockwright.errors import DecodeError
@@ -186,8 +186,12 @@ def _formats() -> Mapping[bytes, tuple[str, Reader]]:
     """Return name and reader of the format that each magic number starts."""
     found: dict[bytes, tuple[str, Reader]] = {}
     package = import_module("sockwright.records")
-    for module_info in pkgutil.iter_modules(package.__path__, "sockwright.records."):
-        module = import_module(module_info.name)
-        for magic in getattr(module, "MAGICS", ()):
-            found[magic] = module.FORMAT, module.read
+    for folder in package.__path__:
+        for path in Path(folder).glob("*.py"):
+            # Read before it is imported: one module of this package needs the whole of wire.
+            if "\nMAGICS = " not in path.read_text(encoding="utf-8"):
+                continue
+            module = import_module(f"sockwright.records.{path.stem}")
+            for magic in module.MAGICS:
+                found[magic] = module.FORMAT, module.read
     return found
