@@ -48,6 +48,7 @@ _TIME_END = 1 << 63
 _SECOND = 1_000_000_000
 _SIMPLE = 3  # the type of a pcapng block
 _MAX_BLOCK = 16 << 20
+_LEAST_RECORD = 16  # octets, in any format
 _USUAL_RECORD = 64  # octets; where records are smaller, there are more batches
 
 
@@ -179,6 +180,7 @@ class Walk:
         self.error: DecodeError | None = None
         self.ended = False
         self._window = self._cursor.window
+        self._needed = 0
         self.variant = _variant(bytes(self._window.octets[:8]))
         self.segments: list[tuple[int, State]] = []
         self.odd: dict[int, tuple[int, ...]] = {}
@@ -218,6 +220,8 @@ class Walk:
 
     def batch(self, most: int, *, compiled: bool, stop: int | None = None) -> Batch:
         """Return up to `most` records from here on; fewer, even none, say nothing of the end."""
+        if self._needed:
+            self._window = self._supply.window(self.at, self._needed)
         window = self._window
         base = window.base
         octets: Any = window.octets
@@ -227,7 +231,8 @@ class Walk:
             octets = np.frombuffer(octets, np.uint8)
         end = len(octets)
         limit = end if stop is None else min(stop - base, end)
-        most = min(most, (end - self.at + base) // _USUAL_RECORD + 1)
+        least = _USUAL_RECORD if compiled else _LEAST_RECORD
+        most = min(most, (end - self.at + base) // least + 1)
         columns = Rows.of(most, compiled=compiled)
         row, at, needed = 0, self.at - base, 0
         while True:
@@ -265,9 +270,8 @@ class Walk:
             format=self.format,
         )
         self.records += row
-        if needed:
-            self._window = self._supply.window(self.at, needed)
-        elif self._cursor.window.base > base:
+        self._needed = needed  # fetched when it is asked for: a pipe may let us wait
+        if not needed and self._cursor.window.base > base:
             self._window = self._cursor.window
         return batch
 
@@ -284,7 +288,7 @@ class Walk:
         self.error = None
         self.segments = [(0, self.state)]
         self.odd = {}
-        self._window = self._supply.window(offset, 1)
+        self._needed = 1
 
     def fill(
         self,
