@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from tests.wire.strategies import packets
 
 from sockwright.columns import open_capture
-from sockwright.columns.columns import Columns, Filler, columns_of
 from sockwright.columns.compiling import cores
 from sockwright.columns.fields import Flows, field, fields, row
+from sockwright.columns.filling import Filler, columns_of
 from sockwright.columns.plan import STANDARD, Plan
 from sockwright.errors import NotPossibleError, SockwrightError
 from sockwright.wire import ICMP, TCP, UDP, VLAN, Ethernet, IPv4, IPv6, Packet
@@ -22,6 +22,8 @@ from sockwright.wire import ICMP, TCP, UDP, VLAN, Ethernet, IPv4, IPv6, Packet
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    from sockwright.columns.columns import Columns
 
 
 def _columnar() -> list[str]:

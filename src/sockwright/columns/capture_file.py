@@ -180,7 +180,7 @@ class CaptureFile:
 
         See `sockwright.columns.columns.Columns`. `error` tells what is wrong behind the last.
         """
-        from sockwright.columns.columns import columns_of
+        from sockwright.columns.filling import columns_of
 
         return columns_of(self, names)
 
@@ -342,7 +342,7 @@ class CaptureSlice:
 
     def columns(self, *names: str) -> Columns:
         """Return the columns of these names of the records in the slice."""
-        from sockwright.columns.columns import columns_of
+        from sockwright.columns.filling import columns_of
 
         return columns_of(self, names)
 

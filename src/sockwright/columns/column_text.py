@@ -46,7 +46,7 @@ def texts(columns: Columns, name: str) -> list[str]:
     return found
 
 
-def _repeated(values: Any, write: Callable[[Any], str]) -> list[str]:  # noqa: ANN401  # a numpy array
+def _repeated(values: Any, write: Callable[[Any], str]) -> list[str]:
     """Write values of which most come again."""
     if values.ndim > 1:
         octets = values.tobytes()

@@ -2,8 +2,8 @@
 
 Names are layer and field, as the headers in `wire` have them; beside them stand names of the record
 (``frame.time_ns``), of the packet (``payload.length``, ``flow.id``) and of verdicts
-(``tcp.checksum_ok``). A plain name means the outermost header of its layer where one value is wanted,
-and ``inner.ipv4.src`` the second one.
+(``tcp.checksum_ok``). A plain name means the outermost header of its layer where one value is
+wanted, and ``inner.ipv4.src`` the second one.
 
 This is the scalar way: from a decoded packet. Columns give the same, and a test says so.
 """
@@ -49,9 +49,10 @@ _EXTENSIONS = (
 class FieldInfo:
     """A name, what type its values have, and what they mean.
 
-    `type` is ``uint8`` to ``uint64``, ``flags`` (a number whose bits have names), ``bool``, ``time``
-    (nanoseconds since 1970), ``ipv4``, ``ipv6``, ``mac``, ``octets``, ``options`` (items of a variable
-    part) or ``text``. `nth` is 0 for the outermost header of `layer`, 1 for the second one.
+    `type` is ``uint8`` to ``uint64``, ``flags`` (a number whose bits have names), ``bool``,
+    ``time`` (nanoseconds since 1970), ``ipv4``, ``ipv6``, ``mac``, ``octets``, ``options`` (items
+    of a variable part) or ``text``. `nth` is 0 for the outermost header of `layer`, 1 for the
+    second one.
     """
 
     name: str
@@ -181,9 +182,9 @@ def _order(address: IPv4Address | IPv6Address) -> tuple[int, ...]:
 def values(packet: Packet, info: FieldInfo, flows: Flows | None = None) -> tuple[Any, ...]:
     """Return what the field holds in each header of its layer, outermost first.
 
-    A header that lacks the field gives None; a name with ``inner.`` looks at the second header alone.
-    Numbers are `int`, flag sets and addresses of the types that `wire` gives them, options a tuple,
-    verdicts `bool`. ``flow.id`` takes a `Flows` that saw the packets before.
+    A header that lacks the field gives None; a name with ``inner.`` looks at the second header
+    alone. Numbers are `int`, flag sets and addresses of the types that `wire` gives them, options a
+    tuple, verdicts `bool`. ``flow.id`` takes a `Flows` that saw the packets before.
     """
     if info.layer == "frame":
         return _of_frame(packet, info.field)
@@ -202,7 +203,7 @@ def values(packet: Packet, info: FieldInfo, flows: Flows | None = None) -> tuple
     return tuple(found[1:2] if info.nth else found)
 
 
-def _of_header(packet: Packet, header: Header, index: int, name: str) -> Any:  # noqa: ANN401  # of any field
+def _of_header(packet: Packet, header: Header, index: int, name: str) -> Any:
     if name == "checksum_ok":
         return checksum_ok(packet, header, index)
     item = next((item for item in header.fields if item.name == name), None)
@@ -252,7 +253,7 @@ def checksum_ok(packet: Packet, header: Header, index: int) -> bool | None:
 # Text
 
 
-def text(value: Any) -> str:  # noqa: ANN401  # of any field
+def text(value: Any) -> str:  # of any field
     """Return a value as `sw read --fields` prints it.
 
     Numbers are decimal, flag sets like ``0x12``, addresses as usual, octets hexadecimal, verdicts 1

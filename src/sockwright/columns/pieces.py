@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sockwright.columns import columns as whole
+from sockwright.columns.columns import Columns
+from sockwright.columns.filling import Part, joined
 from sockwright.columns.gathering import Batches
 from sockwright.columns.plan import STANDARD, Plan
 
@@ -16,15 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sockwright.columns.capture_file import CaptureFile
-    from sockwright.columns.columns import Columns
     from sockwright.columns.gathering import Accept
 
 __all__ = ["columns_by_pieces"]
 
 _ROWS = 1 << 18
-
-# `columns.py` and this file are two ways through one machine.
-# ruff: noqa: SLF001
 
 
 def columns_by_pieces(
@@ -54,7 +51,7 @@ def columns_by_pieces(
             part, first = None, first + size
         if part is None:
             octets = batch.record_end - int(batch.record_start[0])
-            part = whole._Part(plan, rows * octets // len(batch))
+            part = Part(plan, rows * octets // len(batch))
             part.flows = flows = flows or part.flows
             size, chosen = 0, None if accept is None else []
         part.add(batch)
@@ -70,6 +67,6 @@ def _piece(part: Any, first: int, size: int, chosen: list[int] | None) -> Column
     """Return the columns of a part whose first packet has the index `first`, of those `chosen`."""
     import numpy as np
 
-    table = whole._joined(part.plan, [part], None, part.interfaces)._table
-    piece = whole.Columns(table, None, np.arange(first, first + size))
+    table = joined(part.plan, [part], None, part.interfaces)._table  # noqa: SLF001  # the same columns, of other rows
+    piece = Columns(table, None, np.arange(first, first + size))
     return piece if chosen is None else piece.select(np.array(chosen, np.int64))

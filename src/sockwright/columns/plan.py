@@ -1,7 +1,7 @@
 """What columns a batch is to fill, and the numbers that tell `kernels/fill.py` how.
 
-A plan is made once of the names that are asked for. It knows the columns, each of one width, and where
-the kernel finds what they hold. An `Arena` is the memory for some rows of all of them.
+A plan is made once of the names that are asked for. It knows the columns, each of one width, and
+where the kernel finds what they hold. An `Arena` is the memory for some rows of all of them.
 """
 
 from __future__ import annotations
@@ -116,8 +116,8 @@ _FRAME = {  # columns that come of the batch itself, not of the kernel
 class Column:
     """One column of a plan.
 
-    `width` is one of the kernel's; `size` the octets of a row, `element` those of an element. `present`
-    is the column that says where there is a value, None where there always is one.
+    `width` is one of the kernel's; `size` the octets of a row, `element` those of an element.
+    `present` is the column that says where there is a value, None where there always is one.
     """
 
     info: FieldInfo
@@ -131,9 +131,9 @@ class Column:
 class Plan:
     """The columns for some names, and what the kernel is told.
 
-    `columns` are all that need memory, `named` those asked for by name; `layers` those that say whether
-    a packet has the first or second header of a layer, by name (``inner.ipv4``); `flows` are presence,
-    number and direction of flows. ``frame.number`` needs no column.
+    `columns` are all that need memory, `named` those asked for by name; `layers` those that say
+    whether a packet has the first or second header of a layer, by name (``inner.ipv4``); `flows`
+    are presence, number and direction of flows. ``frame.number`` needs no column.
 
     Raises: ValueError for a name that there is not, or that has no column (options).
     """
@@ -344,7 +344,7 @@ class Arena:
         if compiled:
             self.plan = np.frombuffer(self.plan, np.int64)
 
-    def column(self, column: Column, rows: int) -> Any:  # noqa: ANN401  # numpy array or memoryview
+    def column(self, column: Column, rows: int) -> Any:  # numpy array or memoryview
         """Return the first `rows` rows of a column; of one of octets, one row behind the other."""
         start = self.starts[column.index] // column.element
         view = self.views[0 if column.width == kernel.OCTETS else column.width]
@@ -371,7 +371,7 @@ class Workspace:
         self.keys: Any = self._zeros(6)
         self.has_flows = plan.has_flows
 
-    def _zeros(self, size: int) -> Any:  # noqa: ANN401  # numpy array or array
+    def _zeros(self, size: int) -> Any:  # numpy array or array
         if self.compiled:
             import numpy as np
 

@@ -18,9 +18,9 @@ from dataclasses import fields as fields_of
 from typing import TYPE_CHECKING, Any
 
 from sockwright.columns.arrow import REMEDY, arrow_name, empty_table, pyarrow, table_of
-from sockwright.columns.columns import columns_of
 from sockwright.columns.conversations import Conversation, conversations
 from sockwright.columns.fields import fields
+from sockwright.columns.filling import columns_of
 from sockwright.columns.plan import STANDARD, Plan
 from sockwright.errors import DecodeError, NotPossibleError, UsageError
 

@@ -138,7 +138,7 @@ class _Fast:
 
     def cells(self, batch: Batch, rows: Sequence[int]) -> Iterator[Sequence[str]]:
         """Yield the cells of each of the `rows`."""
-        from sockwright.columns.columns import fill_batch
+        from sockwright.columns.filling import fill_batch
 
         assert self._plan is not None
         columns = fill_batch(batch, self._plan)

@@ -1,5 +1,6 @@
-"""Internet checksums of packets that were taken apart (RFC 1071), by the rules of `columns.fields`."""
+"""Judge Internet checksums (RFC 1071) of packets taken apart, as `columns.fields` does."""
 
+# ruff: noqa: PLR0917  # kernels take arrays by position, and calls cost
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -30,7 +31,7 @@ IPV6, REROUTES, EXTENSION, PORTS = 6, 7, 8, 9
 
 
 def word_sum(octets: Octets, at: int, end: int) -> int:
-    """Return the sum of the 16-bit words from `at` to `end`; an odd octet is the upper half of one."""
+    """Return the sum of the 16-bit words from `at` to `end`; an odd octet is an upper half."""
     total = 0
     while at + 8 <= end:
         total += (
@@ -92,7 +93,7 @@ def verdict(
     network = 0
     while below >= 0:
         network = plan[kinds + tables[ROWS + layers[below] * ROW + LAYER]]
-        if network == IPV4 or network == IPV6:  # noqa: PLR1714  # numba would make a set
+        if network in (IPV4, IPV6):
             break
         if network == REROUTES:
             return ASK

@@ -13,6 +13,7 @@ A *reader* is four numbers that say where a field is: its first octet, how many 
 (0: there is no field), and how to shift and mask them.
 """
 
+# ruff: noqa: PLR0917, PLR0915  # kernels take arrays by position, and calls cost
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -69,8 +70,8 @@ HOP_BY_HOP, NO_NEXT_HEADER = 0, 59
 PAD1, JUMBO_PAYLOAD = 0, 0xC2
 TAG, IPV4_TYPE, IPV6_TYPE, TCP_NUMBER, UDP_NUMBER = 0x8100, 0x0800, 0x86DD, 6, 17
 
-# An index that went through this mask is known not to be negative: the compiler then leaves out what
-# Python does with negative ones, and reads several octets at once.
+# An index that went through this mask is known not to be negative: the compiler then leaves out
+# what Python does with negative ones, and reads several octets at once.
 PLACE = (1 << 62) - 1
 
 
@@ -231,11 +232,11 @@ def take_apart(
                         stop = end
             elif step == SNAP:
                 organisation = read(tables, row + ASKED, octets, at)
-                if organisation != 0 and organisation != 0xF8:  # IEEE 802.1H: for bridges
+                if organisation not in (0, 0xF8):  # the second one is for bridges, IEEE 802.1H
                     follows = -1
             elif step == COOKED:
                 hardware = read(tables, row + ASKED, octets, at)
-                if hardware == NETLINK or hardware == RADIOTAP:
+                if hardware in (NETLINK, RADIOTAP):
                     follows = -1
                 elif read(tables, row + FOLLOWING, octets, at) == LLC_FRAME:
                     follows = tables[LLC]
@@ -257,8 +258,7 @@ def take_apart(
                 follows = announced(tables, tables[row + NAMESPACE], number)
             elif step == STOPS:
                 follows = -1
-        if stop < body:
-            stop = body
+        stop = max(stop, body)
         ends[count] = stop
         count += 1
         at = body
@@ -280,11 +280,12 @@ def usual(
     offsets: Numbers,
     ends: Numbers,
 ) -> tuple[int, int, int, int]:
-    """Take Ethernet, VLAN, IP, TCP and UDP off, as long as nothing about them is out of the ordinary.
+    """Take Ethernet, VLAN, IP, TCP and UDP off, as long as they are nothing out of the ordinary.
 
-    The tables tell the way through these as well; but three packets of four are of this kind, and by
-    their numbers the way takes a third of the time. Returns how many headers were taken off, the octets
-    that are left, and the class that comes next, which may be one that `take_apart` has to look at.
+    The tables tell the way through these as well; but three packets of four are of this kind, and
+    by their numbers the way takes a third of the time. Returns how many headers were taken off, the
+    octets that are left, and the class that comes next, which may be one that `take_apart` has to
+    look at.
     """
     at &= PLACE
     if end - at < 14:

@@ -7,17 +7,18 @@ Rows
     column that stays empty is never touched.
 
 Plan
-    The array `plan` says what to do. First `LISTS` numbers: the columns that are not just fields, at
-    the places named below (-1: not asked for). Then for each class and occurrence (the first and the
-    second header of a layer) which *want* it is, or -1; then the wants, see `WANT`; then entries, one
-    a field, see `ENTRY`; then conditions and what layers are to a checksum.
+    The array `plan` says what to do. First `LISTS` numbers: the columns that are not just fields,
+    at the places named below (-1: not asked for). Then for each class and occurrence (the first and
+    the second header of a layer) which *want* it is, or -1; then the wants, see `WANT`; then
+    entries, one a field, see `ENTRY`; then conditions and what layers are to a checksum.
 
 Order
-    Some hundred packets are taken apart first; each want then has a list of the rows and places of its
-    headers. Behind that each field runs through its list in a loop without a branch. Field by field
-    within a packet, the processor would guess wrong at every header, and take twice as long.
+    Some hundred packets are taken apart first; each want then has a list of the rows and places of
+    its headers. Behind that each field runs through its list in a loop without a branch. Field by
+    field within a packet, the processor would guess wrong at every header, and take twice as long.
 """
 
+# ruff: noqa: PLR0917, PLR0915  # kernels take arrays by position, and calls cost
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -79,9 +80,9 @@ def fill(
     """Fill the rows from `row` on with the packets of a batch; return 0, or 1 if `trie` is full.
 
     `keys` gets what flows are known by, six numbers a packet of the batch. The arrays behind it are
-    working memory: `SLOTS` places for the first three, one for each layer
-    (zeros), two for each want, and `CHUNK` for each want, twice. `trie` has one place for each class
-    and stack of layers, `stacks` holds how many there are and, from place 2 on, parent and class.
+    working memory: `SLOTS` places for the first three, one for each layer (zeros), two for each
+    want, and `CHUNK` for each want, twice. `trie` has one place for each class and stack of layers,
+    `stacks` holds how many there are and, from place 2 on, parent and class.
     """
     size = len(start)
     wants = plan[WANTS]
@@ -172,7 +173,7 @@ def networks(
     nth = 0
     for index in range(count):
         kind = plan[plan[KINDS] + tables[ROWS + layers[index] * ROW + LAYER]]
-        if (kind == IPV4 or kind == IPV6) and nth < 2:  # noqa: PLR1714  # numba would make a set
+        if kind in (IPV4, IPV6) and nth < 2:
             version = plan[IP_VERSION + 2 * nth]
             if version >= 0:
                 m1[version + here] = (octets[offsets[index]] + 0) >> 4

@@ -4,11 +4,12 @@ A flow is that of the outermost IP header; the ports are those of the transport 
 there is none (another protocol, a later fragment). Numbers count from 0 in the order in which flows
 first appear, so those of two runs agree.
 
-What a packet is known by is five numbers: version, protocol and both ports in the first, addresses in
-the others (of IPv4, both in the second alone). The lower end comes first, and a sixth number says
-whether that is the receiver. A first number of 0 stands for a packet without IP.
+What a packet is known by is five numbers: version, protocol and both ports in the first, addresses
+in the others (of IPv4, both in the second alone). The lower end comes first, and a sixth number
+says whether that is the receiver. A first number of 0 stands for a packet without IP.
 """
 
+# ruff: noqa: PLR0917  # kernels take arrays by position, and calls cost
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -58,11 +59,11 @@ def flow_key(
     for behind in range(index + 1, count):
         kind = plan[kinds + tables[ROWS + layers[behind] * ROW + LAYER]]
         place = offsets[behind]
-        if kind == TCP or kind == UDP or kind == PORTS:  # noqa: PLR1714  # numba would make a set
+        if kind in (TCP, UDP, PORTS):
             source = u16_be(octets, place)
             target = u16_be(octets, place + 2)
             break
-        if kind != EXTENSION and kind != REROUTES:  # noqa: PLR1714
+        if kind not in (EXTENSION, REROUTES):
             break
         protocol = octets[place] + 0
     if first:
@@ -103,12 +104,12 @@ def flow_ids(
     known: Numbers,
     flows: int,
 ) -> tuple[int, int]:
-    """Number the flows of the packets `begin` to `size`, whose keys start at ``keys[slot]``.
+    """Give numbers to the flows of packets `begin` to `size`, whose keys start at ``keys[slot]``.
 
-    Writes from place `row` on: the number to `ids`, 1 to `present`, and to `back` whether the packet
-    goes against the first one of its flow. `slots` (a power of two of places) and `known` (six numbers
-    a flow) hold the `flows` met before. Returns the packet that would take more room than they have
-    (`size` if there is none), and how many flows there are now.
+    Writes from place `row` on: the number to `ids`, 1 to `present`, and to `back` whether the
+    packet goes against the first one of its flow. `slots` (a power of two of places) and `known`
+    (six numbers a flow) hold the `flows` met before. Returns the packet that would take more room
+    than they have (`size` if there is none), and how many flows there are now.
     """
     mask = len(slots) - 1
     most = len(known) // 6
