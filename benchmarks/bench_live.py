@@ -17,6 +17,7 @@ million a second from one end to the other is said to be one.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import mmap
 import os
@@ -43,7 +44,7 @@ SIZE = 60
 WANTED_RATE = 1_000_000
 FLOOR = 5.0  # times the processor time of tcpdump, Python's own start included
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
-QUIET_S = 0.3
+QUIET_S = 1.5  # tcpdump takes what is left of a second to hand over its last packets
 PCAP_HEADER, RECORD = 24, 16 + SIZE
 
 # Ethernet, IPv4 and UDP to discard, on addresses that are nobody's.
@@ -131,6 +132,29 @@ def until_said(process: Process, text: bytes) -> None:
         said += more
 
 
+def send_all(host: Host, options: argparse.Namespace) -> tuple[int, float]:
+    """Let the senders send their shares at once; give how many and how many a second."""
+    count = options.senders
+    words = [str(options.packets // count), str(options.rate / count)]
+    command = [sys.executable, __file__, "--send", "v0", *words]
+    with contextlib.ExitStack() as running:
+        senders = [
+            running.enter_context(
+                host.popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            )
+            for _ in range(count)
+        ]
+        for sender in senders:
+            assert sender.stdout is not None
+            sender.stdout.readline()
+        for sender in senders:
+            assert sender.stdin is not None
+            sender.stdin.write(b"\n")
+        told = [sender.communicate(timeout=600)[0] or b"" for sender in senders]
+    sent = sum(int(line.split()[0]) for line in told)
+    return sent, sent / max(float(line.split()[1]) for line in told)
+
+
 def flood(host: Host, who: str, path: Path, options: argparse.Namespace) -> Result:
     """Capture one flood."""
     mebibytes = options.buffer
@@ -144,14 +168,7 @@ def flood(host: Host, who: str, path: Path, options: argparse.Namespace) -> Resu
         ready = b"capturing on"
     with host.popen(command, stderr=subprocess.PIPE) as capture:
         until_said(capture, ready)
-        sender = [sys.executable, __file__, "--send", "v0", str(options.packets), str(options.rate)]
-        with host.popen(sender, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as flooding:
-            assert flooding.stdin is not None
-            assert flooding.stdout is not None
-            flooding.stdout.readline()
-            flooding.stdin.write(b"\n")
-            sent, seconds = flooding.stdout.readline().split()
-            flooding.wait()
+        sent, rate = send_all(host, options)
         until_quiet(path)
         cpu_s = processor_seconds(capture)
         capture.send_signal(signal.SIGINT)
@@ -165,8 +182,8 @@ def flood(host: Host, who: str, path: Path, options: argparse.Namespace) -> Resu
     path.unlink()
     return Result(
         who,
-        int(sent),
-        int(sent) / float(seconds),
+        sent,
+        rate,
         int(captured[1]),
         in_file,
         int(dropped[1]),
@@ -218,6 +235,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--packets", type=int, default=3_000_000, help="in each flood")
     parser.add_argument("--rate", type=float, default=0, help="packets a second; 0 is no limit")
+    parser.add_argument("--senders", type=int, default=1, help="processes that send")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--buffer", type=int, default=64, help="MiB of ring")
     parser.add_argument("--folder", help="where the files go (default: the temporary folder)")
