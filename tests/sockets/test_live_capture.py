@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import os
 import signal
@@ -13,16 +14,18 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.sockets.live import Net, hosts, marked, only_marked, tagged
+from tests.sockets.live import MARK, Net, hosts, marked, only_marked, tagged
 
+from sockwright.filters import FilterError, compile_filter
 from sockwright.records import read_records
 from sockwright.sockets import capture
 from sockwright.sockets.ring import MINIMUM_BUFFER
-from sockwright.wire import ARP, UDP, VLAN
+from sockwright.wire import ARP, UDP, VLAN, Ethernet, IPv4
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from sockwright.records import CapturedPacket
     from sockwright.sockets import LiveCapture
 
 pytestmark = pytest.mark.needs("namespaces")
@@ -278,6 +281,115 @@ def test_packets_are_those_that_tcpdump_captures(net: Net, interface: str) -> No
     records = list(read_records(io.BytesIO(written)))
     assert [bytes(packet) for packet in ours] == [record.octets for record in records]
     assert {packet.link_type for packet in ours} == {record.link_type for record in records}
+
+
+_FILTERS = (
+    "udp",
+    "not udp",
+    "arp or icmp",
+    "host 10.0.0.1 and udp port 7",
+    "src host 10.0.0.2",
+    "ip6",
+    "vlan",
+    "vlan 5 and udp",
+    "not vlan",
+    "udp[8:4] = 0x6c6f6e67",
+    "greater 300",
+)
+# Not among them are "inbound" and "outbound": what comes in the first moments libpcap filters
+# itself, without knowing the direction.
+_NOT_ON_ANY = {"vlan", "vlan 5 and udp", "not vlan"}  # tcpdump refuses them there
+
+
+@pytest.mark.needs("tcpdump")
+@pytest.mark.parametrize("interface", ["eth0", "any"])
+def test_filters_let_through_what_tcpdump_lets_through(net: Net, interface: str) -> None:
+    # What ends the traffic passes every filter; behind "vlan" its offsets would be others.
+    filters = [
+        f"ether proto {MARK:#x} or ({text})"
+        for text in _FILTERS
+        if interface != "any" or text not in _NOT_ON_ANY
+    ]
+    with contextlib.ExitStack() as running:
+        theirs = []
+        for text in filters:
+            command = ["tcpdump", "-i", interface, "-U", "-w", "-", "-Z", "root", "--nano", text]
+            process = running.enter_context(
+                net.b.popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            )
+            theirs.append(process)
+        for process in theirs:
+            assert process.stderr is not None
+            said = b""
+            while b"listening on" not in said:
+                said += process.stderr.read(1000)
+        ours = [running.enter_context(net.open(interface, text)) for text in filters]
+        send_all_kinds(net)
+        for text, live, process in zip(filters, ours, theirs, strict=True):
+            live.stop()
+            assert process.stdout is not None
+            written = b""
+            while b"the end" not in written:
+                written += process.stdout.read(1 << 16)
+            records = list(read_records(io.BytesIO(written)))
+            seen = [as_tcpdump_has_it(packet) for packet in live]
+            assert seen == [record.octets for record in records], text
+            assert len(seen) > 1 or text.endswith("(vlan 5 and udp)"), text
+
+
+def as_tcpdump_has_it(packet: CapturedPacket) -> bytes:
+    """Take the VLAN tag out behind a cooked header, where tcpdump does not put it back."""
+    octets = bytes(packet)
+    if packet.link_type == 276 and VLAN in packet:
+        return octets[22:24] + octets[2:20] + octets[24:]
+    return octets
+
+
+def send_all_kinds(net: Net) -> None:
+    """Send to and from host b what the filters tell apart."""
+    with net.a.socket(type=socket.SOCK_DGRAM) as client:
+        client.sendto(b"short", (net.b.ipv4, 7))
+        client.sendto(b"long" * 100, (net.b.ipv4, 7))
+    with net.a.socket(socket.AF_INET6, socket.SOCK_DGRAM) as client:
+        client.sendto(b"six", (net.b.ipv6, 7))
+    with net.b.socket(type=socket.SOCK_DGRAM) as client:
+        client.sendto(b"back", (net.a.ipv4, 7))
+    inside = bytes(Ethernet() / IPv4(src="10.0.0.1", dst="10.0.0.2") / UDP(dst_port=7) / b"inside")
+    net.send(
+        tagged(b"other"),
+        inside[:12] + bytes.fromhex("81000005") + inside[12:],
+        inside[:12] + bytes.fromhex("81000006") + inside[12:],
+        marked(b"the end"),
+    )
+
+
+@pytest.mark.parametrize("interface", ["eth0", "any"])
+def test_a_filter_knows_the_direction(net: Net, interface: str) -> None:
+    with net.open(interface, "inbound") as coming, net.open(interface, "outbound") as going:
+        net.send(marked(b"from a"))
+        net.send(marked(b"from b"), source="b")
+        for live, word in ((coming, b"from a"), (going, b"from b")):
+            live.stop()
+            (packet,) = live
+            assert word in bytes(packet)
+
+
+def test_a_filter_compiled_for_files_is_compiled_anew_for_the_link(net: Net) -> None:
+    for interface in ("eth0", "any"):
+        with net.open(interface, compile_filter("udp port 7"), count=1) as live:
+            with net.a.socket(type=socket.SOCK_DGRAM) as client:
+                client.sendto(b"hello", (net.b.ipv4, 7))
+            assert next(live).payload == b"hello"
+
+
+def test_a_filter_that_cannot_be_applied_is_an_error(net: Net) -> None:
+    before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names are all that is wanted
+    for text in ("tcp prot 80", "ether host 02:00:00:00:00:01 and wlan type mgt"):
+        with pytest.raises(FilterError):
+            net.open("eth0", text)
+    with pytest.raises(OSError, match="checker refuses"):
+        net.open("eth0", [(0x28, 0, 0, 12)])
+    assert set(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
 
 
 def test_wrong_arguments_are_refused_before_anything_is_opened() -> None:
