@@ -404,8 +404,8 @@ def nested(order: str) -> bytes:
     inner = NESTED
     if order == ">":
         inner = b"".join(struct.pack(">IIII", 1, 2, 60, 60) + bytes(60) for _ in range(3000))
-    for number in range(300):
-        parts.append(struct.pack(order + "IIII", number, 5, len(inner), len(inner)) + inner)
+    lengths = (len(inner), len(inner))
+    parts += [struct.pack(order + "IIII", number, 5, *lengths) + inner for number in range(300)]
     return b"".join(parts)
 
 
