@@ -11,6 +11,7 @@ another user too; where it does not, the process may still write what root owns,
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 from sockwright.sockets.privileges import Capability
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
 __all__ = ["drop_privileges"]
 
@@ -30,19 +31,21 @@ _CALL = ctypes.c_ulong
 
 
 def drop_privileges(
-    user: str = "", *, needed: Iterable[tuple[Path, int]] = ()
+    user: str = "", *, needed: Sequence[tuple[Path, int]] = ()
 ) -> frozenset[Capability]:
     """Give up every capability for good, and become `user` where one is named; give what was kept.
 
     `needed` are files and folders that must stay accessible, each with `os.R_OK`, `os.W_OK` or
     `os.X_OK` as for `os.access`. Where root could get at one only by CAP_DAC_OVERRIDE or
-    CAP_DAC_READ_SEARCH (another user's folder), that one capability is kept; another user keeps
-    none. No program started later gets anything back (PR_SET_NO_NEW_PRIVS).
+    CAP_DAC_READ_SEARCH (another user's folder), that one capability is kept; `user` keeps none, and
+    has to get at all of them without. No program started later gets anything back
+    (PR_SET_NO_NEW_PRIVS).
 
     Raises:
         RuntimeError: this process has several threads.
         KeyError: there is no such user.
-        OSError: EPERM, this process may not become that user.
+        PermissionError: this process may not become that user, or that user gets not at what is
+            needed.
     """
     if len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208 - only how many they are
         raise RuntimeError("privileges are those of a thread: drop them before more are started")
@@ -56,6 +59,7 @@ def drop_privileges(
             os.initgroups(user, entry.pw_gid)
             os.setresgid(entry.pw_gid, entry.pw_gid, entry.pw_gid)
             os.setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid)
+        _check(user, needed)
     permitted = _permitted()
     kept: frozenset[Capability] = frozenset()
     if permitted:
@@ -74,7 +78,14 @@ def drop_privileges(
     return kept
 
 
-def _lacking(needed: Iterable[tuple[Path, int]]) -> set[Capability]:
+def _check(user: str, needed: Sequence[tuple[Path, int]]) -> None:
+    for path, mode in needed:
+        if not os.access(path, mode):
+            action = "write to" if mode & os.W_OK else "read"
+            raise PermissionError(errno.EACCES, f"the user {user} may not {action} it", str(path))
+
+
+def _lacking(needed: Sequence[tuple[Path, int]]) -> set[Capability]:
     """Say by which capabilities root would get at what its own rights do not suffice for."""
     lacking = set()
     for path, mode in needed:

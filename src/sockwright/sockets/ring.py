@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BLOCK_SIZE",
     "DEFAULT_BUFFER",
+    "MAXIMUM_BUFFER",
     "MINIMUM_BUFFER",
     "Block",
     "LinkState",

@@ -118,7 +118,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="keep at most N octets of a packet (0: all, the default)",
     )  # fmt: skip
     group.add_argument(
-        "--buffer", type=_size, default=None, metavar="SIZE",
+        "--buffer", type=_buffer, default=None, metavar="SIZE",
         help="memory of the ring, such as 64M (default 16M)",
     )  # fmt: skip
     _file_arguments(parser)
@@ -158,7 +158,7 @@ def run(args: argparse.Namespace) -> Generator[object, None, int]:
 
 def _check(args: argparse.Namespace) -> None:
     """Refuse what does not go together. Raises: UsageError."""
-    rotating = args.rotate_size or args.rotate_time or args.rotate_count
+    rotating = _rotates(args)
     if args.keep and not rotating:
         raise UsageError("--keep needs --rotate-size, --rotate-time or --rotate-count")
     if rotating and args.write in {None, "-"}:
@@ -170,6 +170,10 @@ def _check(args: argparse.Namespace) -> None:
             raise UsageError("--json and -w - both want standard output")
         if sys.stdout.isatty():
             raise UsageError("-w - writes octets, not for a terminal: add '| tcpdump -r -'")
+
+
+def _rotates(args: argparse.Namespace) -> bool:
+    return bool(args.rotate_size or args.rotate_time or args.rotate_count)
 
 
 # -- the capture -----------------------------------------------------------------------------------
@@ -195,10 +199,11 @@ def _capture(args: argparse.Namespace) -> Generator[object, None, int]:
             _drop(args)
             with _stopping(live):
                 yield Notice(_begun(live, args))
-                yield from _packets(live, output)
-                yield from output.finish()
-        except OSError as error:  # of the file: what was captured is counted all the same
-            failure = error
+                try:
+                    yield from _packets(live, output)
+                    yield from output.finish()
+                except OSError as error:  # of the file: what was captured is told all the same
+                    failure = error
         finally:
             output.close()
     counted = live.statistics
@@ -284,8 +289,10 @@ def _drop(args: argparse.Namespace) -> None:
     from sockwright.sockets.dropping import drop_privileges
 
     # What is loaded later has to be readable, and the next files must be made.
-    needed = [(Path(__file__).parent, os.R_OK | os.X_OK), (Path(sys.prefix), os.R_OK | os.X_OK)]
-    if args.write and args.write != "-":
+    read = os.R_OK | os.X_OK
+    folders = (Path(__file__).parent, Path(sys.prefix), Path(os.__file__).parent)
+    needed = [(folder, read) for folder in folders]
+    if _rotates(args):
         needed.append((Path(args.write).parent, os.W_OK | os.X_OK))
     try:
         drop_privileges(args.user, needed=needed)
@@ -344,6 +351,17 @@ def _size(text: str) -> int:
     if found is None or not int(found[1]):
         raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 500000, 64k, 10M or 1G")
     return int(found[1]) * _SIZES[found[2]]
+
+
+def _buffer(text: str) -> int:
+    from sockwright.sockets.ring import MAXIMUM_BUFFER, MINIMUM_BUFFER
+
+    size = _size(text)
+    if not MINIMUM_BUFFER <= size <= MAXIMUM_BUFFER:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not from {MINIMUM_BUFFER >> 10}k to {MAXIMUM_BUFFER >> 30}G"
+        )
+    return size
 
 
 def _seconds(text: str) -> float:
