@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sockwright.filters.condition import All, Condition, Either, Not, always, never
+from sockwright.filters.condition import All, Condition, Either, Not, always, never, some
 from sockwright.filters.failure import Refusal
 from sockwright.filters.instruction import BYTE, HALF, WORD
 from sockwright.filters.layers import above, equal
@@ -58,7 +58,10 @@ PPP_MPLS = 0x0281
 
 # Linux's numbers for frames without an Ethernet type (if_ether.h), and its address families.
 _LINUX_802_3, _LINUX_802_2 = 0x0001, 0x0004
-_FAMILIES = {IP: 2, IP6: 10}
+_FAMILIES = {IP: (2,), IP6: (10,)}
+# The systems that write files of these link types have three numbers for IPv6: macOS, the other
+# BSDs, FreeBSD.
+_FAMILIES_OF_FILES = {IP: (2,), IP6: (30, 24, 28)}
 
 
 def carries(layers: Layers, number: int) -> Condition:
@@ -76,12 +79,7 @@ def carries(layers: Layers, number: int) -> Condition:
     if link in {PPP, PPP_SERIAL}:
         return equal(layers.from_type(), _PPP_NUMBERS.get(number, number))
     if link in {NULL, LOOP}:
-        family = _FAMILIES.get(number)
-        if family is None:
-            return never()
-        # NULL has the order of the machine that captured, taken for little-endian as most are.
-        value = int.from_bytes(family.to_bytes(4, "little")) if link is NULL else family
-        return equal(layers.from_header(0, WORD), value)
+        return _loopback(layers, number)
     if link is RAW:
         version = {IP: 0x40, IP6: 0x60}.get(number)
         return never() if version is None else equal(layers.from_header(0, BYTE), version, 0xF0)
@@ -113,7 +111,8 @@ def _ethernet(layers: Layers, number: int) -> Condition:
         snap = _apple_snap(layers, number)
         return Either(_type(layers, number), All(is_802_3(layers), snap))
     if number <= _LARGEST_LENGTH:
-        return All(is_802_3(layers), _sap(layers, number))
+        # Behind the type, as in libpcap: in Geneve without Ethernet that is not the payload.
+        return All(is_802_3(layers), equal(layers.from_type(2, BYTE), number))
     return _type(layers, number)
 
 
@@ -130,6 +129,17 @@ def _cooked(layers: Layers, number: int) -> Condition:
     if number <= _LARGEST_LENGTH:
         return All(is_802_2, _sap(layers, number))
     return _type(layers, number)
+
+
+def _loopback(layers: Layers, number: int) -> Condition:
+    families = (_FAMILIES if layers.live else _FAMILIES_OF_FILES).get(number, ())
+    if layers.link is NULL:
+        # The order is that of the machine that captured. Which one, a program cannot know: in files
+        # both are taken, on a socket that of nearly all machines that run Linux.
+        swapped = tuple(int.from_bytes(family.to_bytes(4, "little"), "big") for family in families)
+        families = swapped if layers.live else (*swapped, *families)
+    tests = [equal(layers.from_header(0, WORD), family) for family in families]
+    return some(*tests) if tests else never()
 
 
 def _under_labels(layers: Layers, number: int) -> Condition:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sockwright.filters import tree
-from sockwright.filters.link_types import ETHERNET, NULL, find
+from sockwright.filters.link_types import ETHERNET, find
 from sockwright.filters.protocols import IP_NUMBERS
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _tree(node: tree.Expression, level: int) -> list[str]:
     """Return the condition as lines: one for each term, indented below what joins them."""
     indent = "  " * level
     if isinstance(node, tree.Not) and isinstance(node.term, tree.Chain):
-        return [f"{indent}not all of this holds:", *_tree(node.term, level + 1)]
+        return [f"{indent}it is not so that", *_tree(node.term, level + 1)]
     if not isinstance(node, tree.Chain):
         return [indent + _phrase(node)]
     lines = _tree(node.first, level)
@@ -340,11 +340,6 @@ def _traps(node: tree.Expression, compiled: Filter) -> Iterator[str]:
                     "a packet that is too short for what a term looks at does not pass, not even"
                     " under not"
                 )
-    if compiled.link_type == NULL.number:
-        yield (
-            "address families are those of Linux in little-endian order: captures of other"
-            " systems write IPv6 as another number"
-        )
 
 
 def _match_traps(one: tree.Match) -> Iterator[str]:

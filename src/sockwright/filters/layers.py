@@ -138,11 +138,11 @@ class Layers:
         """Load from `at` octets behind the start of the link header."""
         return self.header.load(at, size)
 
-    def from_type(self) -> Statements:
-        """Load the protocol that the link header tells, 16 bits."""
+    def from_type(self, at: int = 0, size: int = HALF) -> Statements:
+        """Load the protocol that the link header tells, 16 bits, or what stands behind it."""
         if self.type is None:
             raise Refusal(f"{self.link.description} has no field that tells what follows")
-        return self.type.load(0, HALF)
+        return self.type.load(at, size)
 
     def from_payload(self, at: int, size: int) -> Statements:
         """Load from `at` octets behind the start of what the link header carries."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_EXPRESSION", "Token", "tokens"]
 
-MAX_EXPRESSION = 1 << 20
+MAX_EXPRESSION = 1 << 18
 """Characters of an expression at most."""
 
 _NUMBER = r"(?:0[xX][0-9A-Fa-f]+|[0-9]+)"
@@ -148,7 +148,9 @@ def _ipv6(expression: str, position: int) -> int:
     run = _IPV6_RUN.match(expression, position, position + 64)
     if run is None or expression.find(":", position, run.end()) < 0:
         return position
-    for end in range(run.end(), position + 1, -1):
+    # Three colons are in no address; a long run of them must not be tried again and again.
+    beyond = expression.find(":::", position, run.end())
+    for end in range(run.end() if beyond < 0 else beyond + 2, position + 1, -1):
         if _is_ipv6(expression[position:end]):
             return end
     return position
