@@ -112,6 +112,28 @@ def test_stop_delivers_what_had_arrived(net: Net) -> None:
     live.stop()  # does nothing any more
 
 
+def test_stop_and_duration_end_it_while_more_comes_than_is_taken(net: Net) -> None:
+    ended = threading.Event()
+
+    def flood() -> None:
+        while not ended.is_set():
+            net.send(*[marked()] * 500)
+
+    thread = threading.Thread(target=flood)
+    thread.start()
+    try:
+        with net.open("eth0", only_marked()) as live:
+            next(live)
+            live.stop()
+            seen = 1 + sum(1 for _ in live)
+            assert seen == live.statistics.accepted - live.statistics.dropped
+        with net.open("eth0", only_marked(), duration=0.1) as live:
+            assert sum(1 for _ in live) > 0
+    finally:
+        ended.set()
+        thread.join()
+
+
 def test_waiting_too_long_is_an_error_and_iteration_may_go_on(net: Net) -> None:
     with net.open("eth0", only_marked(), timeout=0.05) as live:
         with pytest.raises(TimeoutError, match=r"capture on eth0: no packet within 0.05 seconds"):

@@ -190,7 +190,7 @@ class LiveCapture:
         """
         while True:
             due = None if every is None else time.monotonic() + every
-            while (block := self._ring.take()) is None:
+            while (block := self._next_block()) is None:
                 if self._ended():
                     return
                 if due is not None and time.monotonic() >= due:
@@ -215,7 +215,7 @@ class LiveCapture:
         """Take the packets of the next block; False is that there is none, or none is wanted."""
         if self._complete:
             return False
-        if self._ring.closed or (block := self._ring.take()) is None:
+        if (block := self._next_block()) is None:
             return False
         records = memoryview(self._records)
         _, _, end = interpreted(
@@ -257,6 +257,21 @@ class LiveCapture:
         self.delivered += 1
         return self._waiting.popleft()
 
+    def _next_block(self) -> Block | None:
+        """Take the next block; the end is looked for first, since more and more might come."""
+        if self._ring.closed:
+            return None
+        if self._rounds_left is None:
+            over = self._ends_at is not None and time.monotonic() >= self._ends_at
+            if over or self._stopped:
+                self._let_nothing_in()
+        return self._ring.take()
+
+    def _let_nothing_in(self) -> None:
+        self._ring.refuse()
+        # More rounds than any block takes; they are for the case that the kernel miscounts.
+        self._rounds_left = _LAST_ROUNDS
+
     def _ended(self) -> bool:
         """Look whether the capture is over, now that no block is there."""
         if self._ring.closed or self._complete:
@@ -264,12 +279,10 @@ class LiveCapture:
         if self._rounds_left is None:
             if self._ring.alarmed or self._link == "down":
                 self._look_at_link()
-            over = self._ends_at is not None and time.monotonic() >= self._ends_at
-            if not (over or self._stopped or self._link == "gone"):
+            if self._link != "gone":
                 return False
-            self._ring.refuse()
-            # More rounds than any block takes; they are for the case that the kernel miscounts.
-            self._rounds_left = _LAST_ROUNDS
+            self._let_nothing_in()
+            return False
         self._rounds_left -= 1
         return not self._ring.ready and (self._ring.emptied or self._rounds_left < 0)
 

@@ -119,7 +119,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument(
         "--buffer", type=_buffer, default=None, metavar="SIZE",
-        help="memory of the ring, such as 64M (default 16M)",
+        help="memory of the ring, such as 64M (default 32M)",
     )  # fmt: skip
     _file_arguments(parser)
     add_line_options(parser)
