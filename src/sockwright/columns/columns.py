@@ -31,9 +31,10 @@ _SHOWN = 8  # rows of a repr
 
 def as_shown(values: Array, column: Column) -> Array:
     """Return the values of a column in the type that they are shown in."""
-    if column.info.type == "mac":
-        return values.view("uint64")
-    return values.view(bool) if column.info.type == "bool" else values
+    kind = {"mac": "uint64", "bool": "bool"}.get(column.info.type, values.dtype)
+    found: Array = values.view(kind)
+    found.flags.writeable = False
+    return found
 
 
 @dataclass(slots=True)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["STANDARD", "Columns", "columns_of", "fill_batch"]
 
 _MOST_ROWS = 1 << 20  # of an arena
-_FEW = 10_000  # flows up to which a kernel that is not compiled will do
+_FLOWS = 4096  # places that a table of flows starts with
 
 
 def columns_of(capture: CaptureFile | CaptureSlice, names: Sequence[str] = ()) -> Columns:
@@ -101,7 +101,7 @@ class _Flows:
         self.count = 0
         self.known = array("q")
         self._slots = array("q")
-        self._grow(1024)
+        self._grow(_FLOWS)
 
     def number(
         self,
@@ -238,6 +238,15 @@ class Part:
             )
 
 
+def _renumber(there: Array, flows: Array, back: Array, ids: Array, turned: Array) -> None:
+    """Turn numbers of flows within a part into those of the whole, and directions with them."""
+    import numpy as np
+
+    if len(ids) and (ids[-1] != len(ids) - 1 or turned.any()):
+        back ^= turned[flows] & there
+        np.multiply(ids[flows], there, out=flows)  # 0 where there is no flow
+
+
 def _octets_of(batch: Batch) -> int:
     """Return the octets of the records of a batch."""
     return int(batch.record_end) - int(batch.record_start[0]) if len(batch) else 0
@@ -264,8 +273,11 @@ def _copy_frame(batch: Batch, name: str, target: Array) -> None:
         "interface": batch.interface,
         "link_type": batch.interface,
     }[name]
-    numbers = np.asarray(source)
-    target[:] = np.asarray(batch.link_types)[numbers] if name == "link_type" else numbers
+    numbers: Any = np.asarray(source)
+    if name == "link_type":
+        known = np.asarray(batch.link_types)
+        numbers = known[numbers] if len(known) > 1 else known
+    target[:] = numbers
 
 
 def _asked(batch: Batch, row: int, info: FieldInfo) -> int:
@@ -296,7 +308,8 @@ def joined(
         if flows is not None and part.flows is not None:
             count = part.flows.count
             ids, spare, turned = (np.zeros(count, kind) for kind in (np.uint32, np.uint8, np.uint8))
-            flows.number(part.flows.known, count, (ids, spare, turned), 0, compiled=count > _FEW)
+            compiled = any(segment.compiled for segment in part.segments)
+            flows.number(part.flows.known, count, (ids, spare, turned), 0, compiled=compiled)
         for segment in part.segments:
             protocols = plan.named.get("frame.protocols")
             if protocols is not None:
@@ -306,9 +319,7 @@ def joined(
                 there, local, back = (
                     _array(segment.arena, column, segment.rows) for column in plan.flows
                 )
-                met = there != 0
-                back[met] ^= turned[local[met]]
-                local[met] = ids[local[met]]
+                _renumber(there, local, back, ids, turned)
     layers = layout().classes
     texts = tuple([":".join([layers[cls].layer for cls in chain]) for chain in stacks])
     segments = [segment for part in parts for segment in part.segments if segment.rows]

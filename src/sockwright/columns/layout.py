@@ -13,6 +13,17 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sockwright.columns.kernels import dissect
+from sockwright.columns.kernels.checksum import (
+    EXTENSION,
+    ICMP,
+    ICMPV6,
+    IPV4,
+    IPV6,
+    PORTS,
+    REROUTES,
+    TCP,
+    UDP,
+)
 from sockwright.wire.core.registry import header_classes
 from sockwright.wire.core.registry import tables as registry
 
@@ -23,7 +34,7 @@ if TYPE_CHECKING:
     from sockwright.wire.core.header import Header
     from sockwright.wire.core.walk import Choice, Walk
 
-__all__ = ["Layout", "layout", "reader"]
+__all__ = ["KINDS", "Layout", "layout", "reader"]
 
 # What a step is in the table. "stops" is that of a class without a walk.
 STEPS = {
@@ -38,6 +49,23 @@ STEPS = {
     "stops": dissect.STOPS,
     "swapped": dissect.SWAPPED,
 }
+# What layers are to flows and checksums.
+KINDS = {
+    "ipv4": IPV4,
+    "tcp": TCP,
+    "udp": UDP,
+    "icmp": ICMP,
+    "icmpv6": ICMPV6,
+    "ipv6": IPV6,
+    "routing": REROUTES,
+    "destination_options": REROUTES,
+    "authentication": EXTENSION,
+    "hop_by_hop": EXTENSION,
+    "ipv6_fragment": EXTENSION,
+    "udp_lite": PORTS,
+    "sctp": PORTS,
+}
+
 _NOTHING = (0, 0, 0, 0)
 _NAMESPACES = {
     dissect.LINK_TYPES: "link_type",
@@ -97,6 +125,7 @@ def layout() -> Layout:
         start = dissect.ROWS + dissect.ROW * number
         row = _row(cls, namespaces, index)
         row[dissect.LAYER] = layer_of[number]
+        row[dissect.KIND] = KINDS.get(cls.layer, 0)
         forms = cls.walk.forms if cls.walk is not None else None
         if forms is not None:
             if forms not in choices:

@@ -6,49 +6,23 @@ where the kernel finds what they hold. An `Arena` is the memory for some rows of
 
 from __future__ import annotations
 
+import contextlib
+import mmap
 from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sockwright.columns.fields import FieldInfo, field
 from sockwright.columns.kernels import fill as kernel
-from sockwright.columns.kernels.checksum import (
-    EXTENSION,
-    ICMP,
-    ICMPV6,
-    IPV4,
-    IPV6,
-    PORTS,
-    REROUTES,
-    TCP,
-    UDP,
-)
 from sockwright.columns.kernels.dissect import SLOTS
-from sockwright.columns.layout import layout, reader
+from sockwright.columns.layout import KINDS, layout, reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sockwright.columns.batch import Batch
 
-__all__ = ["STANDARD", "Arena", "Column", "Plan", "Workspace"]
-
-# What layers are to flows and checksums.
-KINDS = {
-    "ipv4": IPV4,
-    "tcp": TCP,
-    "udp": UDP,
-    "icmp": ICMP,
-    "icmpv6": ICMPV6,
-    "ipv6": IPV6,
-    "routing": REROUTES,
-    "destination_options": REROUTES,
-    "authentication": EXTENSION,
-    "hop_by_hop": EXTENSION,
-    "ipv6_fragment": EXTENSION,
-    "udp_lite": PORTS,
-    "sctp": PORTS,
-}
+__all__ = ["KINDS", "STANDARD", "Arena", "Column", "Plan", "Workspace"]
 
 STANDARD = (
     "frame.time_ns",
@@ -83,6 +57,9 @@ STANDARD = (
     "icmp.code",
     "icmpv6.type",
     "icmpv6.code",
+    "payload.offset",
+    "payload.length",
+    "flow.id",
     "inner.vlan.vid",
     "inner.ip.version",
     "inner.ipv4.src",
@@ -95,14 +72,16 @@ STANDARD = (
     "inner.tcp.dst_port",
     "inner.udp.src_port",
     "inner.udp.dst_port",
-    "payload.offset",
-    "payload.length",
-    "flow.id",
 )
-"""The columns that are filled when no others are asked for; verdicts on checksums are asked for."""
+"""The columns that are filled when no others are asked for; verdicts on checksums are asked for.
+
+Those that few captures fill come last: the memory of an arena that is never touched is then in one
+place.
+"""
 
 _WIDTHS = {"uint8": kernel.BITS8, "uint16": kernel.BITS16, "uint32": kernel.BITS32}
 _SIZES = (1, 2, 4, 8)  # octets of an element, by width
+_LARGE = 4 << 20  # octets of an arena from which on large pages are worth it
 _FRAME = {  # columns that come of the batch itself, not of the kernel
     "time_ns": kernel.BITS64,
     "length": kernel.BITS32,
@@ -251,29 +230,27 @@ class Plan:
     def numbers(self, bases: list[int]) -> array[int]:
         """Return the plan for the kernel; `bases` say where each column starts, in its elements."""
         known = layout()
-        plan = array("q", [-1]) * (kernel.LISTS + 2 * len(known.classes))
+        plan = array("q", [-1]) * (kernel.LISTS + kernel.CLASS * len(known.classes))
         plan[kernel.CLASSES] = len(known.classes)
+        for cls, layer in enumerate(known.layer_of):
+            about = kernel.LISTS + kernel.CLASS * cls
+            plan[about + kernel.KIND] = KINDS.get(known.layers[layer], 0)
+            plan[about + kernel.LAYER] = layer
         for place, column in self._special.items():
             plan[place] = bases[column.index]
-        plan[kernel.FLOW] = 0 if self.has_flows else -1
-        plan[kernel.NETWORKS] = int(
-            self.has_flows or any(kernel.IP_VERSION <= p < kernel.STACK for p in self._special)
-        )
+        plan[kernel.FLOW] = 0 if self.flows else -1
         plan[kernel.WANTS] = len(self._entries)
         plan[kernel.FIRST_WANT] = len(plan)
         plan.extend(array("q", bytes(8 * kernel.WANT * len(self._entries))))
-        plan[kernel.KINDS] = len(plan)
-        plan.extend([KINDS.get(layer, 0) for layer in known.layers])
         conditions = {}
         for condition, number in self._conditions.items():
             conditions[number] = len(plan)
             plan.extend(condition)
-        plan[kernel.FIRST_ENTRY] = len(plan)
         for want, ((cls, nth), entries) in enumerate(self._entries.items()):
-            plan[kernel.LISTS + 2 * cls + nth] = want
+            plan[kernel.LISTS + kernel.CLASS * cls + nth] = want
             about = plan[kernel.FIRST_WANT] + kernel.WANT * want
-            layer = ("inner." if nth else "") + known.classes[cls].layer
-            plan[about] = bases[self.layers[layer].index]
+            name = ("inner." if nth else "") + known.classes[cls].layer
+            plan[about] = bases[self.layers[name].index]
             plan[about + 1] = len(plan)
             plan[about + 2] = len(entries)
             for *read, little, column, own, condition in entries:
@@ -331,7 +308,7 @@ class Arena:
         if compiled:
             import numpy as np
 
-            self.whole = np.zeros(end + 64, np.uint8)
+            self.whole = np.frombuffer(_fresh(end + 64), np.uint8)
             views = [self.whole.view(kind) for kind in (np.uint8, np.uint16, np.uint32, np.int64)]
         else:
             self.whole = bytearray(end + 64)
@@ -349,6 +326,19 @@ class Arena:
         start = self.starts[column.index] // column.element
         view = self.views[0 if column.width == kernel.OCTETS else column.width]
         return view[start : start + rows * column.size // column.element]
+
+
+def _fresh(size: int) -> mmap.mmap:
+    """Return zeroed memory that the system hands out where it is touched.
+
+    What `calloc` returns may have been in use before, and is then zeroed by touching all of it.
+    """
+    memory = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if size >= _LARGE and hasattr(mmap, "MADV_HUGEPAGE"):
+        # Faults for small pages take longer than the kernel does. Not every kernel has large ones.
+        with contextlib.suppress(OSError):
+            memory.madvise(mmap.MADV_HUGEPAGE)
+    return memory
 
 
 class Workspace:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sockwright.columns.kernels.dissect import (
     ERRORS,
     HAS_OFFSET,
-    LAYER,
+    KIND,
     MORE_FRAGMENTS,
     OFFSET,
     ROW,
@@ -55,20 +55,15 @@ def word_sum(octets: Octets, at: int, end: int) -> int:
 
 def verdict(
     tables: Numbers,
-    plan: Numbers,
-    kinds: int,
     octets: Octets,
     index: int,
     layers: Numbers,
     offsets: Numbers,
     ends: Numbers,
 ) -> int:
-    """Judge the checksum of header `index` of a packet that `take_apart` took apart.
-
-    ``plan[kinds + layer]`` says what a layer is.
-    """
+    """Judge the checksum of header `index` of a packet that `take_apart` took apart."""
     at = offsets[index]
-    kind = plan[kinds + tables[ROWS + layers[index] * ROW + LAYER]]
+    kind = tables[ROWS + layers[index] * ROW + KIND]
     if kind == IPV4:
         size = offsets[index + 1] - at
         if size < 4 * (octets[at] & 15):
@@ -92,7 +87,7 @@ def verdict(
     below = index - 1
     network = 0
     while below >= 0:
-        network = plan[kinds + tables[ROWS + layers[below] * ROW + LAYER]]
+        network = tables[ROWS + layers[below] * ROW + KIND]
         if network in (IPV4, IPV6):
             break
         if network == REROUTES:

@@ -48,7 +48,8 @@ FOLLOWING, NAMESPACE = 31, 35  # reader of the number of what follows; where its
 ALWAYS = 36  # class of what follows in any case, or -1
 STEP = 37
 LAYER = 38  # index of the layer's name
-ROW = 39
+KIND = 39  # what it is to checksums and flows, see `checksum`; 0 for nothing
+ROW = 40
 
 # Bits of RULES: the parts of a row that say something.
 HAS_SIZE, HAS_END, HAS_OFFSET, CLOSES, TAKES_REST, HAS_STEP = 1, 2, 4, 8, 16, 32

@@ -8,9 +8,9 @@ Rows
 
 Plan
     The array `plan` says what to do. First `LISTS` numbers: the columns that are not just fields,
-    at the places named below (-1: not asked for). Then for each class and occurrence (the first and
-    the second header of a layer) which *want* it is, or -1; then the wants, see `WANT`; then
-    entries, one a field, see `ENTRY`; then conditions and what layers are to a checksum.
+    at the places named below (-1: not asked for). Then for each class which *want* it is if it is
+    the first or the second header of its layer, or -1, see `CLASS`; then the wants, see `WANT`;
+    then conditions, and entries, one a field, see `ENTRY`.
 
 Order
     Some hundred packets are taken apart first; each want then has a list of the rows and places of
@@ -24,7 +24,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sockwright.columns.kernels.checksum import ICMPV6, IPV4, IPV6, verdict
-from sockwright.columns.kernels.dissect import LAYER, PLACE, ROW, ROWS, take_apart
+from sockwright.columns.kernels.dissect import PLACE, take_apart
 from sockwright.columns.kernels.flow import flow_key
 
 if TYPE_CHECKING:
@@ -36,17 +36,18 @@ CHUNK = 512
 """Packets that are taken apart before their fields are copied: their headers stay in the cache."""
 
 # Places at the start of a plan.
-WANTS, FIRST_WANT, FIRST_ENTRY, KINDS = 0, 1, 2, 3  # how many wants; where the parts begin
+WANTS, FIRST_WANT = 0, 1  # how many wants; where they begin
 PAYLOAD_OFFSET, PAYLOAD_LENGTH = 4, 5  # 32 bits
 IP_VERSION = 6  # 8 bits each: outer, its presence, inner, its presence
 STACK = 10  # 32 bits
 MANY = 11  # 8 bits: 1 where a layer stands in a packet more often than twice
 FLOW = 12  # not -1: write what flows are known by
 CHECKSUMS = 13  # 8 bits, for the first and the second header of a layer: five kinds
-NETWORKS = 23  # whether version and presence of IP headers, or any of the flows, are asked for
-CLASSES = 24  # how many there are
-LISTS = 25
+CLASSES = 23  # how many there are
+LISTS = 24
 
+CLASS = 4  # want of the first and of the second header of a class, and two more numbers
+KIND, LAYER = 2, 3  # what it is to checksums and flows; index of its layer
 WANT = 3  # column of its presence; first of its entries, and how many
 ENTRY = 9  # reader (4), octet order, width, column, column of its own presence, condition
 AT, COUNT, SHIFT, MASK, LITTLE, WIDTH, COLUMN, OWN, CONDITION = range(9)
@@ -86,6 +87,8 @@ def fill(
     """
     size = len(start)
     wants = plan[WANTS]
+    for layer in range(len(seen)):
+        seen[layer] = 0
     done = 0
     while done < size:
         upto = min(done + CHUNK, size)
@@ -103,53 +106,59 @@ def fill(
                 offsets,
                 ends,
             )
-            here = row + packet
+            here = (row + packet) & PLACE
+            network = -1
+            versions = 0
+            stamp = 64 * (packet + 1)  # what an earlier packet has left in `seen` is less
             for index in range(count):
-                cls = layers[index]
-                layer = tables[ROWS + cls * ROW + LAYER]
-                nth = seen[layer]
-                seen[layer] = nth + 1
+                about = (LISTS + CLASS * layers[index]) & PLACE
+                layer = plan[about + LAYER] & PLACE
+                nth = max(seen[layer] - stamp, 0)
+                seen[layer] = stamp + nth + 1
                 if nth < 2:
-                    want = plan[LISTS + 2 * cls + nth]
+                    want = plan[about + nth]
                     if want >= 0:
-                        slot = want * CHUNK + counts[want]
+                        slot = (want * CHUNK + counts[want]) & PLACE
                         rows[slot] = here
                         places[slot] = offsets[index]
                         counts[want] += 1
-                    kind = plan[plan[KINDS] + layer]
-                    if 0 < kind <= ICMPV6 and plan[CHECKSUMS + 2 * kind - 2 + nth] >= 0:
-                        column = plan[CHECKSUMS + 2 * kind - 2 + nth]
-                        m1[column + here] = verdict(
-                            tables, plan, plan[KINDS], octets, index, layers, offsets, ends
-                        )
                 elif plan[MANY] >= 0:
                     m1[plan[MANY] + here] = 1
+                kind = plan[about + KIND]
+                if kind in (IPV4, IPV6):
+                    if network < 0:
+                        network = index
+                    if versions < 2 and plan[IP_VERSION + 2 * versions] >= 0:
+                        version = (octets[offsets[index]] + 0) >> 4
+                        m1[plan[IP_VERSION + 2 * versions] + here] = version
+                        m1[plan[IP_VERSION + 2 * versions + 1] + here] = 1
+                    versions += 1
+                if 0 < kind <= ICMPV6 and nth < 2:
+                    column = plan[CHECKSUMS + 2 * kind - 2 + nth]
+                    if column >= 0:
+                        m1[column + here] = verdict(tables, octets, index, layers, offsets, ends)
             if plan[STACK] >= 0:
-                node = 0
-                for index in range(count):
-                    child = trie[node * plan[CLASSES] + layers[index]]
-                    if not child:
-                        child = stacks[0]
-                        if (child + 1) * plan[CLASSES] > len(trie):
-                            for again in range(count):
-                                seen[tables[ROWS + layers[again] * ROW + LAYER]] = 0
-                            return 1
-                        stacks[0] = child + 1
-                        stacks[2 * child] = node
-                        stacks[2 * child + 1] = layers[index]
-                        trie[node * plan[CLASSES] + layers[index]] = child
-                    node = child
+                node = stack(plan, count, layers, trie, stacks)
+                if node < 0:
+                    return 1
                 m4[plan[STACK] + here] = node
             if plan[FLOW] >= 0:
                 keys[6 * packet] = 0
-            if plan[NETWORKS]:
-                networks(tables, plan, octets, here, packet, count, layers, offsets, m1, keys)
+                if network >= 0:
+                    flow_key(
+                        tables,
+                        octets,
+                        network,
+                        count,
+                        layers,
+                        offsets,
+                        keys,
+                        6 * packet,
+                    )
             if plan[PAYLOAD_OFFSET] >= 0:
                 m4[plan[PAYLOAD_OFFSET] + here] = offsets[count] - first
             if plan[PAYLOAD_LENGTH] >= 0:
                 m4[plan[PAYLOAD_LENGTH] + here] = ends[count] - offsets[count]
-            for index in range(count):
-                seen[tables[ROWS + layers[index] * ROW + LAYER]] = 0
         for want in range(wants):
             if counts[want]:
                 copy_fields(plan, want, counts[want], octets, rows, places, m1, m2, m4, m8)
@@ -157,41 +166,22 @@ def fill(
     return 0
 
 
-def networks(
-    tables: Numbers,
-    plan: Numbers,
-    octets: Octets,
-    here: int,
-    packet: int,
-    count: int,
-    layers: Numbers,
-    offsets: Numbers,
-    m1: Numbers,
-    keys: Numbers,
-) -> None:
-    """Write the versions of the first two IP headers of a packet, and what its flow is known by."""
-    nth = 0
+def stack(plan: Numbers, count: int, layers: Numbers, trie: Numbers, stacks: Numbers) -> int:
+    """Return the number of the stack that the `count` classes in `layers` are; -1 without room."""
+    node = 0
     for index in range(count):
-        kind = plan[plan[KINDS] + tables[ROWS + layers[index] * ROW + LAYER]]
-        if kind in (IPV4, IPV6) and nth < 2:
-            version = plan[IP_VERSION + 2 * nth]
-            if version >= 0:
-                m1[version + here] = (octets[offsets[index]] + 0) >> 4
-                m1[plan[IP_VERSION + 2 * nth + 1] + here] = 1
-            if nth == 0 and plan[FLOW] >= 0:
-                flow_key(
-                    tables,
-                    plan,
-                    plan[KINDS],
-                    octets,
-                    index,
-                    count,
-                    layers,
-                    offsets,
-                    keys,
-                    6 * packet,
-                )
-            nth += 1
+        place = node * plan[CLASSES] + layers[index]
+        child = trie[place]
+        if not child:
+            child = stacks[0]
+            if (child + 1) * plan[CLASSES] > len(trie):
+                return -1
+            stacks[0] = child + 1
+            stacks[2 * child] = node
+            stacks[2 * child + 1] = layers[index]
+            trie[place] = child
+        node = child
+    return node
 
 
 def copy_fields(

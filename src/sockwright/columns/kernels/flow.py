@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sockwright.columns.kernels.checksum import EXTENSION, IPV4, PORTS, REROUTES, TCP, UDP
-from sockwright.columns.kernels.dissect import LAYER, ROW, ROWS
+from sockwright.columns.kernels.dissect import KIND, PLACE, ROW, ROWS
 from sockwright.columns.kernels.octets import u16_be, u32_be
 
 if TYPE_CHECKING:
@@ -37,8 +37,6 @@ def signed(upper: int, lower: int) -> int:
 
 def flow_key(
     tables: Numbers,
-    plan: Numbers,
-    kinds: int,
     octets: Octets,
     index: int,
     count: int,
@@ -47,18 +45,16 @@ def flow_key(
     keys: Numbers,
     slot: int,
 ) -> None:
-    """Write what the flow of the IP header `index` is known by to `keys`, from `slot` on.
-
-    ``plan[kinds + layer]`` says what a layer is.
-    """
-    at = offsets[index]
-    first = plan[kinds + tables[ROWS + layers[index] * ROW + LAYER]] == IPV4
+    """Write what the flow of the IP header `index` is known by to `keys`, from `slot` on."""
+    at = offsets[index] & PLACE
+    slot &= PLACE
+    first = tables[ROWS + layers[index] * ROW + KIND] == IPV4
     protocol = (octets[at + 9] + 0) if first else (octets[at + 6] + 0)
     source = 0
     target = 0
     for behind in range(index + 1, count):
-        kind = plan[kinds + tables[ROWS + layers[behind] * ROW + LAYER]]
-        place = offsets[behind]
+        kind = tables[ROWS + layers[behind] * ROW + KIND]
+        place = offsets[behind] & PLACE
         if kind in (TCP, UDP, PORTS):
             source = u16_be(octets, place)
             target = u16_be(octets, place + 2)

@@ -90,9 +90,7 @@ def gather(
             for index in range(count):
                 kind = kinds[tables[ROWS + layers[index] * ROW + LAYER]]
                 if kind == IPV4 or kind == IPV6:  # noqa: PLR1714, SIM109  # numba would make a set
-                    flow_key(
-                        tables, kinds, 0, octets, index, count, layers, offsets, keys, KEY * row
-                    )
+                    flow_key(tables, octets, index, count, layers, offsets, keys, KEY * row)
                     if wants & SEGMENTS:
                         wire_end = first + original[row]
                         transport(
