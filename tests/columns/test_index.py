@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -297,3 +298,46 @@ def test_positions_are_those_of_whole_records(captures: Path) -> None:
                         assert whole[start : start + batch.captured[row]] == batch.octets_of(row)
             except DecodeError:
                 assert capture.error is not None
+
+
+def commented(order: str = "<") -> bytes:
+    """Return an enhanced packet block with two comments and other options around them."""
+    options = [
+        (2, b"\1\0\0\0"),
+        (1, b"first"),
+        (1, "zw\u00f6lf\0".encode()),
+        (4, bytes(8)),
+        (0, b""),
+    ]
+    body = struct.pack(order + "IIIII", 0, 0, 7, 5, 5) + b"hello" + bytes(3)
+    for code, value in options:
+        body += struct.pack(order + "HH", code, len(value)) + value + bytes(-len(value) % 4)
+    return block(6, body, order)
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["plain", "compiled"])
+def test_comments_are_those_of_the_readers(captures: Path, compiled: bool) -> None:
+    both = section() + interface() + commented() + simple(b"abc") + enhanced(b"1", 1)
+    both += section(">") + interface(">") + commented(">")
+    files = [both, *(both[:size] for size in range(0, len(both), 7))]
+    files += [path.read_bytes() for path in sorted((captures / "tcpdump").iterdir())[::20]]
+    seen = 0
+    for octets in files:
+        try:
+            expected = [record.comment for record in _whole(octets)]
+            with open_capture(io.BytesIO(octets)) as capture:
+                batches = list(capture[:].batches(compiled=compiled))
+        except DecodeError:
+            continue  # in the file header
+        found = [batch.packet(row).comment for batch in batches for row in range(len(batch))]
+        assert found == expected
+        seen += len([comment for comment in found if comment])
+    assert seen > 2
+
+
+def _whole(octets: bytes) -> list[Any]:
+    found: list[Any] = []
+    reader = read_records(io.BytesIO(octets))
+    with suppress(DecodeError):
+        found.extend(reader)  # keeps what came before the error
+    return found

@@ -6,11 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sockwright.columns.kernels.index import NO_TIME
+from sockwright.columns.kernels.octets import u16, u32
+from sockwright.records.pcapng import MAX_OPTIONS
 
 if TYPE_CHECKING:
     from sockwright.records import CapturedPacket, Interface
 
 __all__ = ["NO_TIME", "Batch", "Numbers", "Octets"]
+
+_SIMPLE = 3  # a block
+_END_OF_OPTIONS, _COMMENT = 0, 1
 
 
 class Octets(Protocol):
@@ -75,7 +80,7 @@ class Batch:
         return bytes(self.octets[begin : begin + int(self.captured[row])])
 
     def packet(self, row: int) -> CapturedPacket:
-        """Return the packet in `row`, counted from 0, without its comment."""
+        """Return the packet in `row`, counted from 0."""
         from sockwright.records.captured_packet import captured
 
         interface = self.interfaces[int(self.interface[row])]
@@ -87,4 +92,31 @@ class Batch:
             None if time_ns == NO_TIME else time_ns,
             int(self.original[row]),
             interface.name,
+            self.comment(row),
         )
+
+    def comment(self, row: int) -> str | None:
+        """Return what somebody noted on the packet in `row`, several notes as lines."""
+        if self.format != "pcapng":
+            return None
+        octets = memoryview(self.octets)  # which gives ints, where numpy gives 8 bits that overflow
+        record = int(self.record_start[row])
+        big = int(octets[record] == 0)  # types of blocks with packets are below 256
+        if u32(octets, record, big) == _SIMPLE:
+            return None  # it has no options
+        captured = int(self.captured[row])
+        at = int(self.start[row]) + captured + (-captured & 3)
+        stop = record + u32(octets, record + 4, big) - 4
+        found = []
+        for _ in range(MAX_OPTIONS):
+            if at + 4 > stop:
+                break
+            code, size = u16(octets, at, big), u16(octets, at + 2, big)
+            at += 4
+            if code == _END_OF_OPTIONS or at + size > stop:
+                break
+            if code == _COMMENT:
+                text = bytes(octets[at : at + size]).rstrip(b"\0")
+                found.append(text.decode("utf-8", "replace"))
+            at += size + (-size & 3)
+        return "\n".join(found) if found else None

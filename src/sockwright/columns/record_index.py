@@ -87,7 +87,7 @@ class RecordIndex:
                 base, start, begin, *rest = odd
                 columns.put(row, (base + start, base + begin, *rest))
                 row += 1
-                at += u32(octets, at + 4, self._segments[segment][1][0])
+                at += u32(self._octets, at + 4, self._segments[segment][1][0])
                 continue
             until = rows
             if segment + 1 < len(self._segments):
