@@ -105,12 +105,24 @@ def test_thousands_of_frames_are_kept(pair: Pair) -> None:
 
 def test_what_does_not_fit_is_counted(pair: Pair) -> None:
     with pair.a.capture() as capture, pair.a.socket(type=socket.SOCK_DGRAM) as client:
-        for _ in range(12_000):  # 17 MB: twice the ring
+        for _ in range(30_000):  # 45 MB: more than the ring
             client.sendto(bytes(1400), (pair.b.ipv4, 7))
         assert capture.dropped > 0
         kept = len(capture.frames)
         assert kept > 4_000
-        assert kept + capture.dropped >= 12_000
+        assert kept + capture.dropped >= 30_000
+
+
+def test_frames_with_time_between_them_are_kept(pair: Pair) -> None:
+    with pair.b.capture() as capture, pair.a.socket(type=socket.SOCK_DGRAM) as client:
+        for number in range(100):
+            client.sendto(b"%d" % number, (pair.b.ipv4, 7))
+            begin = time.monotonic()
+            while time.monotonic() < begin + 0.006:  # a block is handed over meanwhile
+                pass
+        sent = [frame for frame in capture.frames if frame.octets[23] == socket.IPPROTO_UDP]
+    assert len(sent) == 100
+    assert capture.dropped == 0
 
 
 def test_a_filter_keeps_everything_else_out(pair: Pair) -> None:

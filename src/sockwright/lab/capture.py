@@ -2,9 +2,10 @@
 
 No thread and no process reads along: the kernel writes each frame into the ring
 (`sockwright.sockets.ring`), and it is taken from there when somebody asks. So a capture has every
-frame that has passed the interface by the moment of asking, up to the size of the ring, and
-`dropped` says how many did not fit. A plain socket would not do: its buffer may hold a few hundred
-frames when the user is not root (net.core.rmem_max).
+frame that has passed the interface by the moment of asking, up to the size of the ring: 32 MiB in
+256 blocks, each of which holds what came within a few milliseconds. `dropped` says how many did not
+fit. A plain socket would not do: its buffer may hold a few hundred frames when the user is not root
+(net.core.rmem_max).
 
 How many frames there must be is known from the kernel's own count (PACKET_STATISTICS), so nothing
 is waited for twice.
@@ -16,7 +17,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Self
 
-from sockwright.sockets.ring import BLOCK_SIZE, PacketRing, frames
+from sockwright.sockets.ring import PacketRing, frames
 
 if TYPE_CHECKING:
     import socket
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Capture"]
 
-_BUFFER = 32 * BLOCK_SIZE
-_RETIRE_MS = 2
+_BLOCK_SIZE = 1 << 17  # octets: room for the largest frame of the loopback interface
+_BLOCKS = 256
+_RETIRE_MS = 5
 _PATIENCE_S = 2.0  # far more than any block takes; reached only if the kernel breaks its word
 
 
@@ -47,7 +49,10 @@ class Capture:
         self.interface = interface
         self._frames: list[Frame] = []
         self._dropped = 0
-        self._ring = PacketRing(sock, interface, program, buffer=_BUFFER, retire_ms=_RETIRE_MS)
+        self._ring = PacketRing(
+            sock, interface, program,
+            buffer=_BLOCKS * _BLOCK_SIZE, retire_ms=_RETIRE_MS, block_size=_BLOCK_SIZE,
+        )  # fmt: skip
 
     def __enter__(self) -> Self:
         return self

@@ -191,7 +191,8 @@ class PacketRing:
 
     `interface` is a name, or "" for all; `program` a classic BPF filter, whose accepting value is
     the octets that are kept of a frame; `buffer` the octets of memory (rounded to whole blocks),
-    `retire_ms` the age at which a block that is not full is handed over.
+    `retire_ms` the age at which a block that is not full is handed over, `block_size` its octets (a
+    power of two of at least a page; larger frames are cut).
     With `promiscuous` the interface is asked for frames to other hosts; without `outgoing` what
     this host sends is left out. `sock` is as `open_link` makes it.
 
@@ -204,6 +205,7 @@ class PacketRing:
     __slots__ = (
         "_accepted",
         "_at",
+        "_block_size",
         "_blocks",
         "_closing",
         "_dropped",
@@ -231,6 +233,7 @@ class PacketRing:
         outgoing: bool = True,
         buffer: int = DEFAULT_BUFFER,
         retire_ms: int = RETIRE_MS,
+        block_size: int = BLOCK_SIZE,
     ) -> None:
         if not MINIMUM_BUFFER <= buffer <= MAXIMUM_BUFFER:
             raise ValueError(
@@ -242,7 +245,8 @@ class PacketRing:
         """Whether the kernel has told an error of the interface that nobody has looked at yet."""
         self.taken = 0
         """How many frames were in the blocks taken so far."""
-        self._blocks = -(-buffer // BLOCK_SIZE)
+        self._block_size = block_size
+        self._blocks = -(-buffer // block_size)
         self._at = 0
         self._accepted = self._dropped = self._freezes = 0
         self._owner = os.getpid()
@@ -253,7 +257,7 @@ class PacketRing:
             undo.callback(sock.close)
             self._make_ring(retire_ms)
             self._set_up(program, promiscuous=promiscuous, outgoing=outgoing)
-            self._map = mmap.mmap(sock.fileno(), self._blocks * BLOCK_SIZE)
+            self._map = mmap.mmap(sock.fileno(), self._blocks * self._block_size)
             undo.callback(self._map.close)
             self._memory = memoryview(self._map)
             undo.callback(self._memory.release)
@@ -273,13 +277,13 @@ class PacketRing:
             undo.pop_all()
 
     def _make_ring(self, retire_ms: int) -> None:
-        sock, size = self.socket, self._blocks * BLOCK_SIZE
+        sock, size = self.socket, self._blocks * self._block_size
         with explaining("use a packet ring", hint="this kernel has no TPACKET_V3 (Linux 3.2)"):
             sock.setsockopt(_SOL_PACKET, _VERSION, _TPACKET_V3)
         hint = f"the kernel has no {size >> 20} MiB for the ring: ask for a smaller buffer"
         with explaining("make the ring", hint=hint):
             request = _REQUEST.pack(
-                BLOCK_SIZE, self._blocks, _FRAME_SIZE, size // _FRAME_SIZE, retire_ms, 0, 0
+                self._block_size, self._blocks, _FRAME_SIZE, size // _FRAME_SIZE, retire_ms, 0, 0
             )
             sock.setsockopt(_SOL_PACKET, _RX_RING, request)
 
@@ -302,7 +306,7 @@ class PacketRing:
     def ready(self) -> bool:
         """Whether `take` has a block."""
         return not self.closed and bool(
-            self._words[(self._at * BLOCK_SIZE + _STATUS_AT) >> 2] & _STATUS_USER
+            self._words[(self._at * self._block_size + _STATUS_AT) >> 2] & _STATUS_USER
         )
 
     def take(self) -> Block | None:
@@ -315,14 +319,14 @@ class PacketRing:
             raise RuntimeError(f"this ring is read by process {self._owner}, which made it")
         if not self.ready:
             return None
-        start = self._at * BLOCK_SIZE
+        start = self._at * self._block_size
         count, first = _BLOCK.unpack_from(self._memory, start + _BLOCK_AT)
         self.taken += count
-        return Block(self._memory[start : start + BLOCK_SIZE], first, count)
+        return Block(self._memory[start : start + self._block_size], first, count)
 
     def release(self) -> None:
         """Give the block that was taken back to the kernel."""
-        self._words[(self._at * BLOCK_SIZE + _STATUS_AT) >> 2] = 0
+        self._words[(self._at * self._block_size + _STATUS_AT) >> 2] = 0
         self._at = (self._at + 1) % self._blocks
 
     # -- waiting --------------------------------------------------------------------------------
