@@ -9,7 +9,7 @@ from __future__ import annotations
 # Type checkers take this constant as true; the typing module alone would cost half the budget.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from sockwright.columns import CaptureFile, open_capture
+    from sockwright.columns import CaptureFile, Columns, open_capture
     from sockwright.errors import (
         DecodeError,
         EndpointError,
@@ -53,6 +53,7 @@ __all__ = [
     "VLAN",
     "CaptureFile",
     "CapturedPacket",
+    "Columns",
     "DecodeError",
     "EndpointError",
     "Ethernet",
@@ -89,6 +90,7 @@ _HOME = {
     "AUTO": "wire",
     "CaptureFile": "columns",
     "CapturedPacket": "records",
+    "Columns": "columns",
     "DecodeError": "errors",
     "EndpointError": "errors",
     "Ethernet": "wire",

@@ -11,12 +11,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sockwright.columns.batch import Batch
     from sockwright.columns.capture_file import CaptureFile, open_capture
+    from sockwright.columns.columns import Columns
+    from sockwright.columns.fields import FieldInfo
 
-__all__ = ["Batch", "CaptureFile", "open_capture"]
+__all__ = ["Batch", "CaptureFile", "Columns", "FieldInfo", "open_capture"]
 
 _HOME = {
     "Batch": "batch",
     "CaptureFile": "capture_file",
+    "Columns": "columns",
+    "FieldInfo": "fields",
     "open_capture": "capture_file",
 }
 
