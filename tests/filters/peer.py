@@ -40,6 +40,12 @@ class Peer:
             with self._files[number].open("wb") as file:
                 PcapWriter(file, number)
 
+    @property
+    def known(self) -> bool:
+        """Whether it is of the version whose programs ours are, word by word; others differ."""
+        done = subprocess.run(["tcpdump", "--version"], capture_output=True, text=True, check=True)
+        return "libpcap version 1.10." in done.stdout + done.stderr
+
     def text(self, expression: str, link_type: int, form: str = "-d") -> str | None:
         """Return what tcpdump prints of its program, None where it refuses the expression."""
         command = ["tcpdump", "-O", form, "-r", str(self._files[link_type]), "--", expression]

@@ -150,10 +150,10 @@ def test_hostile_expressions_end_in_a_clear_error(expression: str) -> None:
 
 
 def test_long_chains_are_no_nesting() -> None:
-    text = " or ".join(f"tcp port {1 + i}" for i in range(3000))
+    text = " or ".join(f"tcp port {1 + i}" for i in range(1000))
     compiled = compile_filter(text)
-    assert len(compiled.instructions) > 40_000
-    assert len(compiled.explain().passes) == 3000
+    assert len(compiled.instructions) > 4096
+    assert len(compiled.explain().passes) == 1000
     with pytest.raises(FilterError, match="the kernel takes 4096"):
         compile_filter(text, live=True)
 

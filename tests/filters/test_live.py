@@ -19,7 +19,7 @@ from sockwright.sockets.filter import attach_filter
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from tests.filters.peer import Packets
+    from tests.filters.peer import Packets, Peer
 
     from sockwright.lab import Host
 
@@ -36,9 +36,11 @@ _UNSET_BY_LIBPCAP = {"vlan and pppoes and ip", "vlan and geneve and ip6 host fe8
 
 
 @pytest.mark.needs("root", "tcpdump")
-def test_programs_are_those_of_tcpdump_on_an_interface() -> None:
+def test_programs_are_those_of_tcpdump_on_an_interface(peer: Peer) -> None:
+    if not peer.known:
+        pytest.skip("programs are compared with those of libpcap 1.10")
     differ = []
-    for expression in EXPRESSIONS[::2]:
+    for expression in EXPRESSIONS[::4]:
         command = ["tcpdump", "-O", "-d", "-i", "lo", "--", expression]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         try:

@@ -68,6 +68,7 @@ def test_random_filters_let_the_same_packets_through(
     with ThreadPoolExecutor(2) as pool:  # each waits for a tcpdump
         theirs = pool.map(lambda one: peer.program(one[1], one[0]), wanted)
     both = several = 0
+    known = peer.known
     differ: list[tuple[str, str, str]] = []
     for (link_type, expression), program in zip(wanted, theirs, strict=True):
         ours = _compiled(expression, link_type)
@@ -77,7 +78,7 @@ def test_random_filters_let_the_same_packets_through(
                 differ.append((NAMES[link_type], expression, "refused by one"))
             continue
         both += 1
-        if ours.instructions != program and link_type != _NULL:
+        if known and ours.instructions != program and link_type != _NULL:
             differ.append((NAMES[link_type], expression, "program"))
         some = packets[link_type]
         accepted = passed(ours.instructions, some)

@@ -28,6 +28,8 @@ def _ours(expression: str, link_type: int) -> str | None:
 
 @pytest.mark.parametrize("link_type", sorted(NAMES.keys() - {_NULL}), ids=NAMES.get)
 def test_programs_and_refusals_are_those_of_tcpdump(link_type: int, peer: Peer) -> None:
+    if not peer.known:
+        pytest.skip("programs are compared with those of libpcap 1.10")
     # Every fourth for others than Ethernet: they differ in offsets and in how a type is told.
     some = EXPRESSIONS if link_type == 1 else EXPRESSIONS[link_type % 4 :: 4]
     differ = [one for one in some if _ours(one, link_type) != peer.text(one, link_type)]
