@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Chosen = Iterable[tuple[Batch, Sequence[int]]]
 
-__all__ = ["write_packets"]
+__all__ = ["copy_stream", "write_packets"]
 
 _FORMATS: dict[str, Literal["pcap", "pcapng"]] = {
     ".pcap": "pcap",
@@ -39,7 +39,7 @@ _MICROSECONDS = 1_000_000
 
 
 def write_packets(
-    capture: CaptureFile, chosen: Chosen, args: Any, filter_text: str
+    capture: CaptureFile, chosen: Chosen, args: Any
 ) -> tuple[int, DecodeError | None]:
     """Write what was chosen; return how many packets, and what is wrong with the capture.
 
@@ -48,19 +48,29 @@ def write_packets(
 
     Raises: UsageError, NotPossibleError, OSError.
     """
-    form = args.format or _FORMATS.get(Path(args.write).suffix)
-    if form is None:
-        form = "pcapng" if capture.format == "pcapng" else "pcap"
     with ExitStack() as stack:
-        if form == "pcap":
-            file = _open(args.file, args.write)
-            stack.callback(file.close)
+        if _format(args, capture.format) == "pcap":
+            file = stack.enter_context(_open(args.file, args.write))
             return _write_pcap(capture, chosen, file)
-        reader = read_records(_source(args.file, stack))
-        picked = _picked(reader, chosen, args, filter_text)
-        file = _open(args.file, args.write)
-        stack.callback(file.close)
-        return _write_pcapng(reader, picked, file)
+        # A file is gone through twice at once: by batches, which say what was chosen, and by
+        # records, which know what pcapng keeps.
+        reader = read_records(stack.enter_context(Path(args.file).open("rb")))
+        file = stack.enter_context(_open(args.file, args.write))
+        records = _picked(reader, chosen, to_the_end=args.limit is None)
+        return _write_records(reader, records, file, "pcapng")
+
+
+def copy_stream(args: Any, filter_text: str) -> tuple[int, DecodeError | None]:
+    """Do the same from standard input, which can be read once: the filter runs record by record."""
+    reader = read_records(sys.stdin.buffer)
+    with _open("-", args.write) as file:
+        records = _passing(reader, filter_text, args.limit)
+        return _write_records(reader, records, file, _format(args, reader.format))
+
+
+def _format(args: Any, source: str) -> Literal["pcap", "pcapng"]:
+    asked: Literal["pcap", "pcapng"] | None = args.format or _FORMATS.get(Path(args.write).suffix)
+    return asked or ("pcapng" if source == "pcapng" else "pcap")
 
 
 def _open(source: str, path: str) -> RecordFile:
@@ -163,87 +173,92 @@ def _write_rows(  # noqa: PLR0917
         if index > before:
             file.write_records(memoryview(room)[: int(position[0])], index - before)
         if index < len(rows) and not position[0]:
-            _write_record(batch, int(rows[index]), writer)
+            row = int(rows[index])
+            _write_record(_record(batch, row, writer.link_type), batch.number + row, writer)
             index += 1
 
 
-def _write_record(batch: Batch, row: int, writer: PcapWriter) -> None:
-    """Write one record that the kernel would not; its time may not fit the format."""
+def _record(batch: Batch, row: int, link_type: int) -> Record:
     time_ns = int(batch.time_ns[row])
-    record = Record(
-        None if time_ns == NO_TIME else time_ns,
-        batch.octets_of(row),
-        int(batch.original[row]),
-        writer.link_type,
-    )
+    known = None if time_ns == NO_TIME else time_ns
+    return Record(known, batch.octets_of(row), int(batch.original[row]), link_type)
+
+
+def _write_record(record: Record, number: int, writer: PcapWriter | PcapngWriter) -> None:
+    """Write one record. Raises: NotPossibleError where its time does not fit the format."""
     try:
         writer.write(record)
     except ValueError as error:
-        told = f"packet {batch.number + row} does not fit into pcap: {error}"
-        raise NotPossibleError(told, "write pcapng: -w OUT.pcapng") from None
+        told = f"packet {number} cannot be written: {error}"
+        raise NotPossibleError(told, "leave it out by a filter, or write pcapng") from None
 
 
-# pcapng: record by record, with all that the capture tells beside its packets
+# Record by record, with all that the capture tells beside its packets
 
 
-def _source(path: str, stack: ExitStack) -> Any:
-    return sys.stdin.buffer if path == "-" else stack.enter_context(Path(path).open("rb"))
+def _picked(reader: RecordReader, chosen: Chosen, *, to_the_end: bool) -> Iterator[Record]:
+    """Yield the records that were chosen by their numbers."""
+    number = 0
+    for batch, rows in chosen:
+        for row in rows:
+            wanted = batch.number + int(row)
+            while number < wanted:
+                record = next(reader)
+                number += 1
+            yield record
+    if to_the_end:
+        for _ in reader:  # for what is told there
+            pass
 
 
-def _picked(reader: RecordReader, chosen: Chosen, args: Any, filter_text: str) -> Iterator[Record]:
-    """Yield the records that were chosen.
+def _passing(reader: RecordReader, filter_text: str, limit: int | None) -> Iterator[Record]:
+    """Yield the records that the filter accepts, up to `limit`."""
+    from sockwright.filters import compile_filter
 
-    A file is gone through twice at once: by batches, which say what was chosen, and by records.
-    Standard input can only be read once, so the filter runs record by record.
-    """
-    if args.file != "-":
-        number = 0
-        for batch, rows in chosen:
-            for row in rows:
-                wanted = batch.number + int(row)
-                while number < wanted:
-                    record = next(reader)
-                    number += 1
-                yield record
-        if args.limit is None:
-            for _ in reader:  # to the end, for what is told there
-                pass
-        return
-    left = args.limit
     filters: dict[int, Filter] = {}
+    left = -1 if limit is None else limit
+    if not left:
+        return
     for record in reader:
-        if left == 0:
-            return
-        if filter_text:
-            from sockwright.filters import compile_filter
-
-            known = filters.get(record.link_type)
-            if known is None:
-                known = filters[record.link_type] = compile_filter(filter_text, record.link_type)
-            if not known.matches(record.octets, record.original_length):
-                continue
-        if left is not None:
+        known = filters.get(record.link_type)
+        if known is None:
+            known = filters[record.link_type] = compile_filter(filter_text, record.link_type)
+        if known.matches(record.octets, record.original_length):
+            yield record
             left -= 1
-        yield record
+            if not left:
+                return
 
 
-def _write_pcapng(
-    reader: RecordReader, picked: Iterator[Record], file: RecordFile
+def _write_records(
+    reader: RecordReader, records: Iterator[Record], file: RecordFile, form: str
 ) -> tuple[int, DecodeError | None]:
-    writer: PcapngWriter | None = None
+    writer: PcapngWriter | PcapWriter | None = None
     error: DecodeError | None = None
     try:
-        for record in picked:
+        for record in records:
             if writer is None:
-                writer = _pcapng_writer(reader, file)
-            writer.carry_over(reader.contents)
-            writer.write(record)
+                writer = _writer(reader, file, form)
+            if isinstance(writer, PcapngWriter):
+                writer.carry_over(reader.contents)
+            elif record.link_type != writer.link_type:
+                raise _two_link_types(writer.link_type, record.link_type)
+            _write_record(record, reader.count, writer)
     except DecodeError as broken:
         error = broken
     if writer is None:
-        writer = _pcapng_writer(reader, file)
-    writer.carry_over(reader.contents)
+        writer = _writer(reader, file, form)
+    if isinstance(writer, PcapngWriter):
+        writer.carry_over(reader.contents)
     return file.records, error
+
+
+def _writer(reader: RecordReader, file: RecordFile, form: str) -> PcapngWriter | PcapWriter:
+    if form == "pcapng":
+        return _pcapng_writer(reader, file)
+    known = reader.interfaces
+    fine = any(one.ticks_per_second > _MICROSECONDS for one in known)
+    return PcapWriter(file, known[0].link_type if known else 1, nanoseconds=fine)
 
 
 def _pcapng_writer(reader: RecordReader, file: RecordFile) -> PcapngWriter:

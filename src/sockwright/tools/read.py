@@ -15,11 +15,12 @@ from sockwright.tools._rows import Progress, Text
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from sockwright.columns.batch import Batch
     from sockwright.columns.capture_file import CaptureFile
     from sockwright.columns.selecting import Selector
+    from sockwright.errors import DecodeError
 
 _STATISTICS = ("conversations", "endpoints", "protocols", "io", "tcp")
 
@@ -119,6 +120,9 @@ def run(args: argparse.Namespace) -> Iterator[object]:
 
         yield from (FieldRow(info.name, info.type, info.meaning) for info in fields())
         return
+    if args.write is not None and args.file == "-":
+        yield from _copy(args)
+        return
     from sockwright.columns.capture_file import open_capture
 
     with open_capture(args.file) as capture:
@@ -167,6 +171,24 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError("which FILE? (- is standard input)")
 
 
+class _Choice:
+    """Says which packets of a batch are chosen: those that the filter accepts, up to the limit."""
+
+    def __init__(self, selector: Selector | None, limit: int | None) -> None:
+        self._selector = selector
+        self.left = limit
+
+    def rows(self, batch: Batch) -> Sequence[int]:
+        """Return the rows that are chosen, in order. Batches have to come in order."""
+        found: Sequence[int] = range(len(batch))
+        if self._selector is not None:
+            found = self._selector.rows(batch)
+        if self.left is not None:
+            found = found[: self.left]
+            self.left -= len(found)
+        return found
+
+
 class _Chosen:
     """The packets that the filter accepts, up to the limit: batches with rows."""
 
@@ -181,41 +203,19 @@ class _Chosen:
             self.selector = Selector(" ".join(args.filter), link_types)
 
     def __iter__(self) -> Iterator[tuple[Batch, Sequence[int]]]:
-        left = self.limit
-        if left == 0:
+        choice = _Choice(self.selector, self.limit)
+        if self.limit == 0:
             return
         for batch in self._capture.batches():
-            rows: Sequence[int] = range(len(batch))
-            if self.selector is not None:
-                rows = self.selector.rows(batch)
-            if left is not None:
-                rows = rows[:left]
-                left -= len(rows)
-            yield batch, rows
-            if left == 0:
+            yield batch, choice.rows(batch)
+            if choice.left == 0:
                 return
 
-    def accept(self) -> Callable[[Batch], Any] | None:
-        """Return what says 1 or 0 for each packet of a batch; None where all are accepted."""
+    def accept(self) -> _Choice | None:
+        """Return what says which packets count, None where all do."""
         if self.selector is None and self.limit is None:
             return None
-        left = self.limit
-
-        def accepted(batch: Batch) -> Any:
-            nonlocal left
-            passes: Any = b"\x01" * len(batch)
-            if self.selector is not None:
-                passes = self.selector.passes(batch)
-            if left is not None:
-                passes = bytearray(passes)
-                for row in range(len(passes)):
-                    if left == 0:
-                        passes[row] = 0
-                    elif passes[row]:
-                        left -= 1
-            return passes
-
-        return accepted
+        return _Choice(self.selector, self.limit)
 
 
 def _lines(chosen: _Chosen, args: argparse.Namespace) -> Iterator[Text]:
@@ -285,7 +285,18 @@ def _fields(chosen: _Chosen, args: argparse.Namespace) -> Iterator[object]:
 def _write(capture: CaptureFile, chosen: _Chosen, args: argparse.Namespace) -> Iterator[Written]:
     from sockwright.tools._read_write import write_packets
 
-    packets, error = write_packets(capture, chosen, args, " ".join(args.filter))
+    yield from _written(args, *write_packets(capture, chosen, args))
+
+
+def _copy(args: argparse.Namespace) -> Iterator[Written]:
+    from sockwright.tools._read_write import copy_stream
+
+    yield from _written(args, *copy_stream(args, " ".join(args.filter)))
+
+
+def _written(
+    args: argparse.Namespace, packets: int, error: DecodeError | None
+) -> Iterator[Written]:
     if args.json and args.write != "-":
         yield Written(args.write, packets)
     if error is not None:
@@ -295,7 +306,7 @@ def _write(capture: CaptureFile, chosen: _Chosen, args: argparse.Namespace) -> I
 def _statistics(
     capture: CaptureFile, chosen: _Chosen, args: argparse.Namespace
 ) -> Iterator[object]:
-    accept: Any = chosen.accept()
+    accept = chosen.accept()
     if args.stats in ("conversations", "endpoints"):
         from sockwright.columns import conversations
 
@@ -330,7 +341,7 @@ def _export(capture: CaptureFile, chosen: _Chosen, args: argparse.Namespace) -> 
     from sockwright.tools._read_fields import fields_named
 
     names = [info.name for info in fields_named(args.fields)] if args.fields else ()
-    accept: Any = chosen.accept()
+    accept = chosen.accept()
     try:
         packets = export_parquet(capture, args.export, names, accept)
     except ValueError as error:  # a field without a column
