@@ -14,7 +14,8 @@ Rules
 Numba's own cache does none of 1 (of kernels that are called) to 3, and needs a folder that can be
 written to beside the source or at home. `_Kept` takes its place in numba's dispatcher.
 
-A word about the compilation goes to `logging`, as INFO: a library has no terminal of its own.
+A word about the compilation goes to `logging`, as a warning, since the program seems to hang. Where
+nobody has set logging up, Python shows that on standard error, which is all that the command needs.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["NOTE", "cache_folder", "compiled", "cores", "in_parallel"]
 
-NOTE = "compiling for this machine, once; this takes some seconds"
-"""What is logged before the first kernel is compiled, to the logger of this module's name."""
+NOTE = "sockwright: compiling for this machine, once; it takes some seconds"
+"""What is logged before a process compiles its first kernel, to the logger of this module's name."""
 
 _PACKAGE = __name__.partition(".")[0]
 _SUFFIX = ".kernel"
@@ -193,7 +194,7 @@ class _Kept:
 def _note_once() -> None:
     import logging
 
-    logging.getLogger(__name__).info(NOTE)
+    logging.getLogger(__name__).warning(NOTE)
 
 
 # Files
