@@ -51,31 +51,33 @@ def drop_privileges(
         raise RuntimeError("privileges are those of a thread: drop them before more are started")
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_NO_NEW_PRIVS, _CALL(1), _CALL(0), _CALL(0), _CALL(0))
+    # First the bounding set, or the next execve(2) of user 0 would bring them all back. Refused
+    # without CAP_SETPCAP, and for numbers that this kernel does not know.
+    for capability in range(_HIGHEST):
+        libc.prctl(_PR_CAPBSET_DROP, _CALL(capability), _CALL(0), _CALL(0), _CALL(0))
+    libc.prctl(_PR_CAP_AMBIENT, _CALL(_PR_CAP_AMBIENT_CLEAR_ALL), _CALL(0), _CALL(0), _CALL(0))
     if user:
-        import pwd
-
-        entry = pwd.getpwnam(user)
-        if os.geteuid() != entry.pw_uid:
-            os.initgroups(user, entry.pw_gid)
-            os.setresgid(entry.pw_gid, entry.pw_gid, entry.pw_gid)
-            os.setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid)
+        _become(user)
+    other = os.geteuid() != 0
+    if user and other:
         _check(user, needed)
     permitted = _permitted()
-    kept: frozenset[Capability] = frozenset()
-    if permitted:
-        _set(libc, effective=0, permitted=permitted)
-        kept = frozenset(_lacking(needed)) if os.geteuid() == 0 else frozenset()
-        mask = sum(1 << capability for capability in kept) & permitted
-        _set(libc, effective=permitted, permitted=permitted)  # the next step takes CAP_SETPCAP
-    else:
-        mask = 0
-    for capability in range(_HIGHEST):
-        # Refused without CAP_SETPCAP, and for numbers that this kernel does not know.
-        libc.prctl(_PR_CAPBSET_DROP, _CALL(capability), _CALL(0), _CALL(0), _CALL(0))
-    clear = _CALL(_PR_CAP_AMBIENT_CLEAR_ALL)
-    libc.prctl(_PR_CAP_AMBIENT, clear, _CALL(0), _CALL(0), _CALL(0))
+    _set(libc, effective=0, permitted=permitted)
+    # Without any in effect the kernel says what the user's own rights suffice for.
+    kept = set() if other else {one for one in _lacking(needed) if permitted >> one & 1}
+    mask = sum(1 << capability for capability in kept)
     _set(libc, effective=mask, permitted=mask)
-    return kept
+    return frozenset(kept)
+
+
+def _become(user: str) -> None:
+    import pwd
+
+    entry = pwd.getpwnam(user)
+    if os.geteuid() != entry.pw_uid:
+        os.initgroups(user, entry.pw_gid)
+        os.setresgid(entry.pw_gid, entry.pw_gid, entry.pw_gid)
+        os.setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid)
 
 
 def _check(user: str, needed: Sequence[tuple[Path, int]]) -> None:
