@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Captures: index, columns, filters, text, export and memory, beside tcpdump and tshark.
 
-    python benchmarks/bench_captures.py [--json] [--rounds N] [--packets N]
+    python benchmarks/bench_captures.py [--json] [--rounds N] [--packets N] [--kept]
 
 The input is made here: packets of mixed real sizes of many flows, the same in every run, in a
 folder that is removed at the end. The large file is the small one ten times. Ours and the peer
@@ -425,6 +425,7 @@ def main() -> int:
     parser.add_argument(
         "--packets", type=int, default=1_000_000, metavar="N", help="of the input; default: 1000000"
     )
+    parser.add_argument("--kept", action="store_true", help="do not measure compiling")
     arguments = parser.parse_args()
     if missing := [peer for peer in PEERS if shutil.which(peer) is None]:
         sys.exit(f"needs {', '.join(missing)}")
@@ -439,12 +440,13 @@ def main() -> int:
             print(f"input: {files.packets} packets, {size / 1e6:.0f} MB, {each:.0f} octets each")
             print()
         ok = True
-        rows = (
+        rows = [
             columns_rows(files, arguments.rounds),
             process_rows(files, arguments.rounds, folder),
             memory_rows(files),
-            compile_rows(files, folder),
-        )
+        ]
+        if not arguments.kept:
+            rows.append(compile_rows(files, folder))
         for group in rows:
             for row in group:
                 ok = ok and row.ok

@@ -34,3 +34,16 @@ def test_a_flood_is_captured_without_a_loss(project: Path) -> None:
     ours, _, verdict = [json.loads(line) for line in done.stdout.splitlines()]
     assert ours["sent"] == ours["captured"] == ours["in_file"] == 200_000
     assert ours["dropped"] == verdict["lost"] == 0
+
+
+@pytest.mark.needs("tcpdump", "tshark")
+def test_captures_are_measured_beside_tcpdump_and_tshark(project: Path) -> None:
+    script = project / "benchmarks" / "bench_captures.py"
+    options = ["--json", "--kept", "--rounds", "1", "--packets", "20000"]
+    command = [sys.executable, str(script), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(rows) == 11
+    # So few packets say nothing of rates, but of memory.
+    assert [row["ratio"] > 1 for row in rows if row["name"].startswith("memory")] == [True]

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["NOTE", "cache_folder", "compiled", "cores", "in_parallel"]
 
 NOTE = "sockwright: compiling for this machine, once; it takes some seconds"
-"""What is logged before a process compiles its first kernel, to the logger of this module's name."""
+"""What is logged before a process compiles its first kernel, by the logger of this module."""
 
 _PACKAGE = __name__.partition(".")[0]
 _SUFFIX = ".kernel"

@@ -9,6 +9,8 @@ Pipes and compressed files are read once; the record that the end of a window cu
 from __future__ import annotations
 
 import os
+import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
@@ -139,6 +141,7 @@ class Streamed:
         else:
             # A pipe gives what it has: packets that come live are not held back.
             self._read = getattr(file, "read1", file.read)
+            _widen(file)
         self._octets = head
         self._base = 0
         self._error: DecodeError | None = None
@@ -178,6 +181,15 @@ class Streamed:
             window = self.window(window.base + len(window.octets), 1)
         file.flush()
         return Regular(file.fileno(), size, self.compression, window.error)
+
+
+def _widen(file: Readable) -> None:
+    """Let a pipe hold as much as is read at once, where that can be had."""
+    if sys.platform == "linux":
+        import fcntl
+
+        with suppress(AttributeError, OSError):
+            fcntl.fcntl(file.fileno(), fcntl.F_SETPIPE_SZ, PIECE)  # type: ignore[attr-defined]
 
 
 class _Behind:
