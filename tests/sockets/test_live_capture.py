@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import io
 import os
 import signal
 import socket
+import struct
 import subprocess
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -266,6 +269,30 @@ def test_the_loopback_interface_is_not_seen_twice(net: Net) -> None:
                 client.sendto(b"to myself", ("127.0.0.1", 9))
             live.stop()
             assert sum(packet.payload == b"to myself" for packet in live) == 1
+
+
+def through_tun() -> dict[str, tuple[int, list[bytes]]]:
+    """Send a packet into a TUN device and take one from it, on a host; give what captures saw."""
+    device = os.open("/dev/net/tun", os.O_RDWR)
+    fcntl.ioctl(device, 0x400454CA, struct.pack("16sH22x", b"tun0", 0x1001))  # TUNSETIFF
+    for words in ("addr add 10.9.0.1/24 dev tun0", "link set tun0 up"):
+        subprocess.run(["ip", *words.split()], check=True)
+    found = {}
+    with capture("tun0", "udp port 7") as one, capture("any", "udp port 7") as every:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.sendto(b"out", ("10.9.0.2", 7))
+        os.write(device, bytes(IPv4(src="10.9.0.2", dst="10.9.0.1") / UDP(src_port=7) / b"in"))
+        for live in (one, every):
+            live.stop()
+            found[live.interface] = (live.link_type, [packet.payload for packet in live])
+    return found
+
+
+def test_an_interface_without_a_link_header_is_captured(net: Net) -> None:
+    if not Path("/dev/net/tun").exists():
+        pytest.skip("this kernel has no TUN devices")
+    found = net.b.call(through_tun)
+    assert found == {"tun0": (101, [b"out", b"in"]), "any": (276, [b"out", b"in"])}
 
 
 def test_drops_are_counted(net: Net) -> None:
