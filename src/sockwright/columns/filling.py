@@ -51,10 +51,13 @@ def columns_of(capture: CaptureFile | CaptureSlice, names: Sequence[str] = ()) -
     size = capture.size or 0
     share = size // (parts_of(size) or 1)
 
+    spare: list[Workspace] = []  # left by parts that are done; fresh memory takes its time
+
     def work(batches: Iterator[Batch]) -> Part:
-        part = Part(plan, share)
+        part = Part(plan, share, spare)
         for batch in batches:
             part.add(batch)
+        part.close()
         return part
 
     parts = capture.in_parts(work)
@@ -159,7 +162,7 @@ def _array_of(numbers: Any, compiled: bool) -> Any:
 class Part:
     """Columns of consecutive batches, filled by one thread."""
 
-    def __init__(self, plan: Plan, size: int = 0) -> None:
+    def __init__(self, plan: Plan, size: int = 0, spare: list[Workspace] | None = None) -> None:
         self.plan = plan
         self._size = size  # octets of the capture that may still come
         self.segments: list[_Segment] = []
@@ -167,7 +170,8 @@ class Part:
         self.flows = _Flows() if plan.has_flows else None
         # Stacks of layers by their number in this part.
         self.stacks: dict[tuple[int, ...], int] = {}
-        self._workspaces: dict[bool, Workspace] = {}
+        self._workspace: Workspace | None = None
+        self._spare = spare if spare is not None else []
 
     def add(self, batch: Batch) -> None:
         """Fill the next rows with a batch."""
@@ -181,14 +185,28 @@ class Part:
             arena = Arena(self.plan, self._rows_to_come(batch), compiled=compiled)
             segment = _Segment(arena, compiled)
             self.segments.append(segment)
-        workspace = self._workspaces.get(compiled)
-        if workspace is None:
-            workspace = self._workspaces[compiled] = Workspace(self.plan, compiled=compiled)
+        workspace = self._workspace_for(compiled=compiled)
         self.interfaces = batch.interfaces
         chains = workspace.run(batch, segment.arena, segment.rows)
         self._finish(batch, segment, workspace, chains)
         segment.rows += len(batch)
         self._size -= _octets_of(batch)
+
+    def close(self) -> None:
+        """Leave the working memory to the next part."""
+        if self._workspace is not None:
+            self._spare.append(self._workspace)
+            self._workspace = None
+
+    def _workspace_for(self, *, compiled: bool) -> Workspace:
+        """Return working memory of the kind wanted, one that another part has left if there is."""
+        found = self._workspace
+        if found is None and self._spare:
+            found = self._spare.pop()
+        if found is None or found.compiled != compiled:
+            found = Workspace(self.plan, compiled=compiled)
+        self._workspace = found
+        return found
 
     def _rows_to_come(self, batch: Batch) -> int:
         """Guess how many rows there will be, from those of `batch` on, for one arena.

@@ -82,6 +82,7 @@ place.
 _WIDTHS = {"uint8": kernel.BITS8, "uint16": kernel.BITS16, "uint32": kernel.BITS32}
 _SIZES = (1, 2, 4, 8)  # octets of an element, by width
 _LARGE = 4 << 20  # octets of an arena from which on large pages are worth it
+_PAGE = 2 << 20  # octets of a large page
 _FRAME = {  # columns that come of the batch itself, not of the kernel
     "time_ns": kernel.BITS64,
     "length": kernel.BITS32,
@@ -308,7 +309,7 @@ class Arena:
         if compiled:
             import numpy as np
 
-            self.whole = np.frombuffer(_fresh(end + 64), np.uint8)
+            self.whole = _fresh(end + 64)
             views = [self.whole.view(kind) for kind in (np.uint8, np.uint16, np.uint32, np.int64)]
         else:
             self.whole = bytearray(end + 64)
@@ -328,17 +329,22 @@ class Arena:
         return view[start : start + rows * column.size // column.element]
 
 
-def _fresh(size: int) -> mmap.mmap:
-    """Return zeroed memory that the system hands out where it is touched.
+def _fresh(size: int) -> Any:
+    """Return zeroed octets that the system hands out where they are touched: a numpy array.
 
     What `calloc` returns may have been in use before, and is then zeroed by touching all of it.
     """
-    memory = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    if size >= _LARGE and hasattr(mmap, "MADV_HUGEPAGE"):
-        # Faults for small pages take longer than the kernel does. Not every kernel has large ones.
-        with contextlib.suppress(OSError):
-            memory.madvise(mmap.MADV_HUGEPAGE)
-    return memory
+    import numpy as np
+
+    if size < _LARGE or not hasattr(mmap, "MADV_HUGEPAGE"):
+        return np.zeros(size, np.uint8)
+    memory = mmap.mmap(-1, size + _PAGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    # Faults for small pages take longer than the kernel does. Not every system has large ones.
+    with contextlib.suppress(OSError):
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    whole = np.frombuffer(memory, np.uint8)
+    start = -whole.ctypes.data % _PAGE
+    return whole[start : start + size]
 
 
 class Workspace:
