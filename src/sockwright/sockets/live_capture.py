@@ -218,10 +218,12 @@ class LiveCapture:
         if (block := self._next_block()) is None:
             return False
         records = memoryview(self._records)
-        _, _, end = interpreted(
-            *block, records, 0, BLOCK_SIZE, PCAP, self.cooked, self.snaplen, FOREVER
-        )
-        self._ring.release()
+        try:
+            _, _, end = interpreted(
+                *block, records, 0, BLOCK_SIZE, PCAP, self.cooked, self.snaplen, FOREVER
+            )
+        finally:  # after Ctrl-C too: a block that was changed must not be read again
+            self._ring.release()
         at = 0
         while at < end:
             second, nanosecond, kept, length = _RECORD.unpack_from(records, at)
