@@ -8,8 +8,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.columns.walking import by_kernel, by_methods
+from tests.wire.strategies import packets
 
 from sockwright.columns import open_capture
 from sockwright.columns.compiling import compiled
@@ -18,9 +20,6 @@ from sockwright.columns.layout import layout
 from sockwright.errors import SockwrightError
 from sockwright.wire import IPv4, IPv6, Packet
 from sockwright.wire.core.registry import tables
-
-from tests.wire.strategies import packets
-from tests.columns.walking import by_kernel, by_methods
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,6 +45,7 @@ def _compiled_walk() -> Callable[..., int]:
     return called
 
 
+@settings(deadline=None)
 @given(st.data())
 @pytest.mark.parametrize("link_type", _LINKS)
 def test_drawn_packets_are_walked_alike(link_type: int, data: st.DataObject) -> None:
@@ -54,6 +54,7 @@ def test_drawn_packets_are_walked_alike(link_type: int, data: st.DataObject) -> 
     assert by_kernel(octets, link_type) == by_methods(Packet.decode(octets, link_type=link_type))
 
 
+@settings(deadline=None)
 @given(packets(IPv4, max_layers=5) | packets(IPv6, max_layers=5), st.booleans())
 def test_every_truncation_is_walked_alike(packet: Packet, wrap: bool) -> None:
     octets = bytes(packet)
@@ -66,6 +67,7 @@ def test_every_truncation_is_walked_alike(packet: Packet, wrap: bool) -> None:
         assert by_kernel(part, link_type) == by_methods(Packet.decode(part, link_type=link_type))
 
 
+@settings(deadline=None)
 @given(packets(max_layers=6), st.data())
 def test_flipped_octets_are_walked_alike(packet: Packet, data: st.DataObject) -> None:
     link_type = _NUMBERS.get(type(packet.layers[0]))

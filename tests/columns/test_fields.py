@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from tests.wire.strategies import packets
 
 from sockwright.columns.fields import Flows, checksum_ok, field, fields, row, text, values
@@ -169,6 +169,7 @@ def test_nobody_can_tell_of_a_fragment_of_what_is_cut_and_of_no_checksum() -> No
     assert _cells(IPv6.decode(bytes(IPv6() / TCP())), "tcp.checksum_ok") == ["1"]
 
 
+@settings(deadline=None)
 @given(packets())
 def test_any_packet_has_a_row_of_all_fields(packet: Packet) -> None:
     infos = fields()

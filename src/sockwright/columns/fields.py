@@ -206,7 +206,7 @@ def values(packet: Packet, info: FieldInfo, flows: Flows | None = None) -> tuple
 def _of_header(packet: Packet, header: Header, index: int, name: str) -> Any:
     if name == "checksum_ok":
         return checksum_ok(packet, header, index)
-    item = next((item for item in header.fields if item.name == name), None)
+    item = header._by_name.get(name)  # noqa: SLF001  # this runs for every packet
     if item is None or not item.applies(header):
         return None
     return getattr(header, name)
