@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from sockwright.columns import open_capture
@@ -16,6 +17,7 @@ _LONGEST = 65550
 _NETWORKS = {"ipv4", "ipv6"}
 
 
+@cache
 def ordinary(path: Path) -> bool:
     """Whether it holds Ethernet with at most one IP header each, and no length is wrong."""
     try:

@@ -42,7 +42,7 @@ def _rounded(octets: int, unit: str) -> int:
     return octets // {"bytes": 1, "kB": 1000, "MB": 1_000_000}[unit]
 
 
-_MOST = 40
+_MOST = 20
 
 
 def _compare(path: Path) -> None:

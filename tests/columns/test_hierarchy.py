@@ -53,14 +53,14 @@ def _theirs(path: Path) -> dict[str, tuple[int, int]]:
 @pytest.mark.needs("tshark")
 def test_the_hierarchy_is_that_of_tshark(captures: Path) -> None:
     compared = 0
-    for path in [path for path in sorted(captures.rglob("*.pcap*")) if ordinary(path)][::5]:
+    for path in [path for path in sorted(captures.rglob("*.pcap*")) if ordinary(path)][::10]:
         rows = [row for row in _rows(path) if set(row.protocols.split(":")) <= _NAMES.keys()]
         theirs = _theirs(path)
         for row in rows:
             name = ":".join(_NAMES[layer] for layer in row.protocols.split(":"))
             assert theirs[name] == (row.packets, row.octets), f"{path.name} {row.protocols}"
             compared += 1
-    assert compared > 30
+    assert compared > 15
 
 
 def test_a_packet_counts_at_each_of_its_layers(tmp_path: Path) -> None:

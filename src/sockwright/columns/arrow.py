@@ -107,7 +107,7 @@ def _array(columns: Columns, name: str) -> Any:
         return pa.array(values, mask=None if there.all() else ~there)
     kind = arrow_type(info)
     if values.dtype.itemsize != kind.bit_width // 8:
-        kind = pa.from_numpy_dtype(values.dtype)
+        values = values.astype(kind.to_pandas_dtype())
     return pa.Array.from_buffers(kind, len(values), [_bits(there), pa.py_buffer(values)])
 
 

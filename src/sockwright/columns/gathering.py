@@ -17,7 +17,6 @@ from sockwright.columns.kernels.flow import KEY, flow_ids, place_flows
 from sockwright.columns.kernels.groups import FLOWS, NODE, SEGMENT, SEGMENTS, STACKS, gather
 from sockwright.columns.kernels.segments import FOUND
 from sockwright.columns.layout import layout
-from sockwright.columns.plan import KINDS
 from sockwright.errors import DecodeError
 from sockwright.wire.core.names import IP_PROTOCOLS
 
@@ -128,9 +127,7 @@ class Gathering:
         """How many flows there are."""
         self.unnumbered = 0
         """Packets of flows for which there was no room."""
-        known = layout()
-        self._tables: Any = known.tables
-        self._kinds: Any = array("q", [KINDS.get(layer, 0) for layer in known.layers])
+        self._tables: Any = layout().tables
         self._work = [numbers(SLOTS) for _ in range(3)] + [numbers(FOUND)]
         self._known = numbers(KEY * _FIRST_FLOWS)
         self._slots = numbers(_HASH_LOAD * _FIRST_FLOWS)
@@ -155,7 +152,6 @@ class Gathering:
                 self._wants,
                 begin,
                 self._tables,
-                self._kinds,
                 batch.octets,
                 batch.start,
                 batch.captured,
@@ -219,8 +215,8 @@ class Gathering:
 
     def _compile(self) -> None:
         self.compiled = True
-        self._tables, self._kinds, self._known, self._slots, self.tree = map(
-            for_compiled, (self._tables, self._kinds, self._known, self._slots, self.tree)
+        self._tables, self._known, self._slots, self.tree = map(
+            for_compiled, (self._tables, self._known, self._slots, self.tree)
         )
         self._work = [for_compiled(old) for old in self._work]
 

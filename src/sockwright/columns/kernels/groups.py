@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sockwright.columns.kernels.checksum import IPV4, IPV6, TCP, UDP
-from sockwright.columns.kernels.dissect import LAYER, ROW, ROWS, take_apart
+from sockwright.columns.kernels.dissect import KIND, ROW, ROWS, take_apart
 from sockwright.columns.kernels.flow import KEY, flow_key
 from sockwright.columns.kernels.octets import u16_be
 from sockwright.columns.kernels.segments import (
@@ -47,7 +47,6 @@ def gather(
     wants: int,
     begin: int,
     tables: Numbers,
-    kinds: Numbers,
     octets: Octets,
     start: Numbers,
     captured: Numbers,
@@ -67,8 +66,8 @@ def gather(
 
     That is the end of the batch, unless `tree` has no room left for a stack of layers.
     ``nodes[row]`` is the node of each packet's stack, 0 without any layer. ``tree[0]`` counts the
-    nodes, the root included, which is at place 1. `kinds` says what layers are to flows. `layers`,
-    `offsets`, `ends` and `found` are working memory.
+    nodes, the root included, which is at place 1. `layers`, `offsets`, `ends` and `found` are
+    working memory.
     """
     room = (len(tree) - 1) // NODE
     for row in range(begin, len(start)):
@@ -88,14 +87,13 @@ def gather(
             keys[KEY * row] = 0
             segments[SEGMENT * row + PROTOCOL] = 0
             for index in range(count):
-                kind = kinds[tables[ROWS + layers[index] * ROW + LAYER]]
+                kind = tables[ROWS + layers[index] * ROW + KIND]
                 if kind == IPV4 or kind == IPV6:  # noqa: PLR1714, SIM109  # numba would make a set
                     flow_key(tables, octets, index, count, layers, offsets, keys, KEY * row)
                     if wants & SEGMENTS:
                         wire_end = first + original[row]
                         transport(
                             tables,
-                            kinds,
                             octets,
                             index,
                             count,
@@ -136,7 +134,6 @@ def child(tree: Numbers, node: int, cls: int) -> int:
 
 def transport(
     tables: Numbers,
-    kinds: Numbers,
     octets: Octets,
     network: int,
     count: int,
@@ -150,7 +147,7 @@ def transport(
 ) -> None:
     """Write the TCP segment or UDP datagram that the IP header `network` carries, if it does."""
     for index in range(network + 1, count):
-        kind = kinds[tables[ROWS + layers[index] * ROW + LAYER]]
+        kind = tables[ROWS + layers[index] * ROW + KIND]
         at = offsets[index] + 0
         if kind == IPV4 or kind == IPV6:  # noqa: PLR1714, SIM109  # numba would make a set
             return
