@@ -20,6 +20,7 @@ from sockwright.columns.kernels import line
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sockwright.columns.layout import Layout
     from sockwright.wire import Header
 
 __all__ = ["LinePlan", "WordList", "line_plan", "make_line_plan"]
@@ -74,6 +75,7 @@ _SHOWN: Mapping[str, _Shown] = {
     "authentication": _Shown(line.PREFIX, "AH", (("spi ", "spi"), ("seq ", "seq"))),
     "bsd_loopback": _Shown(line.QUIET, "", (("family ", "family"),)),
     "destination_options": _Shown(line.EXTENSION),
+    "esp": _Shown(line.PREFIX, "ESP", (("spi ", "spi"), ("seq ", "seq"))),
     "ethernet": _Shown(line.LINK),
     "hop_by_hop": _Shown(line.EXTENSION),
     "icmp": _Shown(line.ICMP),
@@ -84,6 +86,7 @@ _SHOWN: Mapping[str, _Shown] = {
     "icmpv6_packet_too_big": _Shown(line.MESSAGE, "", (("mtu ", "mtu"),)),
     "icmpv6_parameter_problem": _Shown(line.MESSAGE, "", (("at ", "pointer"),)),
     "icmpv6_time_exceeded": _Shown(line.MESSAGE),
+    "igmp": _Shown(line.PREFIX, "IGMP", (("", "type"), ("group ", "group"))),
     "ipv4": _Shown(line.IPV4),
     "ipv6": _Shown(line.IPV6),
     "ipv6_fragment": _Shown(line.FRAGMENT),
@@ -102,7 +105,7 @@ _SHOWN: Mapping[str, _Shown] = {
     "ppp_framing": _Shown(line.QUIET, "PPP"),
     "pppoe": _Shown(line.PREFIX, "PPPoE", (("session ", "session_id"),)),
     "pppoe_discovery": _Shown(
-        line.PREFIX, "PPPoE discovery", (("code ", "code"), ("session ", "session_id"))
+        line.PREFIX, "PPPoE discovery", (("", "code"), ("session ", "session_id"))
     ),
     "raw_ip": _Shown(line.QUIET),
     "redirect": _Shown(line.MESSAGE, "", (("to ", "target"), ("for ", "destination"))),
@@ -122,6 +125,7 @@ _SHOWN: Mapping[str, _Shown] = {
 # GRE and a generic ARP message have forms of their own.
 _CLASSES: Mapping[str, _Shown] = {
     "GenericARP": _Shown(line.PREFIX, "ARP", (("operation ", "operation"),)),
+    "IGMPv3Report": _Shown(line.PREFIX, "IGMP", (("", "type"), ("records ", "number_of_records"))),
 }
 _FORMS = {"mac": line.MAC, "ipv4": line.IPV4_ADDRESS, "ipv6": line.IPV6_ADDRESS}
 _NEXT = {"ether_type": line.NEXT_ETHER_TYPE, "ip_protocol": line.NEXT_PROTOCOL}
@@ -152,7 +156,7 @@ _BPDU_TYPES = {0: "config", 2: "rapid", 0x80: "topology change"}
 
 def make_line_plan() -> LinePlan:
     """Make the plan out of the descriptions of the headers."""
-    from sockwright.columns.layout import layout, reader
+    from sockwright.columns.layout import layout
     from sockwright.wire import arp, icmp, icmpv6
     from sockwright.wire.core.names import ETHER_TYPES, IP_PROTOCOLS
 
@@ -187,31 +191,55 @@ def make_line_plan() -> LinePlan:
         plan.extend((number, words.add(_name(name))))
     plan.append(-1)
 
-    rows: list[int] = []
-    items: list[int] = []
-    first_item = len(plan) + line.CLASS * len(found.classes)
+    _add_classes(plan, words, found)
+    return LinePlan(found.tables, plan, bytes(words.octets))
+
+
+def _add_classes(plan: array[int], words: WordList, found: Layout) -> None:
+    """Add the rows of all classes, and their items."""
+    # First the names of values, since they are tables of their own.
+    every = []
     for cls in found.classes:
         shown = _shown(cls)
-        named = {field.name: field for field in cls.fields}
-        wanted = [(text, named[name]) for text, name in shown.fields if name in named]
+        every.append((cls, shown, _items(plan, words, cls, shown)))
+    first_item = len(plan) + line.CLASS * len(found.classes)
+    plan[line.CLASSES] = len(plan)
+    for cls, shown, items in every:
         namespaces = [field.namespace for field in cls.fields if field.namespace]
         if cls.walk is not None and cls.walk.following[1]:
             namespaces.append(cls.walk.following[1])
-        rows += [
-            shown.kind,
-            words.add(_name(shown.name or cls.__name__)),
-            first_item + len(items),
-            len(wanted),
-            _NEXT.get(namespaces[-1] if namespaces else "", 0),
-        ]
-        for text, field in wanted:
-            form = _FORMS.get(field.kind, line.DECIMAL)
-            # Of an address only the place is asked for; its mask would not fit into 64 bits.
-            items += [words.add(text), form, *reader(field, None if form == line.DECIMAL else 0)]
-    plan[line.CLASSES] = len(plan)
-    plan.extend(rows)
-    plan.extend(items)
-    return LinePlan(found.tables, plan, bytes(words.octets))
+        announced = _NEXT.get(namespaces[-1] if namespaces else "", 0)
+        title = words.add(_name(shown.name or cls.__name__))
+        plan.extend((shown.kind, title, first_item, len(items), announced))
+        first_item += line.ITEM * len(items)
+    for _, _, items in every:
+        for item in items:
+            plan.extend(item)
+
+
+def _items(
+    plan: array[int], words: WordList, cls: type[Header], shown: _Shown
+) -> list[tuple[int, ...]]:
+    """Return the items of a class; names of values are added to the plan."""
+    from sockwright.columns.layout import reader
+    from sockwright.wire.views.values import is_hexadecimal
+
+    known = {field.name: field for field in cls.fields}
+    items: list[tuple[int, ...]] = []
+    for text, name in shown.fields:
+        field = known.get(name)
+        if field is None:  # of another form of the header
+            continue
+        names = 0
+        if field.values and field.width <= 8:
+            names = len(plan)
+            plan.extend(words.add(field.values.get(one, "")) for one in range(256))
+        number = line.HEXADECIMAL if is_hexadecimal(field) else line.DECIMAL
+        form = _FORMS.get(field.kind, number)
+        # Of an address only the place is asked for; its mask would take over 64 bits.
+        place = reader(field, None if form == number else 0)
+        items.append((words.add(text), form, *place, names))
+    return items
 
 
 def _shown(cls: type[Header]) -> _Shown:

@@ -180,9 +180,10 @@ PLAN = 75
 # A row of `CLASSES`: kind, its name, where its items are and how many, what its number announces.
 KIND, NAME, ITEMS, COUNT, NEXT = 0, 1, 2, 3, 4
 CLASS = 5
-# An item: the word before it, how it is written, a reader as in `dissect`.
-FORM, READER = 1, 2
-ITEM = 6
+# An item: the word before it, how it is written, a reader as in `dissect`, and, unless 0, where
+# words for the numbers below 256 are.
+FORM, READER, NAMES = 1, 2, 6
+ITEM = 7
 DECIMAL, HEXADECIMAL, MAC, IPV4_ADDRESS, IPV6_ADDRESS = 0, 1, 2, 3, 4
 NEXT_ETHER_TYPE, NEXT_PROTOCOL = 1, 2
 
@@ -484,7 +485,9 @@ def _packet(
     elif not done:
         if count:
             at = _next(out, at, tables, plan, words, octets, layers[count - 1], offsets[count - 1])
-        at = _len(out, at, plan, words, claim - offsets[count] if network else rest)
+        length = claim - offsets[count] if network else rest
+        if length or not count or plan[plan[CLASSES] + CLASS * layers[count - 1] + NEXT]:
+            at = _len(out, at, plan, words, length)
     if fragment_at >= 0:
         at = _fragment(out, at, plan, words, octets, fragment_at, fragment_version)
     if missing > 0:
@@ -609,7 +612,10 @@ def _items(
             at = ipv6(out, at, octets, place)
         else:
             number = read(plan, item + READER, octets, here)
-            if form == HEXADECIMAL:
+            names = plan[item + NAMES]
+            if names and number < 256 and plan[names + number]:
+                at = word(out, at, words, plan[names + number])
+            elif form == HEXADECIMAL:
                 at = hexadecimal(out, at, number, 2 * plan[item + READER + 1])
             else:
                 at = decimal(out, at, number)
