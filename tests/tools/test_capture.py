@@ -150,6 +150,16 @@ def test_a_signal_ends_it_at_once_with_a_whole_file(
     assert numbers(records_of(path)) == list(range(1000))
 
 
+def test_it_goes_on_under_nohup(net: Net, tmp_path: Path) -> None:
+    path = tmp_path / "all.pcap"
+    words = ["-i", "eth0", "-w", str(path), "-c", "1", *_MARKED]
+    with Capture(net, *words, before=("nohup",)) as capture:
+        capture.process.send_signal(signal.SIGHUP)
+        net.send(*numbered(1))
+        assert capture.end(0) == 0
+    assert numbers(records_of(path)) == [0]
+
+
 @pytest.mark.needs("tcpdump")
 def test_many_packets_are_compiled_into_the_same_file(net: Net, tmp_path: Path) -> None:
     path = tmp_path / "all.pcap"

@@ -40,6 +40,11 @@ EXAMPLES = (
     ),
 )
 
+_HAPPENED = {
+    "down": "is down; waiting for it to come back",
+    "up": "is up again",
+    "gone": "is gone: it was deleted",
+}
 _STATUS_S = 0.25  # how long the loop sleeps at most
 _RATE_S = 1.0
 _SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
@@ -236,13 +241,6 @@ def _packets(live: LiveCapture, output: Output) -> Iterator[object]:
         yield Notice(f"{event.interface} {_HAPPENED[event.state]}")
 
 
-_HAPPENED = {
-    "down": "is down; waiting for it to come back",
-    "up": "is up again",
-    "gone": "is gone: it was deleted",
-}
-
-
 class _Rate:
     """The state of things, every second or so."""
 
@@ -275,7 +273,9 @@ def _stopping(live: LiveCapture) -> Iterator[None]:
         asked = True
         live.stop()
 
-    wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    wanted = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup(1) wants it to go on
+        wanted.append(signal.SIGHUP)
     before = [(number, signal.signal(number, stop)) for number in wanted]
     try:
         yield
