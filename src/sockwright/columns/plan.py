@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sockwright.columns.fields import FieldInfo, field
 from sockwright.columns.kernels import fill as kernel
 from sockwright.columns.kernels.dissect import SLOTS
+from sockwright.columns.kernels.groups import CLASS, NODE, PARENT
 from sockwright.columns.layout import KINDS, layout, reader
 
 if TYPE_CHECKING:
@@ -232,7 +233,6 @@ class Plan:
         """Return the plan for the kernel; `bases` say where each column starts, in its elements."""
         known = layout()
         plan = array("q", [-1]) * (kernel.LISTS + kernel.CLASS * len(known.classes))
-        plan[kernel.CLASSES] = len(known.classes)
         for cls, layer in enumerate(known.layer_of):
             about = kernel.LISTS + kernel.CLASS * cls
             plan[about + kernel.KIND] = KINDS.get(known.layers[layer], 0)
@@ -352,7 +352,6 @@ class Workspace:
 
     def __init__(self, plan: Plan, *, compiled: bool) -> None:
         known = layout()
-        self._classes = len(known.classes)
         self.compiled = compiled
         lists = max(1, plan.wants) * kernel.CHUNK
         sizes = (SLOTS, SLOTS, SLOTS, len(known.layers), max(1, plan.wants), lists, lists)
@@ -387,9 +386,8 @@ class Workspace:
         if self.has_flows and len(self.keys) < 6 * len(batch):
             self.keys = self._zeros(6 * len(batch))
         while True:
-            room = self.stacks if self.has_stacks else 1
-            trie, stacks = self._zeros(room * self._classes), self._zeros(2 * room + 2)
-            stacks[0] = 1
+            tree = self._zeros(1 + NODE * (self.stacks if self.has_stacks else 1))
+            tree[0] = 1
             full = filler(
                 self.tables,
                 arena.plan,
@@ -402,13 +400,12 @@ class Workspace:
                 *arena.views,
                 self.keys,
                 *self.arrays,
-                trie,
-                stacks,
+                tree,
             )
             if not full:
                 break
             self.stacks *= 4
         chains: list[tuple[int, ...]] = [()]
-        for node in range(1, int(stacks[0])):
-            chains.append((*chains[stacks[2 * node]], int(stacks[2 * node + 1])))
+        for at in range(1 + NODE, 1 + NODE * int(tree[0]), NODE):
+            chains.append((*chains[tree[at + PARENT]], int(tree[at + CLASS])))
         return chains

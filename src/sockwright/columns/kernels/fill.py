@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 from sockwright.columns.kernels.checksum import ICMPV6, IPV4, IPV6, verdict
 from sockwright.columns.kernels.dissect import PLACE, take_apart
 from sockwright.columns.kernels.flow import flow_key
+from sockwright.columns.kernels.groups import NODE, child
 
 if TYPE_CHECKING:
     from sockwright.columns.batch import Numbers, Octets
@@ -43,8 +44,7 @@ STACK = 10  # 32 bits
 MANY = 11  # 8 bits: 1 where a layer stands in a packet more often than twice
 FLOW = 12  # not -1: write what flows are known by
 CHECKSUMS = 13  # 8 bits, for the first and the second header of a layer: five kinds
-CLASSES = 23  # how many there are
-LISTS = 24
+LISTS = 23
 
 CLASS = 4  # want of the first and of the second header of a class, and two more numbers
 KIND, LAYER = 2, 3  # what it is to checksums and flows; index of its layer
@@ -75,18 +75,17 @@ def fill(
     counts: Numbers,
     rows: Numbers,
     places: Numbers,
-    trie: Numbers,
-    stacks: Numbers,
+    tree: Numbers,
 ) -> int:
-    """Fill the rows from `row` on with the packets of a batch; return 0, or 1 if `trie` is full.
+    """Fill the rows from `row` on with the packets of a batch; return 0, or 1 if `tree` is full.
 
     `keys` gets what flows are known by, six numbers a packet of the batch. The arrays behind it are
-    working memory: `SLOTS` places for the first three, one for each layer (zeros), two for each
-    want, and `CHUNK` for each want, twice. `trie` has one place for each class and stack of layers,
-    `stacks` holds how many there are and, from place 2 on, parent and class.
+    working memory: `SLOTS` places for the first three, one for each layer, one for each want, and
+    `CHUNK` for each want, twice. `tree` holds the stacks of layers, see `groups.child`.
     """
     size = len(start)
     wants = plan[WANTS]
+    room = (len(tree) - 1) // NODE
     for layer in range(len(seen)):
         seen[layer] = 0
     done = 0
@@ -138,9 +137,11 @@ def fill(
                     if column >= 0:
                         m1[column + here] = verdict(tables, octets, index, layers, offsets, ends)
             if plan[STACK] >= 0:
-                node = stack(plan, count, layers, trie, stacks)
-                if node < 0:
+                if tree[0] + count > room:
                     return 1
+                node = 0
+                for index in range(count):
+                    node = child(tree, node, layers[index] + 0)
                 m4[plan[STACK] + here] = node
             if plan[FLOW] >= 0:
                 keys[6 * packet] = 0
@@ -164,24 +165,6 @@ def fill(
                 copy_fields(plan, want, counts[want], octets, rows, places, m1, m2, m4, m8)
         done = upto
     return 0
-
-
-def stack(plan: Numbers, count: int, layers: Numbers, trie: Numbers, stacks: Numbers) -> int:
-    """Return the number of the stack that the `count` classes in `layers` are; -1 without room."""
-    node = 0
-    for index in range(count):
-        place = node * plan[CLASSES] + layers[index]
-        child = trie[place]
-        if not child:
-            child = stacks[0]
-            if (child + 1) * plan[CLASSES] > len(trie):
-                return -1
-            stacks[0] = child + 1
-            stacks[2 * child] = node
-            stacks[2 * child + 1] = layers[index]
-            trie[place] = child
-        node = child
-    return node
 
 
 def copy_fields(
