@@ -100,9 +100,8 @@ def _array(columns: Columns, name: str) -> Any:
         texts = tuple([as_text(value) for value in coded.dictionary.to_pylist()])
         return _coded(coded.indices.to_numpy(), there, texts)
     if info.type == "octets":
-        return pa.array(
-            [bytes(row) if one else None for row, one in zip(values, there, strict=True)]
-        )
+        found = [bytes(row) if one else None for row, one in zip(values, there, strict=True)]
+        return pa.array(found, pa.binary())
     if info.type == "bool":
         return pa.array(values, mask=None if there.all() else ~there)
     kind = arrow_type(info)

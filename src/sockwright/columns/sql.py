@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from dataclasses import fields as fields_of
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sockwright.columns.arrow import REMEDY, arrow_name, empty_table, pyarrow, table_of
 from sockwright.columns.conversations import Conversation, conversations
@@ -25,12 +26,14 @@ from sockwright.columns.plan import STANDARD, Plan
 from sockwright.errors import DecodeError, NotPossibleError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sockwright.columns.capture_file import CaptureFile
     from sockwright.columns.gathering import Accept
 
 __all__ = ["FLOW_COLUMNS", "SqlError", "column_names", "query"]
+
+T = TypeVar("T")
 
 MEMORY = "2GB"
 _BINDING = "explain\n"
@@ -111,6 +114,7 @@ def query(
     connection = duckdb.connect(":memory:", config=_settings(threads, memory))
     try:
         connection.execute(_MACROS)
+        connection.execute("set enable_progress_bar = false")  # it would go to standard output
         names = column_names()
         nothing = {"packets": empty_table(names.values()), "flows": _flow_table([])}
         for table, empty in nothing.items():
@@ -121,8 +125,7 @@ def query(
             used = _used(connection, sql)
             described = _bound(duckdb, connection, sql)
             error = _fill(connection, capture, accept, used, names, described=described)
-            result = connection.execute(sql)
-            yield from _rows(result)
+            yield from _rows(connection, sql)
         except duckdb.Error as wrong:
             raise _in_words(sql, wrong) from None
         if error is not None:
@@ -242,16 +245,29 @@ def _flow_table(found: list[Conversation]) -> Any:
     return pa.Table.from_pylist([asdict(row) for row in found], schema=schema)
 
 
-def _rows(result: Any) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a result; a name that stands there twice gets a number."""
-    names: list[str] = []
-    for column in result.description:
-        name = str(column[0])
-        same = sum(other == name or other.startswith(f"{name}:") for other in names)
-        names.append(f"{name}:{same + 1}" if same else name)
-    while rows := result.fetchmany(_AT_ONCE):
-        for row in rows:
-            yield dict(zip(names, row, strict=True))
+def _rows(connection: Any, sql: str) -> Iterator[dict[str, Any]]:
+    """Run the query and yield its rows; a name that stands there twice gets a number."""
+    with ThreadPoolExecutor(1) as beside:
+
+        def wait(work: Callable[..., T], *args: object) -> T:
+            # DuckDB does not look for signals: so another thread waits for it, and Ctrl-C or a
+            # caller who goes away ends the query there.
+            under_way = beside.submit(work, *args)
+            try:
+                return under_way.result()
+            except BaseException:
+                connection.interrupt()
+                raise
+
+        result = wait(connection.execute, sql)
+        names: list[str] = []
+        for column in result.description:
+            name = str(column[0])
+            same = sum(other == name or other.startswith(f"{name}:") for other in names)
+            names.append(f"{name}:{same + 1}" if same else name)
+        while rows := wait(result.fetchmany, _AT_ONCE):
+            for row in rows:
+                yield dict(zip(names, row, strict=True))
 
 
 def _in_words(sql: str, wrong: Exception) -> SqlError:
