@@ -9,6 +9,7 @@ from array import array
 from typing import TYPE_CHECKING, Any, cast
 
 from sockwright.columns.kernels import select as kernel
+from sockwright.errors import DecodeError
 from sockwright.filters import MEMORY_WORDS, compile_filter
 
 if TYPE_CHECKING:
@@ -124,7 +125,16 @@ def count_packets(capture: CaptureFile, selector: Selector | None) -> int:
             return sum([len(batch) for batch in batches])
         return sum([selector.count(batch) for batch in batches])
 
-    return sum(capture.in_parts(work))
+    if not capture.compression and capture.progress is not None:
+        return sum(capture.in_parts(work))
+    # A stream has one part, and its size is not known: kernels are compiled once it is not small.
+    counted = 0
+    try:
+        for batch in capture.batches():
+            counted += work(iter((batch,)))
+    except DecodeError:  # in capture.error too
+        pass
+    return counted
 
 
 def accepted(capture: CaptureFile | CaptureSlice, expression: str | Filter) -> NDArray[np.bool_]:
