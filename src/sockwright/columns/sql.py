@@ -201,7 +201,11 @@ def _fill(
     if described:
         return None
     error: DecodeError | None = None
-    if used is None or "packets" in used:
+    packets = used is None or "packets" in used
+    flows = used is None or "flows" in used
+    if capture.size is None and packets + flows + (packets and accept is not None) > 1:
+        len(capture)  # keeps a pipe in a file, so that it can be gone through twice
+    if packets:
         chosen = {names[name]: None for name in names if used and name in used}
         if used is None or "*" in used:
             chosen = dict.fromkeys(_STAR) | chosen
@@ -220,7 +224,7 @@ def _fill(
             columns = columns.select(np.concatenate(rows) if rows else np.zeros(0, np.int64))
         connection.unregister("packets")
         connection.register("packets", table_of(columns))
-    if used is None or "flows" in used:
+    if flows:
         found: list[Conversation] = []
         try:
             found.extend(conversations(capture, accept))
