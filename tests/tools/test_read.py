@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -383,6 +384,22 @@ def test_an_ordinary_user_needs_no_privilege(small: Path) -> None:
         )
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 10
+
+
+def test_a_live_pipe_is_shown_as_it_comes_and_ends_by_an_interrupt(small: Path) -> None:
+    command = [*_SW, "read", "-n", "-t", "-"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(small.read_bytes()[:-10])  # the last record is not whole yet
+        process.stdin.flush()
+        for _ in range(4):
+            assert b" > " in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 130
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
 
 
 def test_a_reader_that_goes_away_ends_it(large: Path) -> None:
