@@ -21,7 +21,7 @@ from sockwright.columns.kernels import text as kernel
 from sockwright.columns.line_plan import WordList, line_plan, make_line_plan
 from sockwright.columns.lines import LineOptions, LinePrinter
 from sockwright.errors import DecodeError
-from sockwright.records import PcapWriter, Record
+from sockwright.records import PcapngWriter, PcapWriter, Record
 from sockwright.wire import ICMP, MSS, TCP, UDP, Ethernet, IPv4, IPv6, Packet, fragment
 
 if TYPE_CHECKING:
@@ -279,6 +279,20 @@ def test_fragments_say_where_they_belong(tmp_path: Path) -> None:
         "10.0.0.1:0 > 10.0.0.2:5 UDP len 2000 fragment 7 offset 0 more",
         "10.0.0.1 > 10.0.0.2 UDP len 528 fragment 7 offset 1480",
     ]
+
+
+@pytest.mark.parametrize("form", range(6))
+def test_times_at_the_ends_of_64_bits_are_written(form: int, tmp_path: Path) -> None:
+    path = tmp_path / "far.pcapng"
+    octets = bytes(_PAIR / b"?")
+    edge = 2**63
+    with path.open("wb") as file:
+        writer = PcapngWriter(file)
+        for time_ns in (None, 0, edge - 1, edge - 2, edge - 10**12, 1, edge - 1):
+            writer.write(Record(time_ns, octets, len(octets)))
+    lines = lines_of(path, LineOptions(form))
+    assert len(lines) == 7
+    assert lines == lines_of(path, LineOptions(form), compiled=True)
 
 
 def test_names_of_ports_are_those_of_the_system(tmp_path: Path) -> None:

@@ -28,6 +28,9 @@ __all__ = ["LineOptions", "LinePrinter"]
 _BLOCK = 1 << 18
 _QUARTER_HOUR_S = 900  # the local time changes its offset only at a multiple of this
 _OTHER_PROTOCOL = 65536
+_SECOND_NS = 1_000_000_000
+_DAY_S = 86_400
+_TIME_END = 1 << 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,14 +163,17 @@ class LinePrinter:
         self._interfaces = interfaces
 
     def _find_zone(self, time_ns: int) -> None:
-        begin = time_ns // 1_000_000_000 // _QUARTER_HOUR_S * _QUARTER_HOUR_S
+        begin = time_ns // _SECOND_NS // _QUARTER_HOUR_S * _QUARTER_HOUR_S
         try:
             offset = time.localtime(begin).tm_gmtoff
         except (OverflowError, OSError):  # a time that this system has no year for
             offset = 0
-        self._state[kernel.ZONE_FROM] = begin * 1_000_000_000
-        self._state[kernel.ZONE_UNTIL] = (begin + _QUARTER_HOUR_S) * 1_000_000_000
-        self._state[kernel.ZONE] = offset * 1_000_000_000
+        end = begin + _QUARTER_HOUR_S
+        self._state[kernel.ZONE_FROM] = max(begin * _SECOND_NS, -_TIME_END)
+        self._state[kernel.ZONE_TO] = min(end * _SECOND_NS, _TIME_END) - 1
+        # In the first and the last hours that 64 bits can say there is no room for an offset.
+        far = (abs(time_ns) + _DAY_S * _SECOND_NS) >= _TIME_END
+        self._state[kernel.ZONE] = 0 if far else offset * _SECOND_NS
 
 
 def _add_port_names(words: WordList, ports: Any) -> None:

@@ -165,8 +165,8 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError(f"--interval is a number of seconds above 0, not {args.interval}")
     if args.limit is not None and args.limit < 0:
         raise UsageError(f"-c takes a number from 0 on, not {args.limit}")
-    if args.follow is not None and args.filter:
-        raise UsageError("--follow shows one flow whole; it takes no filter")
+    if args.follow is not None and (args.filter or args.limit is not None):
+        raise UsageError("--follow shows one flow whole; it takes neither a filter nor -c")
     if args.file is None and not args.list_fields:
         raise UsageError("which FILE? (- is standard input)")
 

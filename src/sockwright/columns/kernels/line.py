@@ -208,9 +208,7 @@ ECHO = 16  # the same, and how long the message is
 EXTENSION = 17  # of IPv6
 
 # Places in `state`: what to show, and what goes on from line to line.
-TIME_FORM, SHOW, ZONE_FROM, ZONE_UNTIL, ZONE, PREVIOUS, FIRST, POSITION, NUMBER, WANTS_ZONE = range(
-    10
-)
+TIME_FORM, SHOW, ZONE_FROM, ZONE_TO, ZONE, PREVIOUS, FIRST, POSITION, NUMBER, WANTS_ZONE = range(10)
 STATE = 10
 # Values of TIME_FORM: as many -t as tcpdump takes.
 CLOCK, NO_CLOCK, EPOCH, DELTA, DATE, SINCE_FIRST = 0, 1, 2, 3, 4, 5
@@ -260,7 +258,7 @@ def write_lines(
         form = state[TIME_FORM] + 0
         if form != NO_CLOCK and time != NO_TIME:
             zoned = form == CLOCK or form == DATE
-            if zoned and not state[ZONE_FROM] <= time < state[ZONE_UNTIL]:
+            if zoned and not state[ZONE_FROM] <= time <= state[ZONE_TO]:
                 state[WANTS_ZONE] = 1
                 break
         if state[SHOW] & NUMBERS:
