@@ -4,6 +4,8 @@
 to compile for all statistics.
 """
 
+# ruff: noqa: PLR0917  # kernels take arrays by position, and calls cost
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

@@ -16,6 +16,8 @@ Rules
        makes room; where none is left in `pool`, round trips are not measured.
 """
 
+# ruff: noqa: PLR0917  # kernels take arrays by position, and calls cost
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
