@@ -11,6 +11,7 @@ from tests.columns.ordinary import ordinary
 
 from sockwright.columns import open_capture
 from sockwright.columns.hierarchy import ProtocolTotals, protocols
+from sockwright.columns.kernels.groups import NODE, child
 from sockwright.columns.selecting import Selector
 from sockwright.records import PcapWriter, Record
 from sockwright.wire import TCP, UDP, VLAN, Ethernet, IPv4, IPv6
@@ -107,3 +108,13 @@ def test_many_stacks_of_layers_find_room(tmp_path: Path) -> None:
     rows = _rows(_write(tmp_path / "x.pcap", *packets))
     assert len(rows) == 20 + 1 + 2 * 19
     assert max(row.depth for row in rows) == 22
+
+
+def test_a_tree_without_room_leaves_layers_out() -> None:
+    room = 3
+    tree = [1] + [0] * (NODE * room)
+    first = child(tree, room, 0, 7)
+    second = child(tree, room, first, 8)
+    assert (first, second) == (1, 2)
+    assert child(tree, room, second, 9) == second
+    assert child(tree, room, 0, 7) == first

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sockwright.columns.batch import NO_TIME
 from sockwright.columns.gathering import Batches, kernel, marked, numbers
 from sockwright.columns.kernels.groups import spans
+from sockwright.errors import LimitError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,7 @@ MOST_FILLED = 100_000  # rows without a packet are given too, up to as many rows
 _FINEST_NS = 1000
 _COARSER = 10
 _MOST_COUNTED = 5000  # intervals while the length is not chosen yet
+_MOST_ASKED = 1 << 22  # intervals with packets, where the length was asked for
 _SECOND = 1_000_000_000
 
 
@@ -72,8 +74,8 @@ def rates(
     With `accept` only the packets that it accepts count; time still starts with the first of all.
     Packets without a time count as if they came with the first.
 
-    Raises: ValueError for an interval below 1; TruncatedError or DecodeError behind the last row,
-    where the capture ends in the middle.
+    Raises: ValueError for an interval below 1, LimitError where 4 million intervals have packets;
+    TruncatedError or DecodeError behind the last row, where the capture ends in the middle.
     """
     if interval_ns is not None and interval_ns < 1:
         raise ValueError(f"an interval is 1 ns or more, not {interval_ns}")
@@ -113,6 +115,11 @@ class _Counted:
         for number, packets, octets in zip(*(part[:runs].tolist() for part in found), strict=True):
             before = self._sums.get(number, (0, 0))
             self._sums[number] = (before[0] + packets, before[1] + octets)
+        if len(self._sums) > _MOST_ASKED:
+            raise LimitError(
+                f"more than {_MOST_ASKED} intervals of {self._interval} ns have packets; "
+                "take a longer one"
+            )
         while self._chosen is None and len(self._sums) > _MOST_COUNTED:
             self._coarsen(_COARSER)
 

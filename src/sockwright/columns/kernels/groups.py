@@ -40,6 +40,7 @@ UDP_HEADER = 8
 # The numbers of a node of the tree of stacks.
 CHILD, SIBLING, CLASS, PACKETS, OCTETS, PARENT = range(6)
 NODE = 6
+MOST_NODES = 1 << 16  # hostile packets could make a new stack each
 
 # The sums of a flow: packets and octets each way, first and last time, in order of the records.
 TOTALS = 6
@@ -66,10 +67,10 @@ def gather(
 ) -> int:
     """Take the packets of a batch from row `begin` on apart; return the row where it had to stop.
 
-    That is the end of the batch, unless `tree` has no room left for a stack of layers.
-    ``nodes[row]`` is the node of each packet's stack, 0 without any layer. ``tree[0]`` counts the
-    nodes, the root included, which is at place 1. `layers`, `offsets`, `ends` and `found` are
-    working memory.
+    That is the end of the batch, unless `tree` has no room left for a stack of layers, and may
+    still grow. ``nodes[row]`` is the node of each packet's stack, 0 without any layer. ``tree[0]``
+    counts the nodes, the root included, which is at place 1. `layers`, `offsets`, `ends` and
+    `found` are working memory.
     """
     room = (len(tree) - 1) // NODE
     for row in range(begin, len(start)):
@@ -79,11 +80,11 @@ def gather(
             tables, octets, first, end, link_types[interface[row]] + 0, layers, offsets, ends
         )
         if wants & STACKS:
-            if tree[0] + count > room:
+            if tree[0] + count > room and room < MOST_NODES:
                 return row
             node = 0
             for index in range(count):
-                node = child(tree, node, layers[index] + 0)
+                node = child(tree, room, node, layers[index] + 0)
             nodes[row] = node
         if wants & FLOWS:
             keys[KEY * row] = 0
@@ -111,8 +112,11 @@ def gather(
     return len(start)
 
 
-def child(tree: Numbers, node: int, cls: int) -> int:
-    """Return the node for the class `cls` below `node`, which is made if it is not there."""
+def child(tree: Numbers, room: int, node: int, cls: int) -> int:
+    """Return the node for the class `cls` below `node`, which is made if it is not there.
+
+    Where there is no room for it, that is `node` itself: the layer is left out.
+    """
     at = 1 + NODE * node
     here = tree[at + CHILD] + 0
     previous = 0
@@ -122,6 +126,8 @@ def child(tree: Numbers, node: int, cls: int) -> int:
         previous = here
         here = tree[1 + NODE * here + SIBLING] + 0
     made = tree[0] + 0
+    if made >= room:
+        return node
     tree[0] += 1
     for place in range(1 + NODE * made, 1 + NODE * made + NODE):
         tree[place] = 0
