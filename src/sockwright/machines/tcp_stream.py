@@ -6,9 +6,8 @@ begin in the middle, lack segments that did arrive, and hold octets that never d
 
 Rules
     1. An octet that was seen first stays: a segment that overlaps what was delivered or is held
-       back adds only octets that are new. Hosts differ here, and a sender may use that to show an
-       onlooker something else than the receiver; first-wins is what Windows and most stacks do with
-       octets that they have taken already.
+       back adds only octets that are new. Hosts differ in this, so a sender who wants to can show
+       an onlooker something else than the receiver; no policy is right for all of them.
     2. Octets behind a hole are held back until the hole is filled. It is given up, and becomes a
        `Gap`, when the peer acknowledges octets behind it (they arrived, but were not captured),
        when more than a limit is held back, or at `flush`.
