@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import socket
 import subprocess
 import sys
 from datetime import date, timedelta
 from ipaddress import IPv6Address
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +23,7 @@ from sockwright.columns.kernels import text as kernel
 from sockwright.columns.line_plan import WordList, line_plan, make_line_plan
 from sockwright.columns.lines import LineOptions, LinePrinter
 from sockwright.errors import DecodeError
-from sockwright.records import PcapngWriter, PcapWriter, Record
+from sockwright.records import PcapngWriter, PcapWriter, Record, read_records
 from sockwright.wire import ICMP, MSS, TCP, UDP, Ethernet, IPv4, IPv6, Packet, fragment
 
 if TYPE_CHECKING:
@@ -342,3 +344,29 @@ def test_a_broken_plan_in_the_cache_is_made_anew(
         assert line_plan() == made
     finally:
         compiling.cache_folder.cache_clear()
+
+
+def test_hostile_packets_are_written_the_same_interpreted_and_compiled(
+    captures: Path, tmp_path: Path
+) -> None:
+    draw = random.Random(5)
+    path = tmp_path / "hostile.pcapng"
+    with path.open("wb") as file:
+        writer = PcapngWriter(file)
+        for source in list(readable(captures))[::2]:
+            with source.open("rb") as opened:
+                try:
+                    records = list(islice(read_records(opened), 12))
+                except DecodeError:
+                    continue
+            for record in records:
+                octets = bytearray(record.octets[: draw.choice((40, 60, 80, 200))])
+                for _ in range(draw.randrange(4) if octets else 0):
+                    octets[draw.randrange(len(octets))] = draw.choice((0, 1, 4, 6, 17, 69, 255))
+                changed = bytes(octets[: draw.randrange(len(octets) + 1)])
+                writer.write(Record(0, changed, draw.randrange(2000), record.link_type))
+    options = LineOptions(numbers=True, link_header=True)
+    lines = lines_of(path, options, compiled=False)
+    assert lines == lines_of(path, options, compiled=True)
+    assert len(lines) > 900
+    assert all(line.isascii() and line.isprintable() for line in lines)

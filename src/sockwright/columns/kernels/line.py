@@ -99,6 +99,7 @@ TEXTS = (
     "from ",
     "if ",
     "STP ",
+    "802.3 ",
     "F",
     "S",
     "R",
@@ -159,6 +160,7 @@ TEXTS = (
     FROM,
     IF,
     STP,
+    LENGTH_ALONE,  # where an EtherType could be
     FLAGS,  # and the eight behind it, as tcpdump writes them
     *_,
 ) = range(len(TEXTS))
@@ -215,6 +217,7 @@ CLOCK, NO_CLOCK, EPOCH, DELTA, DATE, SINCE_FIRST = 0, 1, 2, 3, 4, 5
 # Bits of SHOW.
 NUMBERS, LINK_HEADER, PORT_NAMES = 1, 2, 4
 
+_LONGEST_LENGTH = 1500  # IEEE 802.3 section 3.2.6
 _SECOND_NS = 1_000_000_000
 _DAY_NS = 86_400 * _SECOND_NS
 _OTHER_PROTOCOL = 65536  # ports of all protocols but TCP have their names behind those of TCP
@@ -643,6 +646,8 @@ def _next(
         if named:
             return word(out, at, words, named)
         return _number(out, at, plan, words, PROTOCOL, number)
+    if number <= _LONGEST_LENGTH:
+        return word(out, at, words, plan[LENGTH_ALONE])
     entry = plan[ETHER_TYPES] + 0
     while plan[entry] >= 0:
         if plan[entry] == number:
