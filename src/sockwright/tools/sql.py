@@ -43,7 +43,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="a capture of any format, compressed or not; - is standard input",
     )
-    parser.add_argument("query", metavar="QUERY", help="one statement that selects")
+    parser.add_argument(
+        "query",
+        metavar="QUERY",
+        help="one statement that selects from packets (columns tcp_dst_port, ipv4_src and so on; "
+        "'describe packets' lists them) and flows, the conversations. Addresses are text: "
+        "ipv4_src = '192.0.2.1', in_network(ipv4_src, '192.0.2.0/24')",
+    )
     parser.add_argument(
         "--filter",
         metavar="EXPR",
