@@ -111,10 +111,9 @@ def test_many_stacks_of_layers_find_room(tmp_path: Path) -> None:
 
 
 def test_a_tree_without_room_leaves_layers_out() -> None:
-    room = 3
-    tree = [1] + [0] * (NODE * room)
-    first = child(tree, room, 0, 7)
-    second = child(tree, room, first, 8)
+    tree = [1] + [0] * (NODE * 3)
+    first = child(tree, 0, 7)
+    second = child(tree, first, 8)
     assert (first, second) == (1, 2)
-    assert child(tree, room, second, 9) == second
-    assert child(tree, room, 0, 7) == first
+    assert child(tree, second, 9) == second
+    assert child(tree, 0, 7) == first

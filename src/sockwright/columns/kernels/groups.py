@@ -84,7 +84,7 @@ def gather(
                 return row
             node = 0
             for index in range(count):
-                node = child(tree, room, node, layers[index] + 0)
+                node = child(tree, node, layers[index] + 0)
             nodes[row] = node
         if wants & FLOWS:
             keys[KEY * row] = 0
@@ -112,7 +112,7 @@ def gather(
     return len(start)
 
 
-def child(tree: Numbers, room: int, node: int, cls: int) -> int:
+def child(tree: Numbers, node: int, cls: int) -> int:
     """Return the node for the class `cls` below `node`, which is made if it is not there.
 
     Where there is no room for it, that is `node` itself: the layer is left out.
@@ -126,7 +126,7 @@ def child(tree: Numbers, room: int, node: int, cls: int) -> int:
         previous = here
         here = tree[1 + NODE * here + SIBLING] + 0
     made = tree[0] + 0
-    if made >= room:
+    if 1 + NODE * (made + 1) > len(tree):
         return node
     tree[0] += 1
     for place in range(1 + NODE * made, 1 + NODE * made + NODE):
