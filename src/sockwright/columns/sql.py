@@ -22,6 +22,7 @@ from sockwright.columns.arrow import REMEDY, arrow_name, empty_table, pyarrow, t
 from sockwright.columns.conversations import Conversation, conversations
 from sockwright.columns.fields import fields
 from sockwright.columns.filling import columns_of
+from sockwright.columns.gathering import Batches
 from sockwright.columns.plan import STANDARD, Plan
 from sockwright.errors import DecodeError, NotPossibleError, UsageError
 
@@ -215,13 +216,7 @@ def _fill(
         columns = columns_of(capture, list(chosen))
         error = columns.error
         if accept is not None:
-            import numpy as np
-
-            rows = [
-                batch.number - 1 + np.asarray(accept.rows(batch), np.int64)
-                for batch in _whole_batches(capture)
-            ]
-            columns = columns.select(np.concatenate(rows) if rows else np.zeros(0, np.int64))
+            columns = columns.select(_accepted(capture, accept))
         connection.unregister("packets")
         connection.register("packets", table_of(columns))
     if flows:
@@ -235,10 +230,16 @@ def _fill(
     return error
 
 
-def _whole_batches(capture: CaptureFile) -> Iterator[Any]:
-    from sockwright.columns.gathering import Batches
+def _accepted(capture: CaptureFile, accept: Accept) -> Any:
+    """Return the indices of the packets that `accept` accepts."""
+    import numpy as np
 
-    return iter(Batches(capture))
+    found = [np.zeros(0, np.int64)]
+    first = 0
+    for batch in Batches(capture):
+        found.append(first + np.asarray(accept.rows(batch), np.int64))
+        first += len(batch)
+    return np.concatenate(found)
 
 
 def _flow_table(found: list[Conversation]) -> Any:
