@@ -41,7 +41,16 @@ class Bar:
 
         columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
         console = Console(file=sys.stderr)
-        with Progress(*columns, console=console, transient=True, refresh_per_second=5) as bar:
+        # Left to itself, rich takes over standard output too, and rows would miss the file or the
+        # pipe that they are meant for.
+        with Progress(
+            *columns,
+            console=console,
+            transient=True,
+            refresh_per_second=5,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        ) as bar:
             task = bar.add_task("", total=None)
             while not self._ended.wait(_EVERY_S):
                 part = self._part()
