@@ -254,49 +254,186 @@ def write_lines(
     """
     at = state[POSITION] + 0
     state[WANTS_ZONE] = 0
+    show = state[SHOW] + 0
     while index < len(rows) and at + LONGEST <= len(out):
-        row = rows[index]
-        source = interface[row] + 0
-        time = time_ns[row] + 0
-        form = state[TIME_FORM] + 0
-        if form != NO_CLOCK and time != NO_TIME:
-            zoned = form == CLOCK or form == DATE
-            if zoned and not state[ZONE_FROM] <= time <= state[ZONE_TO]:
-                state[WANTS_ZONE] = 1
-                break
-        if state[SHOW] & NUMBERS:
-            number = state[NUMBER] + row
-            at = padded(out, at, number, 5, 32) if number < 100_000 else decimal(out, at, number)
+        row_of = rows[index]
+        source = interface[row_of] + 0
+        if _is_outside(state, time_ns[row_of]):
+            state[WANTS_ZONE] = 1
+            break
+        at = _head(out, at, words, state, row_of, time_ns[row_of], digits[source], labels[source])
+        # The octets of the packet are those from `begin` to `end`; on the wire there were more.
+        begin = start[row_of] + 0
+        end = begin + captured[row_of]
+        wire_end = begin + original[row_of]
+        link_type = link_types[source] + 0
+        count = take_apart(tables, octets, begin, end, link_type, layers, offsets, ends)
+        outcome = layers[count] + 0
+        pair = 0  # addresses that are held back: 0 none, 1 MAC, 4 and 6 IP
+        pair_at = 0
+        network = False  # whether there was an IP header
+        claim = wire_end  # where the packet ends by what its headers claim
+        missing = 0
+        done = False  # whether the line says what the packet is
+        fragment_at = -1
+        fragment_version = 0
+        quote_version = 0
+        if show & LINK_HEADER and (count == 0 or plan[plan[CLASSES] + CLASS * layers[0]] != LINK):
+            at = _length(out, at, plan, words, wire_end - begin)
+        for depth in range(count):
+            cls = layers[depth] + 0
+            row = plan[CLASSES] + CLASS * cls
+            kind = plan[row + KIND]
+            here = offsets[depth] + 0
+            behind = offsets[depth + 1] + 0
+            first, last = depth == 0, depth == count - 1
+            is_network = kind == IPV4 or kind == IPV6
+            has_ports = kind == TCP or kind == UDP or kind == PORTS
+            is_icmp = kind == ICMP or kind == ICMPV6
+            speaks = kind == QUIET and (last or (first and show & LINK_HEADER != 0))
+
+            # Addresses that were held back.
+            if has_ports:
+                base = 0 if kind == TCP else _OTHER_PROTOCOL
+                at = _ports(out, at, plan, words, octets, pair, pair_at, here, ports, base, show)
+                pair = 0
+            elif (
+                is_icmp
+                or (pair > 1 and (kind == LINK or is_network or kind == PREFIX))
+                or (kind == LLC and last)
+            ):
+                at = _pair(out, at, plan, words, octets, pair, pair_at)
+                pair = 0
+
+            # Name and fields.
+            if has_ports or is_icmp or speaks or kind == PREFIX or (is_network and network):
+                at = word(out, at, words, plan[row + NAME])
+            if plan[row + COUNT] and (kind != QUIET or speaks):
+                at = _items(out, at, plan, words, octets, row, here)
+
+            # What a table cannot say.
+            if kind != MESSAGE and kind != ECHO and kind != FRAGMENT:
+                done = has_ports or is_icmp or kind == ARP
+            if kind == LINK:
+                pair = 1
+                pair_at = here
+                if first and show & LINK_HEADER:
+                    at = _pair(out, at, plan, words, octets, pair, pair_at)
+                    at = _next(out, at, tables, plan, words, octets, cls, here)
+                    at = _length(out, at, plan, words, wire_end - begin)
+                    pair = 0
+            elif is_network:
+                network = True
+                pair = 4 if kind == IPV4 else 6
+                pair_at = here
+                if kind == IPV4:
+                    length = u16_be(octets, here + 2)
+                    claim = here + length if length >= 20 else wire_end
+                    if u16_be(octets, here + 6) & 0x3FFF:
+                        fragment_at = here
+                        fragment_version = 4
+                else:
+                    length = u16_be(octets, here + 4)
+                    claim = here + 40 + length if length else wire_end
+                missing = max(missing, claim - wire_end)
+            elif kind == TCP:
+                at = _tcp(out, at, plan, words, octets, here, behind, claim)
+            elif has_ports or kind == ECHO:
+                length = claim - behind
+                if kind == ECHO:  # ICMPv6 counts its own header, which stands before
+                    length = claim - here + 4
+                elif kind == UDP and u16_be(octets, here + 4):  # 0 in a jumbogram, RFC 2675
+                    length = u16_be(octets, here + 4) - 8
+                at = _len(out, at, plan, words, length)
+            elif kind == ARP:
+                pair = 0
+                at = _arp(out, at, plan, words, octets, here)
+            elif is_icmp:
+                number = octets[here] + 0
+                if kind == ICMP:
+                    at = _icmp(out, at, plan, words, octets, here, claim)
+                    if 3 <= number <= 5 or number == 11 or number == 12:
+                        quote_version = 4
+                else:
+                    at = _icmpv6(out, at, plan, words, octets, here, claim)
+                    if 1 <= number <= 4:
+                        quote_version = 6
+            elif kind == FRAGMENT:
+                fragment_at = here
+                fragment_version = 6
+            elif kind == LLC and last:
+                at = _llc(out, at, plan, words, octets, here, ends[depth])
+                done = octets[here] == 0x42
+            elif kind == COOKED or kind == COOKED2:
+                at = _cooked(out, at, plan, words, octets, here, kind, show)
+        at = _pair(out, at, plan, words, octets, pair, pair_at)
+        if quote_version:
+            here, stop = offsets[count] + 0, ends[count] + 0
+            at = _quote(out, at, plan, words, ports, show, octets, here, stop, quote_version)
+        rest = ends[count] - offsets[count]
+        if ends[count] == end:
+            rest += wire_end - end
+        if outcome <= CUT:
+            # Of ICMPv6 messages the type has been named.
+            row = plan[CLASSES] + CLASS * (CUT - outcome)
+            if plan[row + KIND] != MESSAGE and plan[row + KIND] != ECHO:
+                at = word(out, at, words, plan[row + NAME])
+            at = word(out, at, words, plan[CUT_MARK])
+        elif outcome == UNKNOWN_LINK:
+            at = word(out, at, words, plan[LINK_TYPE])
+            at = decimal(out, at, link_type)
             out[at] = 32
-            at += 1
-        if form != NO_CLOCK:
-            at = _time(out, at, state, time, digits[source])
-            out[at] = 32
-            at += 1
-        if labels[source]:
-            at = word(out, at, words, labels[source])
-        begin = start[row] + 0
-        at = _packet(
-            tables,
-            plan,
-            words,
-            ports,
-            state[SHOW],
-            octets,
-            begin,
-            begin + captured[row],
-            begin + original[row],
-            link_types[source],
-            layers,
-            offsets,
-            ends,
-            out,
-            at,
-        )
+            at = _len(out, at + 1, plan, words, wire_end - begin)
+        elif not done:
+            if count:
+                at = _next(
+                    out, at, tables, plan, words, octets, layers[count - 1], offsets[count - 1]
+                )
+            length = claim - offsets[count] if network else rest
+            if length or not count or plan[plan[CLASSES] + CLASS * layers[count - 1] + NEXT]:
+                at = _len(out, at, plan, words, length)
+        if fragment_at >= 0:
+            at = _fragment(out, at, plan, words, octets, fragment_at, fragment_version)
+        if missing > 0:
+            at = word(out, at, words, plan[MISSING])
+            at = decimal(out, at, missing)
+            out[at] = 93
+            out[at + 1] = 32
+            at += 2
         out[at - 1] = 10  # in place of the last space
         index += 1
     state[POSITION] = at
     return index
+
+
+def _is_outside(state: Numbers, time: int) -> bool:
+    """Tell whether the offset of the local time is not known for a time that is to be shown."""
+    form = state[TIME_FORM]
+    zoned = form == CLOCK or form == DATE
+    return zoned and time != NO_TIME and not state[ZONE_FROM] <= time <= state[ZONE_TO]
+
+
+def _head(
+    out: Numbers,
+    at: int,
+    words: Octets,
+    state: Numbers,
+    row: int,
+    time: int,
+    digits: int,
+    label: int,
+) -> int:
+    """Write what stands before the packet: number, time, name of the interface."""
+    if state[SHOW] & NUMBERS:
+        number = state[NUMBER] + row
+        at = padded(out, at, number, 5, 32) if number < 100_000 else decimal(out, at, number)
+        out[at] = 32
+        at += 1
+    if state[TIME_FORM] != NO_CLOCK:
+        at = _time(out, at, state, time, digits)
+        out[at] = 32
+        at += 1
+    return word(out, at, words, label) if label else at
 
 
 def _time(out: Numbers, at: int, state: Numbers, time: int, digits: int) -> int:
@@ -319,185 +456,6 @@ def _time(out: Numbers, at: int, state: Numbers, time: int, digits: int) -> int:
         out[at] = 32
         at += 1
     return clock(out, at, time % _DAY_NS, digits)
-
-
-def _packet(
-    tables: Numbers,
-    plan: Numbers,
-    words: Octets,
-    ports: Numbers,
-    show: int,
-    octets: Octets,
-    begin: int,
-    end: int,
-    wire_end: int,
-    link_type: int,
-    layers: Numbers,
-    offsets: Numbers,
-    ends: Numbers,
-    out: Numbers,
-    at: int,
-) -> int:
-    """Write the packet that is octets `begin` to `end`; on the wire it went on to `wire_end`."""
-    count = take_apart(tables, octets, begin, end, link_type, layers, offsets, ends)
-    outcome = layers[count] + 0
-    pair = 0  # addresses that are held back: 0 none, 1 MAC, 4 and 6 IP
-    pair_at = 0
-    network = False  # whether there was an IP header
-    claim = wire_end  # where the packet ends by what its headers claim
-    missing = 0
-    done = False  # whether the line says what the packet is
-    fragment_at = -1
-    fragment_version = 0
-    quote_version = 0
-    if show & LINK_HEADER and (count == 0 or plan[plan[CLASSES] + CLASS * layers[0]] != LINK):
-        at = _length(out, at, plan, words, wire_end - begin)
-    for depth in range(count):
-        cls = layers[depth] + 0
-        row = plan[CLASSES] + CLASS * cls
-        kind = plan[row + KIND]
-        here = offsets[depth] + 0
-        behind = offsets[depth + 1] + 0
-        if kind == LINK:
-            if pair > 1:
-                at = _pair(out, at, plan, words, octets, pair, pair_at)
-            pair = 1
-            pair_at = here
-            done = False
-            if show & LINK_HEADER and depth == 0:
-                at = _pair(out, at, plan, words, octets, pair, pair_at)
-                at = _next(out, at, tables, plan, words, octets, cls, here)
-                at = _length(out, at, plan, words, wire_end - begin)
-                pair = 0
-        elif kind == IPV4 or kind == IPV6:
-            if pair > 1:
-                at = _pair(out, at, plan, words, octets, pair, pair_at)
-            if network:
-                at = word(out, at, words, plan[row + NAME])
-            network = True
-            done = False
-            pair = 4 if kind == IPV4 else 6
-            pair_at = here
-            if kind == IPV4:
-                length = u16_be(octets, here + 2)
-                claim = here + length if length >= 20 else wire_end
-                if u16_be(octets, here + 6) & 0x3FFF:
-                    fragment_at = here
-                    fragment_version = 4
-            else:
-                length = u16_be(octets, here + 4)
-                claim = here + 40 + length if length else wire_end
-            missing = max(missing, claim - wire_end)
-        elif kind == TCP:
-            at = _ports(out, at, plan, words, octets, pair, pair_at, here, ports, 0, show)
-            at = word(out, at, words, plan[row + NAME])
-            at = _tcp(out, at, plan, words, octets, here, behind, claim)
-            pair = 0
-            done = True
-        elif kind == UDP:
-            base = _OTHER_PROTOCOL
-            at = _ports(out, at, plan, words, octets, pair, pair_at, here, ports, base, show)
-            at = word(out, at, words, plan[row + NAME])
-            length = u16_be(octets, here + 4)
-            if length >= 8 or length == 0:  # 0 in a jumbogram, RFC 2675 section 4
-                at = _len(out, at, plan, words, length - 8 if length else claim - behind)
-            else:
-                at = word(out, at, words, plan[BAD_LENGTH])
-            pair = 0
-            done = True
-        elif kind == PORTS:
-            base = _OTHER_PROTOCOL
-            at = _ports(out, at, plan, words, octets, pair, pair_at, here, ports, base, show)
-            at = word(out, at, words, plan[row + NAME])
-            at = _items(out, at, plan, words, octets, row, here)
-            at = _len(out, at, plan, words, claim - behind)
-            pair = 0
-            done = True
-        elif kind == ARP:
-            pair = 0
-            at = _arp(out, at, plan, words, octets, here)
-            done = True
-        elif kind == ICMP:
-            at = _pair(out, at, plan, words, octets, pair, pair_at)
-            at = word(out, at, words, plan[row + NAME])
-            at = _icmp(out, at, plan, words, octets, here, claim)
-            pair = 0
-            done = True
-            number = octets[here] + 0
-            if 3 <= number <= 5 or number == 11 or number == 12:
-                quote_version = 4
-        elif kind == ICMPV6:
-            at = _pair(out, at, plan, words, octets, pair, pair_at)
-            at = word(out, at, words, plan[row + NAME])
-            at = _icmpv6(out, at, plan, words, octets, here, claim)
-            pair = 0
-            done = True
-            if 1 <= octets[here] <= 4:
-                quote_version = 6
-        elif kind == MESSAGE:
-            at = _items(out, at, plan, words, octets, row, here)
-        elif kind == ECHO:
-            at = _items(out, at, plan, words, octets, row, here)
-            at = _len(out, at, plan, words, claim - here + 4)
-        elif kind == FRAGMENT:
-            fragment_at = here
-            fragment_version = 6
-        elif kind == LLC:
-            done = False
-            if depth == count - 1:
-                at = _pair(out, at, plan, words, octets, pair, pair_at)
-                pair = 0
-                at = _llc(out, at, plan, words, octets, here, ends[depth])
-                done = octets[here] == 0x42
-        elif kind == COOKED or kind == COOKED2:
-            at = _cooked(out, at, plan, words, octets, here, kind, show)
-        elif kind == EXTENSION:
-            done = False
-        elif kind == QUIET:
-            done = False
-            if depth == count - 1 or (depth == 0 and show & LINK_HEADER):
-                at = word(out, at, words, plan[row + NAME])
-                at = _items(out, at, plan, words, octets, row, here)
-        else:
-            if pair > 1:
-                at = _pair(out, at, plan, words, octets, pair, pair_at)
-                pair = 0
-            done = False
-            at = word(out, at, words, plan[row + NAME])
-            at = _items(out, at, plan, words, octets, row, here)
-    at = _pair(out, at, plan, words, octets, pair, pair_at)
-    if quote_version:
-        here, stop = offsets[count] + 0, ends[count] + 0
-        at = _quote(out, at, plan, words, ports, show, octets, here, stop, quote_version)
-    rest = ends[count] - offsets[count]
-    if ends[count] == end:
-        rest += wire_end - end
-    if outcome <= CUT:
-        # Of ICMPv6 messages the type has been named.
-        row = plan[CLASSES] + CLASS * (CUT - outcome)
-        if plan[row + KIND] != MESSAGE and plan[row + KIND] != ECHO:
-            at = word(out, at, words, plan[row + NAME])
-        at = word(out, at, words, plan[CUT_MARK])
-    elif outcome == UNKNOWN_LINK:
-        at = word(out, at, words, plan[LINK_TYPE])
-        at = decimal(out, at, link_type)
-        out[at] = 32
-        at = _len(out, at + 1, plan, words, wire_end - begin)
-    elif not done:
-        if count:
-            at = _next(out, at, tables, plan, words, octets, layers[count - 1], offsets[count - 1])
-        length = claim - offsets[count] if network else rest
-        if length or not count or plan[plan[CLASSES] + CLASS * layers[count - 1] + NEXT]:
-            at = _len(out, at, plan, words, length)
-    if fragment_at >= 0:
-        at = _fragment(out, at, plan, words, octets, fragment_at, fragment_version)
-    if missing > 0:
-        at = word(out, at, words, plan[MISSING])
-        at = decimal(out, at, missing)
-        out[at] = 93
-        out[at + 1] = 32
-        at += 2
-    return at
 
 
 def _length(out: Numbers, at: int, plan: Numbers, words: Octets, length: int) -> int:
