@@ -89,3 +89,23 @@ def test_another_user_has_to_get_at_what_is_needed(tmp_path: Path) -> None:
     assert "the user nobody may not read it" in error
     *_, error = after("return drop_privileges('nobody at all')")
     assert error.startswith("KeyError")
+
+
+def test_a_rehearsal_tells_what_would_fail_and_drops_nothing(tmp_path: Path) -> None:
+    body = """
+    from sockwright.sockets.dropping import rehearse_drop
+    rehearse_drop(*argument.split(":")[:1], needed=[(Path(argument.split(":")[1]), os.R_OK)])
+    return ()
+    """
+    mine = tmp_path / "mine"
+    mine.mkdir(mode=0o700)
+    for argument, told in (
+        ("nobody:/", ""),
+        (f"nobody:{mine}", "PermissionError: [Errno 13] the user nobody may not read it"),
+        ("nobody at all:/", "KeyError"),
+    ):
+        _, masks, _, user, error = after(body, argument)
+        assert error.startswith(told)
+        assert bool(error) == bool(told)
+        assert user == 0
+        assert int(masks["CapEff:"], 16)

@@ -425,6 +425,38 @@ def test_it_runs_as_another_user_where_that_user_gets_at_all_it_needs(
 
 
 @pytest.mark.needs("root")
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("user", ["nobody", "nobody-at-all"])
+def test_a_user_that_cannot_go_on_leaves_the_file_as_it_was(
+    net: Net, tmp_path: Path, user: str, there: bool
+) -> None:
+    path = tmp_path / "precious.pcap"
+    if there:
+        path.write_bytes(b"precious")
+    tmp_path.chmod(0o700)
+    rotating = ["--rotate-count", "5"] if user == "nobody" else []
+    words = ["-i", "eth0", "-w", str(path), "-Z", user, *rotating]
+    done = net.b.run([*_SW, "capture", *words], timeout=60)
+    assert done.returncode == (5 if user == "nobody" else 2), done.stderr
+    assert done.stderr.count("\n") == 1
+    assert path.exists() == there
+    assert not there or path.read_bytes() == b"precious"
+
+
+def test_what_was_written_is_a_row_for_programs(net: Net, tmp_path: Path) -> None:
+    path = tmp_path / "all.pcap"
+    words = ["-i", "eth0", "-w", str(path), "--rotate-count", "2", "--keep", "1", "-c", "5"]
+    with Capture(net, *words, "--json", *_MARKED) as capture:
+        net.send(*numbered(5))
+        assert capture.end(0) == 0
+    (row,) = map(json.loads, capture.out.decode().splitlines())
+    (last,) = map(str, tmp_path.iterdir())
+    assert row == {
+        "interface": "eth0", "packets": 5, "dropped": 0, "octets": 3 * 24 + 5 * 76, "files": [last],
+    }  # fmt: skip
+
+
+@pytest.mark.needs("root")
 def test_root_still_writes_to_the_folder_of_another_user(net: Net, tmp_path: Path) -> None:
     folder = tmp_path / "theirs"
     folder.mkdir(mode=0o700)
@@ -452,7 +484,12 @@ def test_without_privilege_it_says_what_is_missing(net: Net) -> None:
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
-        (["-i", "eth9"], 1, "no such interface"),
+        (["-i", "eth9"], 1, "no interface 'eth9' in this network namespace ('sw capture --list'"),
+        (
+            ["-i", "eth0", "-w", "/dev/full"],
+            1,
+            "/dev/full: No space left on device; it has 0",
+        ),
         (["-i", "eth0", "tcp", "prot", "80"], 2, "prot"),
         (["--keep", "3"], 2, "--keep needs"),
         (["-w", "-", "--rotate-size", "1M"], 2, "rotate with -w FILE"),

@@ -13,6 +13,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from sockwright.sockets.privileges import Capability
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["drop_privileges"]
+__all__ = ["drop_privileges", "rehearse_drop"]
 
 _VERSION_3 = 0x20080522  # of struct __user_cap_header_struct
 _HIGHEST = 64  # room for all that version 3 can hold
@@ -47,8 +48,7 @@ def drop_privileges(
         PermissionError: this process may not become that user, or that user gets not at what is
             needed.
     """
-    if len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208 - only how many they are
-        raise RuntimeError("privileges are those of a thread: drop them before more are started")
+    _refuse_threads()
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_NO_NEW_PRIVS, _CALL(1), _CALL(0), _CALL(0), _CALL(0))
     # First the bounding set, or the next execve(2) of user 0 would bring them all back. Refused
@@ -68,6 +68,39 @@ def drop_privileges(
     mask = sum(1 << capability for capability in kept)
     _set(libc, effective=mask, permitted=mask)
     return frozenset(kept)
+
+
+def rehearse_drop(user: str = "", *, needed: Sequence[tuple[Path, int]] = ()) -> None:
+    """Find out whether `drop_privileges` will succeed, before what cannot be undone is done.
+
+    A child process drops its privileges and ends; this process keeps what it has.
+
+    Raises: what `drop_privileges` would.
+    """
+    _refuse_threads()  # of which fork(2) would copy one
+    ours, its = os.pipe()
+    child = os.fork()
+    if child == 0:
+        told = b""
+        try:
+            drop_privileges(user, needed=needed)
+        except BaseException as error:  # raised again by the parent
+            told = pickle.dumps(error)
+        finally:
+            os.write(its, told)
+            os._exit(0)
+    os.close(its)
+    with os.fdopen(ours, "rb") as answer:
+        octets = answer.read()
+    os.waitpid(child, 0)
+    if octets:
+        failure: BaseException = pickle.loads(octets)  # noqa: S301  # our own child wrote it
+        raise failure
+
+
+def _refuse_threads() -> None:
+    if len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208 - only how many they are
+        raise RuntimeError("privileges are those of a thread: drop them before more are started")
 
 
 def _become(user: str) -> None:

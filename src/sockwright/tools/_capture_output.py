@@ -124,6 +124,16 @@ class Files:
         return self._recorder.written
 
     @property
+    def octets(self) -> int:
+        """Octets of all files so far, those that were deleted again included."""
+        return self._recorder.octets
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The files that are there, oldest first."""
+        return tuple(map(str, self._recorder.paths))
+
+    @property
     def done(self) -> bool:
         return self._recorder.done
 

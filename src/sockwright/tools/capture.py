@@ -3,9 +3,10 @@
 Group: look
 Stands in for: tcpdump, dumpcap, tshark
 
-The order of what happens is what makes it safe: the filter is compiled, the socket opened, the ring
-made, the filter attached, the socket bound, the file opened; then privileges are dropped; only then
-is the first packet looked at.
+The order of what happens is what makes it safe: it is found out whether the user of -Z can do the
+rest, the filter compiled, the socket opened, the ring made, the filter attached, the socket bound;
+only then the file is opened, which empties it; then privileges are dropped; only then is the first
+packet looked at.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from sockwright.errors import UsageError
 from sockwright.tools._line_options import add_line_options
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from sockwright.sockets.live_capture import LiveCapture
     from sockwright.tools._capture_output import Output
@@ -66,6 +67,17 @@ class InterfaceRow:
     mtu: int | None
     mac: str
     addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenRow:
+    """What `-w` has written, for programs: packets and octets; the files that are there."""
+
+    interface: str
+    packets: int
+    dropped: int
+    octets: int
+    files: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,10 +197,13 @@ def _rotates(args: argparse.Namespace) -> bool:
 
 
 def _capture(args: argparse.Namespace) -> Generator[object, None, int]:
+    from sockwright.sockets.dropping import drop_privileges, rehearse_drop
     from sockwright.sockets.live_capture import capture
     from sockwright.sockets.ring import DEFAULT_BUFFER
     from sockwright.tools._capture_output import Files, Lines
 
+    if args.user:
+        _with_user(rehearse_drop, args)
     with capture(
         args.interface,
         " ".join(args.filter),
@@ -201,7 +216,7 @@ def _capture(args: argparse.Namespace) -> Generator[object, None, int]:
         output: Output = Files(live, args) if args.write else Lines(live, args)
         failure: OSError | None = None
         try:
-            _drop(args)
+            _with_user(drop_privileges, args)
             with _stopping(live):
                 yield Notice(_begun(live, args))
                 try:
@@ -213,6 +228,8 @@ def _capture(args: argparse.Namespace) -> Generator[object, None, int]:
             output.close()
     counted = live.statistics
     yield Notice(f"{output.count} packets captured, {counted.dropped} dropped by the kernel")
+    if args.json and isinstance(output, Files):
+        yield WrittenRow(live.interface, output.count, counted.dropped, output.octets, output.paths)
     if failure is not None and not (args.write == "-" and isinstance(failure, BrokenPipeError)):
         raise failure
     if counted.dropped:
@@ -284,10 +301,8 @@ def _stopping(live: LiveCapture) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _drop(args: argparse.Namespace) -> None:
-    """Give up privileges; see `drop_privileges` for what may have to be kept."""
-    from sockwright.sockets.dropping import drop_privileges
-
+def _with_user(drop: Callable[..., object], args: argparse.Namespace) -> None:
+    """Call what gives up privileges; see `drop_privileges` for what may have to be kept."""
     # What is loaded later has to be readable, and the next files must be made.
     read = os.R_OK | os.X_OK
     folders = (Path(__file__).parent, Path(sys.prefix), Path(os.__file__).parent)
@@ -295,7 +310,7 @@ def _drop(args: argparse.Namespace) -> None:
     if _rotates(args):
         needed.append((Path(args.write).parent, os.W_OK | os.X_OK))
     try:
-        drop_privileges(args.user, needed=needed)
+        drop(args.user, needed=needed)
     except KeyError:
         raise UsageError(f"--user: there is no user {args.user!r}") from None
 
