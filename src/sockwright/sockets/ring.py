@@ -34,6 +34,7 @@ needs no other socket and so works in whatever network namespace the socket was 
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 import os
 import select
@@ -42,6 +43,7 @@ import struct
 import threading
 from dataclasses import dataclass
 from fcntl import ioctl
+from io import FileIO
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Self
 
 from sockwright.sockets.explain import explained, explaining
@@ -149,7 +151,6 @@ def open_link(interface: str) -> socket.socket:
         PermissionError: CAP_NET_RAW is missing.
         OSError: ENODEV, there is no such interface.
     """
-    where = f"packet://{interface}"
     try:
         sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         try:
@@ -162,7 +163,14 @@ def open_link(interface: str) -> socket.socket:
         sock.close()
         return socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
     except OSError as error:
-        raise explained(error, f"open {where}", needs=Capability.CAP_NET_RAW) from error
+        if error.errno == errno.ENODEV:
+            text = (
+                f"no interface {interface!r} in this network namespace "
+                "('sw capture --list' shows them)"
+            )
+            raise OSError(errno.ENODEV, text) from error
+        doing = f"capture on {interface or 'every interface'}"
+        raise explained(error, doing, needs=Capability.CAP_NET_RAW) from error
 
 
 def cooked(sock: socket.socket) -> bool:
@@ -250,7 +258,7 @@ class PacketRing:
         self._at = 0
         self._accepted = self._dropped = self._freezes = 0
         self._owner = os.getpid()
-        self._wake = -1
+        self._wake: FileIO | None = None
         # Reentrant, since a signal handler may call `wake` while `close` runs.
         self._closing = threading.RLock()
         with contextlib.ExitStack() as undo:
@@ -263,15 +271,16 @@ class PacketRing:
             undo.callback(self._memory.release)
             self._words = self._memory.cast("I")
             undo.callback(self._words.release)
-            self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-            undo.callback(os.close, self._wake)
+            # As a file it is closed, with a ResourceWarning, where nobody calls `close`.
+            self._wake = wake = FileIO(os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC), "r+")
+            undo.callback(wake.close)
             # One descriptor for both, which asyncio can wait for too.
             self._epoll = select.epoll()
             undo.callback(self._epoll.close)
             self._epoll.register(sock.fileno(), select.EPOLLIN)
-            self._epoll.register(self._wake, select.EPOLLIN)
+            self._epoll.register(wake, select.EPOLLIN)
             self._pause = select.poll()
-            self._pause.register(self._wake, select.POLLIN)
+            self._pause.register(wake, select.POLLIN)
             with explaining(f"bind to {interface or 'every interface'}"):
                 bind_interface(sock, interface, ETH_P_ALL)
             undo.pop_all()
@@ -339,9 +348,9 @@ class PacketRing:
         if self.ready:
             return
         for descriptor, events in self._epoll.poll(timeout):
-            if descriptor == self._wake:
+            if self._wake is not None and descriptor == self._wake.fileno():
                 with contextlib.suppress(BlockingIOError):
-                    os.eventfd_read(self._wake)
+                    os.eventfd_read(descriptor)
             elif events & select.EPOLLERR:
                 # Asking for the error takes it away.
                 self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -352,8 +361,8 @@ class PacketRing:
     def wake(self) -> None:
         """End a `wait`, or the next one; from any thread, and from a signal handler."""
         with self._closing:
-            if self._wake >= 0:
-                os.eventfd_write(self._wake, 1)
+            if self._wake is not None:
+                os.eventfd_write(self._wake.fileno(), 1)
 
     def fileno(self) -> int:
         """Give a descriptor that is readable when there is something to look at, -1 when closed."""
@@ -402,16 +411,16 @@ class PacketRing:
     @property
     def closed(self) -> bool:
         """Whether `close` was called."""
-        return self._wake < 0
+        return self._wake is None
 
     def close(self) -> None:
         """Give everything back; may be called twice."""
         with self._closing:
-            if self._wake < 0:
+            if self._wake is None:
                 return
             self.statistics()
-            wake, self._wake = self._wake, -1
-            os.close(wake)
+            wake, self._wake = self._wake, None
+            wake.close()
         self._epoll.close()
         # The mapping keeps the socket alive. Where somebody still looks into a block it goes with
         # the last look.
