@@ -208,11 +208,11 @@ def test_a_limit_of_file_size_leaves_whole_records(tmp_path: Path, form: str, li
     assert limit - 600 < path.stat().st_size <= limit
 
 
-def test_a_full_device_that_cannot_be_cut_is_told_as_it_is() -> None:
+def test_a_full_device_that_cannot_be_cut_is_told_with_its_name_and_whole_records() -> None:
     file = RecordFile(open("/dev/full", "wb", buffering=0))  # noqa: SIM115, PTH123  # closed below
-    with pytest.raises(OSError, match="No space left") as caught:
+    with pytest.raises(OSError, match="No space left on device; it has 0 whole") as caught:
         PcapWriter(file)
-    assert caught.value.errno == errno.ENOSPC
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, "/dev/full")
     file.close()
 
 

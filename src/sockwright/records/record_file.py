@@ -11,6 +11,7 @@ Rules
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from time import monotonic
@@ -44,6 +45,11 @@ class RawFile(Protocol):
         """Close the file."""
 
 
+def _name_of(file: RawFile) -> str:
+    name = getattr(file, "name", "")
+    return "the output" if isinstance(name, int) else str(name)  # `os.fdopen` names it by number
+
+
 class RecordFile:
     """Writes whole records to an unbuffered file or pipe, soon enough and never halves of them.
 
@@ -53,15 +59,15 @@ class RecordFile:
 
     Every method that writes raises OSError once, with the file's name and the number of its whole
     records, when the file could not take all: the file was then cut back to the last whole record.
-    A pipe cannot be cut back; its reader gone is a plain BrokenPipeError. After that the file
-    counts as closed: `close` raises nothing, writing raises ValueError.
+    A pipe or a device cannot be cut back; a pipe whose reader is gone is a plain BrokenPipeError.
+    After that the file counts as closed: `close` raises nothing, writing raises ValueError.
     """
 
     def __init__(
         self, file: RawFile, name: str = "", *, clock: Callable[[], float] = monotonic
     ) -> None:
         self._file = file
-        self._name = name or str(getattr(file, "name", ""))
+        self._name = name or _name_of(file)
         self._clock = clock
         status = os.fstat(file.fileno())
         self._cuttable = stat.S_ISREG(status.st_mode)
@@ -177,25 +183,27 @@ class RecordFile:
             while done < len(rest):
                 written = self._file.write(rest[done:])
                 if written is None:
-                    raise BlockingIOError("the file is not ready to be written to")
+                    raise BlockingIOError(errno.EAGAIN, "the file is not ready to be written to")
                 done += written
         except OSError as error:
             self._drop()
             self._closed = True
-            if not self._cuttable:
+            if isinstance(error, BrokenPipeError):
                 raise
-            raise self._cut_back(octets, done, error) from None
+            raise self._ended(octets, done, error) from None
         self._written_octets += done
         self._written_records += count
 
-    def _cut_back(self, octets: Octets, done: int, error: OSError) -> OSError:
-        """Cut the file to its last whole record; return what to tell."""
+    def _ended(self, octets: Octets, done: int, error: OSError) -> OSError:
+        """Cut the file to its last whole record, where it can be; return what to tell."""
         whole, count = self._whole(octets, done)
         self._written_octets += whole
         self._written_records += count
-        os.ftruncate(self._file.fileno(), self._start + self._written_octets)
         reason = error.strerror or str(error)
-        told = f"{reason}; it ends behind its last whole record, number {self._written_records}"
+        told = f"{reason}; it has {self._written_records} whole records"
+        if self._cuttable:
+            os.ftruncate(self._file.fileno(), self._start + self._written_octets)
+            told = f"{reason}; it ends behind its last whole record, number {self._written_records}"
         return OSError(error.errno, told, self._name)
 
     def _whole(self, octets: Octets, done: int) -> tuple[int, int]:
