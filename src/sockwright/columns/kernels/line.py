@@ -295,14 +295,14 @@ def write_lines(
             # Addresses that were held back.
             if has_ports:
                 base = 0 if kind == TCP else _OTHER_PROTOCOL
-                at = _ports(out, at, plan, words, octets, pair, pair_at, here, ports, base, show)
+                at = _pair(out, at, plan, words, octets, pair, pair_at, ports, here, base, show)
                 pair = 0
             elif (
                 is_icmp
                 or (pair > 1 and (kind == LINK or is_network or kind == PREFIX))
                 or (kind == LLC and last)
             ):
-                at = _pair(out, at, plan, words, octets, pair, pair_at)
+                at = _pair(out, at, plan, words, octets, pair, pair_at, ports, -1, 0, show)
                 pair = 0
 
             # Name and fields.
@@ -318,7 +318,7 @@ def write_lines(
                 pair = 1
                 pair_at = here
                 if first and show & LINK_HEADER:
-                    at = _pair(out, at, plan, words, octets, pair, pair_at)
+                    at = _pair(out, at, plan, words, octets, pair, pair_at, ports, -1, 0, show)
                     at = _next(out, at, tables, plan, words, octets, cls, here)
                     at = _length(out, at, plan, words, wire_end - begin)
                     pair = 0
@@ -366,7 +366,7 @@ def write_lines(
                 done = octets[here] == 0x42
             elif kind == COOKED or kind == COOKED2:
                 at = _cooked(out, at, plan, words, octets, here, kind, show)
-        at = _pair(out, at, plan, words, octets, pair, pair_at)
+        at = _pair(out, at, plan, words, octets, pair, pair_at, ports, -1, 0, show)
         if quote_version:
             here, stop = offsets[count] + 0, ends[count] + 0
             at = _quote(out, at, plan, words, ports, show, octets, here, stop, quote_version)
@@ -479,37 +479,7 @@ def _number(out: Numbers, at: int, plan: Numbers, words: Octets, text: int, numb
     return at + 1
 
 
-def _address(out: Numbers, at: int, octets: Octets, kind: int, place: int) -> int:
-    if kind == 4:
-        return ipv4(out, at, octets, place)
-    if kind == 6:
-        return ipv6(out, at, octets, place)
-    return mac(out, at, octets, place)
-
-
-def _source(pair: int) -> int:
-    """Return the octet at which the sender's address is in a header."""
-    return 12 if pair == 4 else 8 if pair == 6 else 6
-
-
-def _destination(pair: int) -> int:
-    return 16 if pair == 4 else 24 if pair == 6 else 0
-
-
 def _pair(
-    out: Numbers, at: int, plan: Numbers, words: Octets, octets: Octets, pair: int, pair_at: int
-) -> int:
-    """Write the addresses that were held back, if there are any."""
-    if pair == 0:
-        return at
-    at = _address(out, at, octets, pair, pair_at + _source(pair))
-    at = word(out, at, words, plan[ARROW])
-    at = _address(out, at, octets, pair, pair_at + _destination(pair))
-    out[at] = 32
-    return at + 1
-
-
-def _ports(
     out: Numbers,
     at: int,
     plan: Numbers,
@@ -517,41 +487,43 @@ def _ports(
     octets: Octets,
     pair: int,
     pair_at: int,
-    here: int,
     ports: Numbers,
+    ports_at: int,
     base: int,
     show: int,
 ) -> int:
-    """Write the addresses that were held back, each with its port out of the header at `here`."""
-    if pair > 1:
-        at = _endpoint_address(out, at, octets, pair, pair_at + _source(pair))
-    at = _port(out, at, words, ports, base, show, u16_be(octets, here))
-    at = word(out, at, words, plan[ARROW])
-    if pair > 1:
-        at = _endpoint_address(out, at, octets, pair, pair_at + _destination(pair))
-    at = _port(out, at, words, ports, base, show, u16_be(octets, here + 2))
+    """Write the addresses that were held back, if there are any: sender and receiver.
+
+    From 0 on, `ports_at` is where their ports are; names of ports are at `base` in `ports`.
+    """
+    if pair == 0 and ports_at < 0:
+        return at
+    for side in range(2):
+        if side:
+            at = word(out, at, words, plan[ARROW])
+        if pair == 4:
+            at = ipv4(out, at, octets, pair_at + 12 + 4 * side)
+        elif pair == 6:
+            if ports_at >= 0:
+                out[at] = 91
+                at += 1
+            at = ipv6(out, at, octets, pair_at + 8 + 16 * side)
+            if ports_at >= 0:
+                out[at] = 93
+                at += 1
+        elif pair == 1 and ports_at < 0:
+            at = mac(out, at, octets, pair_at + 6 - 6 * side)
+        if ports_at >= 0:
+            if pair > 1:
+                out[at] = 58
+                at += 1
+            port = u16_be(octets, ports_at + 2 * side)
+            if show & PORT_NAMES and ports[base + port]:
+                at = word(out, at, words, ports[base + port] + 0)
+            else:
+                at = decimal(out, at, port)
     out[at] = 32
     return at + 1
-
-
-def _endpoint_address(out: Numbers, at: int, octets: Octets, pair: int, place: int) -> int:
-    if pair == 6:
-        out[at] = 91
-        at = ipv6(out, at + 1, octets, place)
-        out[at] = 93
-        at += 1
-    else:
-        at = ipv4(out, at, octets, place)
-    out[at] = 58
-    return at + 1
-
-
-def _port(
-    out: Numbers, at: int, words: Octets, ports: Numbers, base: int, show: int, port: int
-) -> int:
-    if show & PORT_NAMES and ports[base + port]:
-        return word(out, at, words, ports[base + port])
-    return decimal(out, at, port)
 
 
 def _items(
@@ -816,9 +788,9 @@ def _quote(
     known = protocol == 6 or protocol == 17 or protocol == 132 or protocol == 33 or protocol == 136
     if known and offset == 0 and behind + 4 <= end:
         base = 0 if protocol == 6 else _OTHER_PROTOCOL
-        at = _ports(out, at, plan, words, octets, version, here, behind, ports, base, show)
+        at = _pair(out, at, plan, words, octets, version, here, ports, behind, base, show)
     else:
-        at = _pair(out, at, plan, words, octets, version, here)
+        at = _pair(out, at, plan, words, octets, version, here, ports, -1, 0, show)
     named = plan[plan[PROTOCOLS] + protocol]
     if named:
         return word(out, at, words, named)
