@@ -186,6 +186,68 @@ def test_a_file_of_the_caller_is_not_closed(path: Path) -> None:
         assert not file.closed
 
 
+def test_a_closed_capture_lets_go_of_its_file_and_says_so(path: Path) -> None:
+    before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names are all that is wanted
+    capture = open_capture(path)
+    part = capture[3:7]
+    assert len(list(capture)) == 500  # list asks for the number too, by which the file is mapped
+    began = capture.batches(most=100)
+    next(began)
+    capture.close()
+    assert set(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+    uses: list[Callable[[], object]] = [
+        lambda: len(capture),
+        lambda: capture[0],
+        lambda: capture[3:7],
+        lambda: list(capture),
+        lambda: next(capture.batches()),
+        lambda: next(began),
+        lambda: capture.columns("frame.length"),
+        lambda: capture.in_parts(list),
+        lambda: part[0],
+        lambda: list(part),
+        lambda: part.columns("frame.length"),
+    ]
+    for use in uses:
+        with pytest.raises(ValueError, match="the capture is closed"):
+            use()
+    capture.close()
+    assert repr(capture).startswith("<closed capture ")
+
+
+def test_batches_outlive_a_closed_capture(path: Path, records: list[Record]) -> None:
+    with open_capture(path) as capture:
+        batches = list(capture[:20].batches())
+    assert packets_of(iter(batches)) == [record.octets for record in records[:20]]
+
+
+def test_a_path_may_be_octets(path: Path) -> None:
+    with open_capture(os.fsencode(path)) as capture:
+        assert len(capture) == 500
+    with pytest.raises(TypeError, match="by its path or as a binary file, not 5"):
+        open_capture(5)  # type: ignore[arg-type]
+
+
+def test_wrong_places_are_told_in_words(path: Path) -> None:
+    with open_capture(path) as capture:
+        with pytest.raises(IndexError, match=r"there is no packet \[500\]: 500 are there"):
+            capture[500]
+        with pytest.raises(IndexError, match=r"there is no packet \[-4\]: 3 are there"):
+            capture[10:13][-4]
+        for sequence in (capture, capture[10:13]):
+            with pytest.raises(TypeError, match="by a whole number or a slice, not by 'x'"):
+                sequence["x"]  # type: ignore[call-overload]
+
+
+def test_a_capture_and_its_slices_say_what_they_are(path: Path) -> None:
+    with open_capture(path) as capture:
+        whole = f"<capture '{path}': pcap, {path.stat().st_size} octets>"
+        assert repr(capture) == whole
+        assert repr(capture[10:13]) == f"<3 packets, [10] to [12], of {whole}>"
+        assert repr(capture[::250]) == f"<2 packets, [0] to [250] in steps of 250, of {whole}>"
+        assert repr(capture[:0]) == f"<no packets of {whole}>"
+
+
 # As a stream
 
 
@@ -266,6 +328,13 @@ def test_standard_input_is_a_dash(octets: bytes) -> None:
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, input=octets, capture_output=True, check=True)
     assert done.stdout == b"500\n"
+
+
+def test_a_closed_standard_input_is_told() -> None:
+    code = "from sockwright import open_capture; open_capture('-')"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(["sh", "-c", 'exec "$@" <&-', "sh", *command], capture_output=True)  # noqa: PLW1510
+    assert done.stderr.splitlines()[-1] == b"OSError: [Errno 9] standard input is closed"
 
 
 def test_a_stream_turns_to_compiled_kernels_when_it_is_not_small() -> None:

@@ -221,11 +221,21 @@ def test_a_name_that_is_not_there_is_told_with_those_near(mixed: Path) -> None:
     with open_capture(mixed) as capture:
         with pytest.raises(ValueError, match=r"'tcp.dst_prt'; near are tcp.dst_port"):
             capture.columns("tcp.dst_prt")
+        with pytest.raises(ValueError, match=r"'nope\.dst_port'; near are .*\.dst_port"):
+            capture.columns("nope.dst_port")
+        with pytest.raises(ValueError, match=r"fields\(\) of sockwright.columns.fields, lists all"):
+            capture.columns("nope")
+        with pytest.raises(
+            TypeError, match=r"one by one: columns\(\*names\), not \['tcp.dst_port'\]"
+        ):
+            capture.columns(["tcp.dst_port"])  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="has no column"):
             capture.columns("tcp.options")
         columns = capture.columns("tcp.dst_port")
     with pytest.raises(ValueError, match="was not asked for"):
         columns["udp.dst_port"]
+    with pytest.raises(TypeError, match="chosen by its name, not by 5"):
+        columns[5]  # type: ignore[index]
     assert columns.info("tcp.dst_port").type == "uint16"
     assert "tcp.dst_port" in columns
     assert list(columns) == ["tcp.dst_port"]

@@ -163,3 +163,9 @@ def test_a_snapshot_length_has_32_bits() -> None:
     for octets in (0, 1 << 32):
         with pytest.raises(ValueError, match="not in 1"):
             compile_filter("", snaplen=octets)
+
+
+def test_an_expression_is_text() -> None:
+    for wrong in (5, None, b"tcp"):
+        with pytest.raises(TypeError, match="the expression of a filter is text, not"):
+            compile_filter(wrong)  # type: ignore[arg-type]

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
 import tempfile
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, overload
 
 from sockwright.columns.indexing import MOST, Walk
-from sockwright.columns.supply import InMemory, Regular, Streamed
+from sockwright.columns.supply import InMemory, Regular, Streamed, standard_input
 from sockwright.errors import NotPossibleError
 from sockwright.records import identify
 from sockwright.records.record import MAX_CAPTURED
@@ -41,7 +40,7 @@ SMALL = 1 << 20
 
 
 def open_capture(
-    source: str | os.PathLike[str] | BinaryIO, *, max_captured: int = MAX_CAPTURED
+    source: str | bytes | os.PathLike[str] | BinaryIO, *, max_captured: int = MAX_CAPTURED
 ) -> CaptureFile:
     """Open a capture of any format, compressed or not; "-" is standard input.
 
@@ -51,8 +50,8 @@ def open_capture(
     no name, which takes room for all its octets in $TMPDIR. A record of more than `max_captured`
     octets is taken for a lie.
 
-    Raises: OSError as opening does; DecodeError for a file of no known format, TruncatedError for
-    one that ends within its file header.
+    Raises: OSError as opening does, EBADF where standard input is closed; DecodeError for a file of
+    no known format, TruncatedError for one that ends within its file header.
     """
     return CaptureFile(source, max_captured)
 
@@ -61,33 +60,41 @@ class CaptureFile:
     """An open capture: a sequence of packets. Close it, or use it as a context manager.
 
     ``len(capture)`` and ``capture[i]`` count whole records and never raise for what is wrong behind
-    them, which `error` tells; iteration does, after the last whole record.
+    them, which `error` tells; iteration does, after the last whole record. Once it is closed, all
+    that would read it raises ValueError.
     """
 
-    def __init__(self, source: str | os.PathLike[str] | BinaryIO, max_captured: int) -> None:
+    def __init__(
+        self, source: str | bytes | os.PathLike[str] | BinaryIO, max_captured: int
+    ) -> None:
         self._max_captured = max_captured
-        self._own = not hasattr(source, "read") and source != "-"
+        self._closed = False
         self._file: Any = source
+        self._own = False
         if source == "-":
-            self._file = sys.stdin.buffer
-        elif self._own:
-            self._file = Path(source).open("rb")  # type: ignore[arg-type]  # noqa: SIM115  # closed by close
+            self._file = standard_input()
+        elif isinstance(source, str | bytes | os.PathLike):
+            self._own = True
+            self._file = Path(os.fsdecode(source)).open("rb")  # noqa: SIM115  # closed by close
+        elif not hasattr(source, "read"):
+            raise TypeError(f"a capture is opened by its path or as a binary file, not {source!r}")
         self._spool: BinaryIO | None = None
+        self._index: RecordIndex | None = None
+        self._walk: Walk | None = None
         try:
             self._supply: Supply = _at_rest(self._file) or Streamed(self._file)
-            self._walk: Walk | None = Walk(self._supply, max_captured)
+            self._walk = walk = Walk(self._supply, max_captured)
         except BaseException:
             self.close()
             raise
-        self.format = self._walk.format
+        self.format = walk.format
         """ "pcap", "pcapng" or "snoop"."""
         self.compression = self._supply.compression
         """ "gzip", "zstd", "xz", "lz4", or "" for none."""
         self.error: DecodeError | None = None
         """What is wrong with the capture behind its last whole record, as far as is known yet."""
-        self._interfaces = self._walk.interfaces
+        self._interfaces = walk.interfaces
         self._position = 0
-        self._index: RecordIndex | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -102,6 +109,8 @@ class CaptureFile:
 
     def close(self) -> None:
         """Close the file, if it was opened here. What batches and columns hold stays."""
+        self._closed = True
+        self._index = self._walk = None  # the index has mapped the file
         if self._own:
             self._file.close()
         if self._spool is not None:
@@ -119,8 +128,14 @@ class CaptureFile:
             return self._position / max(self._supply.size, 1)
         try:
             return float(self._file.tell() / max(os.fstat(self._file.fileno()).st_size, 1))
-        except (AttributeError, OSError):
+        except (AttributeError, OSError, ValueError):  # no real file, or a closed one
             return None
+
+    def __repr__(self) -> str:
+        octets = "" if self.size is None else f", {self.size} octets"
+        name = getattr(self._file, "name", "")
+        where = f" {name!r}" if name else ""
+        return f"<{'closed ' * self._closed}capture{where}: {self.format}{octets}>"
 
     # From the first record to the last
 
@@ -138,6 +153,7 @@ class CaptureFile:
         size = self._supply.size
         small = size is None or size <= SMALL
         while not walk.ended:
+            self._check_open()
             fast = compiled if compiled is not None else not small or walk.at > SMALL
             batch = walk.batch(most, compiled=fast)
             self._interfaces = batch.interfaces
@@ -161,6 +177,7 @@ class CaptureFile:
 
         `error` then tells what is wrong with the capture behind its last whole record.
         """
+        self._check_open()
         supply = self._supply
         if isinstance(supply, Regular) and not self._is_small():
             from sockwright.columns.parts import error_of, walk_parts
@@ -209,12 +226,13 @@ class CaptureFile:
     def __getitem__(self, place: slice) -> CaptureSlice: ...
 
     def __getitem__(self, place: int | slice) -> CapturedPacket | CaptureSlice:
-        places = range(len(self))[place]
+        places = _chosen(range(len(self)), place)
         if isinstance(places, range):
             return CaptureSlice(self, places)
         return next(self._records().batches(places, places + 1, 1, compiled=False)).packet(0)
 
     def _records(self) -> RecordIndex:
+        self._check_open()
         if self._index is None:
             from sockwright.columns.record_index import RecordIndex
 
@@ -236,6 +254,10 @@ class CaptureFile:
 
     # How it is read
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ValueError("the capture is closed")
+
     def _is_small(self, walk: Walk | None = None) -> bool:
         if self._supply.size is not None:
             return self._supply.size <= SMALL
@@ -243,6 +265,7 @@ class CaptureFile:
 
     def _begin(self) -> Walk:
         """Return a walk from the first record on."""
+        self._check_open()
         walk, self._walk = self._walk, None
         if walk is not None:
             return walk
@@ -277,10 +300,18 @@ class CaptureSlice:
     def __getitem__(self, place: slice) -> CaptureSlice: ...
 
     def __getitem__(self, place: int | slice) -> CapturedPacket | CaptureSlice:
-        found = self._places[place]
+        found = _chosen(self._places, place)
         if isinstance(found, range):
             return CaptureSlice(self._capture, found)
         return self._capture[found]
+
+    def __repr__(self) -> str:
+        count = len(self)
+        if not count:
+            return f"<no packets of {self._capture!r}>"
+        ends = f"[{self._places[0]}] to [{self._places[-1]}]"
+        step = "" if self._places.step == 1 else f" in steps of {self._places.step}"
+        return f"<{count} packet{'s' * (count > 1)}, {ends}{step}, of {self._capture!r}>"
 
     def __iter__(self) -> Iterator[CapturedPacket]:
         if self._places.step != 1:
@@ -345,6 +376,19 @@ class CaptureSlice:
         from sockwright.columns.filling import columns_of
 
         return columns_of(self, names)
+
+
+def _chosen(places: range, place: int | slice) -> int | range:
+    """Return what an index or a slice chooses among `places`. Raises: IndexError, TypeError."""
+    try:
+        return places[place]
+    except IndexError:
+        raise IndexError(f"there is no packet [{place}]: {len(places)} are there") from None
+    except TypeError:
+        if isinstance(place, slice):
+            raise
+        text = f"packets are chosen by a whole number or a slice, not by {place!r}"
+        raise TypeError(text) from None
 
 
 def _at_rest(file: Readable) -> Supply | None:

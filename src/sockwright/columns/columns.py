@@ -216,6 +216,8 @@ class Columns:
 
     def _column(self, name: str) -> Column | None:
         named = self._table.plan.named
+        if not isinstance(name, str):
+            raise TypeError(f"a column is chosen by its name, not by {name!r}; rows by select()")
         if name in named:
             return named[name]
         field_named(name)

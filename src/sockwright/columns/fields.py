@@ -120,9 +120,14 @@ def field(name: str) -> FieldInfo:
     plain = name.removeprefix(INNER)
     info = _by_name().get(plain)
     if info is None or (plain != name and info.layer in ("frame", "payload", "flow")):
-        near = get_close_matches(plain, _by_name(), 3)
+        # Who leaves the layer out, or another, may mean the same word of any layer.
+        same = [known for known in _by_name() if known.endswith(f".{plain.rpartition('.')[2]}")]
+        near = get_close_matches(plain, _by_name(), 3) or same[:3]
         words = f"; near are {', '.join(near)}" if near and info is None else ""
-        raise ValueError(f"there is no field {name!r}{words}; sw read --list-fields lists all")
+        raise ValueError(
+            f"there is no field {name!r}{words}; sw read --list-fields, or fields() of "
+            "sockwright.columns.fields, lists all"
+        )
     return info if plain == name else replace(info, name=name, nth=1)
 
 

@@ -45,8 +45,11 @@ _FLOWS = 4096  # places that a table of flows starts with
 def columns_of(capture: CaptureFile | CaptureSlice, names: Sequence[str] = ()) -> Columns:
     """Return the columns called `names` of a capture; without names, those in `STANDARD`.
 
-    Raises: ValueError for a name that is not known, or has no column.
+    Raises: ValueError for a name that is not known, or has no column; TypeError for no name at all.
     """
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"columns are named one by one: columns(*names), not {name!r}")
     plan = Plan(names or STANDARD)
     size = capture.size or 0
     share = size // (parts_of(size) or 1)

@@ -8,6 +8,7 @@ Pipes and compressed files are read once; the record that the end of a window cu
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from contextlib import suppress
@@ -20,7 +21,7 @@ from sockwright.records import Readable, decompressed, identify
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["PIECE", "InMemory", "Regular", "Streamed", "Supply", "Window"]
+__all__ = ["PIECE", "InMemory", "Regular", "Streamed", "Supply", "Window", "standard_input"]
 
 PIECE = 1 << 20
 """Octets that a file is read by."""
@@ -181,6 +182,13 @@ class Streamed:
             window = self.window(window.base + len(window.octets), 1)
         file.flush()
         return Regular(file.fileno(), size, self.compression, window.error)
+
+
+def standard_input() -> BinaryIO:
+    """Return the octets of standard input. Raises: OSError (EBADF) where this process has none."""
+    if sys.stdin is None:  # it was started with `<&-`
+        raise OSError(errno.EBADF, "standard input is closed")
+    return sys.stdin.buffer
 
 
 def _widen(file: Readable) -> None:

@@ -76,7 +76,10 @@ def compile_filter(
     Raises:
         FilterError: the expression is wrong, or cannot hold for this link type; it says where.
         ValueError: `snaplen` is not in 1..4294967295.
+        TypeError: the expression is no text.
     """
+    if not isinstance(text, str):
+        raise TypeError(f"the expression of a filter is text, not {text!r}")
     if not 0 < snaplen <= _MAX_SNAPLEN:
         raise ValueError(f"a snapshot length of {snaplen} octets is not in 1..{_MAX_SNAPLEN}")
     parsed = parse(text)

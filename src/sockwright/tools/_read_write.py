@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from sockwright.columns.batch import NO_TIME
 from sockwright.columns.kernels.select import encode_pcap
+from sockwright.columns.supply import standard_input
 from sockwright.errors import DecodeError, NotPossibleError, UsageError
 from sockwright.records import PcapngWriter, PcapWriter, Record, RecordFile, read_records
 
@@ -62,7 +63,7 @@ def write_packets(
 
 def copy_stream(args: Any, filter_text: str) -> tuple[int, DecodeError | None]:
     """Do the same from standard input, which can be read once: the filter runs record by record."""
-    reader = read_records(sys.stdin.buffer)
+    reader = read_records(standard_input())
     with _open("-", args.write) as file:
         records = _passing(reader, filter_text, args.limit)
         return _write_records(reader, records, file, _format(args, reader.format))
