@@ -64,7 +64,12 @@ CODES: Mapping[int, Mapping[int, str]] = {
         14: "host precedence violation",
         15: "precedence cutoff in effect",
     },
-    5: {0: "for the network", 1: "for the host", 2: "for service and network", 3: "and host"},
+    5: {
+        0: "for the network",
+        1: "for the host",
+        2: "for service and network",
+        3: "for service and host",
+    },
     9: {0: "normal", 16: "does not route common traffic"},
     11: {0: "TTL exceeded in transit", 1: "fragment reassembly time exceeded"},
     12: {0: "pointer says where", 1: "a required option is missing", 2: "bad length"},

@@ -8,9 +8,9 @@ array of integers: words for `TEXTS`, then the places of its tables (`CLASSES` a
 Each piece of a line ends in a space. Addresses are held back until it is known whether ports go
 with them, and those of a link until it is known whether addresses of a network take their place.
 
-The file is long for two reasons: the texts and the places of a plan, which are numbers that the code
-must see, take a third of it; and every piece of a line is one function that takes all that it reads
-as arguments, since compiled code has no objects.
+The file is long for two reasons: the texts and the places of a plan, which are numbers that the
+code must see, take a third of it; and every piece of a line is one function that takes all that it
+reads as arguments, since compiled code has no objects.
 """
 
 # Kernels take arrays by position, and numba knows no membership in a set.
