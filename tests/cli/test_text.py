@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from typing import TYPE_CHECKING
@@ -36,7 +37,8 @@ def test_clean_leaves_printable_text_alone() -> None:
         ("a\nb\r\tc", r"a\nb\r\tc"),
         ("\x9b31m", r"\x9b31m"),
         ("\u202egnp.exe", r"\u202egnp.exe"),
-        ("\udc80", r"\udc80"),
+        ("a\udc80.pcap", r"a\x80.pcap"),
+        ("\ud800\udbff\udc7f", r"\ud800\udbff\udc7f"),
         ("\u200b", r"\u200b"),
         ("\U000e0001", r"\U000e0001"),
     ],
@@ -161,3 +163,27 @@ def test_name_that_the_locale_cannot_write_is_escaped(workbench: Workbench) -> N
     )
     done = workbench.run("try", PYTHONIOENCODING="ascii")
     assert done.stdout == "name\ngr\\xf6\\xdfer\n"
+
+
+def test_names_that_are_not_utf_8_show_their_octets_in_messages(workbench: Workbench) -> None:
+    workbench.add(
+        "try",
+        """
+        from sockwright.errors import UsageError
+        def arguments(parser):
+            parser.add_argument("word")
+        def run(args):
+            raise UsageError(f"{args.word} is no {args.word!r}")
+            yield
+        """,
+    )
+    word = os.fsdecode(b"a\xff")
+    assert workbench.run("try", word).stderr == "sw try: a\\xff is no 'a\\xff'\n"
+    assert workbench.run(word).stderr.startswith("sw: no verb 'a\\xff'; ")
+    assert "arguments: --a\\xff (see" in workbench.run("try", "x", f"--{word}").stderr
+    assert workbench.run("try", r"\\udcff").stderr.startswith(r"sw try: \\udcff is no")
+
+
+def test_usage_errors_reach_no_terminal_as_they_are(workbench: Workbench) -> None:
+    workbench.add("try", "def run(args):\n    yield")
+    assert "\\x1b[2J" in workbench.run("try", "--\x1b[2J").stderr

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["clean"]
+import re
+
+__all__ = ["clean", "clean_message"]
+
+# How repr() writes an octet of a name that is not UTF-8; behind a backslash it is text.
+_QUOTED_OCTET = re.compile(r"(?<!\\)\\udc([89a-f][0-9a-f])")
 
 
 def clean(text: str) -> str:
@@ -10,7 +15,8 @@ def clean(text: str) -> str:
 
     What `str.isprintable` rejects goes: control characters (and with them every escape sequence,
     CVE-2021-25743), format and bidirectional characters, line ends, lone surrogates. ESC becomes
-    the four characters ``\x1b``. Printable text comes back as it is.
+    the four characters ``\x1b``, and so does the octet 0xff of a name that is not UTF-8 (PEP 383)
+    become ``\xff``. Printable text comes back as it is.
     """
     if text.isprintable():
         return text
@@ -19,5 +25,12 @@ def clean(text: str) -> str:
     )
 
 
+def clean_message(text: str) -> str:
+    r"""Clean an error message, whose quoted names may hold ``\udcff`` for the octet ``\xff``."""
+    return _QUOTED_OCTET.sub(r"\\x\1", clean(text))
+
+
 def _escape(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":
+        return f"\\x{ord(character) - 0xDC00:02x}"
     return character.encode("unicode_escape").decode("ascii")

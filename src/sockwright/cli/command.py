@@ -87,7 +87,7 @@ def _unknown(word: str, verbs: dict[str, Verb]) -> str:
     known = [*verbs, "--help", "--version"]
     close = get_close_matches(word, known, n=2, cutoff=0.5)
     hint = f"did you mean {' or '.join(close)}?" if close else "sw --help lists the verbs"
-    return f"sw: no {what} {clean(word)!r}; {hint}"
+    return f"sw: no {what} '{clean(word)}'; {hint}"
 
 
 def _complete() -> int:

@@ -22,7 +22,9 @@ class VerbParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print `message` and leave with status 2."""
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        from sockwright.cli.clean import clean_message
+
+        self.exit(2, f"{self.prog}: {clean_message(message)} (see {self.prog} --help)\n")
 
     def parse_words(self, words: Sequence[str]) -> argparse.Namespace:
         """Parse `words`; options may stand anywhere, also between FILE and the words of a filter.

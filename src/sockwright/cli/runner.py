@@ -12,7 +12,7 @@ import sys
 from errno import errorcode
 from typing import TYPE_CHECKING, Any
 
-from sockwright.cli.clean import clean
+from sockwright.cli.clean import clean, clean_message
 from sockwright.cli.parser import verb_parser
 from sockwright.errors import SockwrightError
 
@@ -138,7 +138,7 @@ def _renderer(verb: Verb) -> Callable[[Iterable[Any], Screen], None]:
 
 def _tell(verb: Verb, message: str, status: int, notes: Sequence[str] = ()) -> int:
     sys.stdout.flush()
-    for line in (f"sw {verb.name}: {clean(message)}", *map(clean, notes)):
+    for line in (f"sw {verb.name}: {clean_message(message)}", *map(clean, notes)):
         print(line, file=sys.stderr)
     return status
 
