@@ -121,8 +121,31 @@ def test_a_long_expression_is_shown_around_the_word() -> None:
     with pytest.raises(FilterError) as raised:
         compile_filter(text)
     line, mark = raised.value.marked()
-    assert len(line) <= 74
+    assert len(line) <= 76
+    assert line.startswith("  …")
+    assert line.endswith("…")
     assert line[mark.index("^") : mark.rindex("^") + 1] == "nonsense"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "mark"),
+    [
+        ("x" * 500, "  " + "x" * 72 + "…", "  " + "^" * 72),
+        ("tcp or " * 50 + "udp or", "  …" + ("tcp or " * 50 + "udp or")[-72:], " " * 75 + "^"),
+    ],
+)
+def test_the_ends_of_a_long_expression_are_shown_as_ends(text: str, line: str, mark: str) -> None:
+    with pytest.raises(FilterError) as raised:
+        compile_filter(text)
+    assert raised.value.marked() == (line, mark)
+
+
+def test_a_long_word_is_cut_where_it_is_quoted() -> None:
+    with pytest.raises(FilterError) as raised:
+        compile_filter("port " + "x" * 5000)
+    assert "'" + "x" * 47 + "…'" in str(raised.value)
+    assert len(str(raised.value)) < 200
+    assert raised.value.expression == "port " + "x" * 5000
 
 
 def test_the_error_is_one_of_usage_and_of_value() -> None:

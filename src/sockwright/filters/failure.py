@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from sockwright.errors import UsageError
 
 __all__ = ["FilterError", "Refusal"]
 
 _SHOWN = 72  # characters of a long expression that stand above the carets
+_LONGEST_WORD = 48  # characters of a word that a reason or a hint quotes whole
+_LONG_WORD = re.compile(rf"[^\s'\";,]{{{_LONGEST_WORD + 1},}}")
 
 
 class Refusal(Exception):  # noqa: N818  # not seen outside: the compiler makes a FilterError of it
@@ -33,8 +37,8 @@ class FilterError(UsageError, ValueError):
         self.expression = expression
         self.position = position
         self.length = length
-        self.reason = reason
-        self.hint = hint
+        self.reason = reason = _short(reason)
+        self.hint = hint = _short(hint)
         super().__init__(expression, position, length, reason, hint)
         if expression.strip():
             self.add_note("\n".join(self.marked()))
@@ -43,14 +47,23 @@ class FilterError(UsageError, ValueError):
         return f"{self.reason}; {self.hint}" if self.hint else self.reason
 
     def marked(self) -> tuple[str, str]:
-        """Return two lines of one width: the expression around the word, and carets under it.
+        """Return two lines: the expression around the word, and carets under the word.
 
-        Whatever moves a terminal's cursor, line ends too, is a space in the first.
+        A long expression is cut, with ``…`` where some of it is left out. Whatever moves a
+        terminal's cursor, line ends too, is a space in the first line.
         """
-        text = "".join(c if c.isprintable() else " " for c in self.expression)
+        size = len(self.expression)
         start = 0
-        if len(text) > _SHOWN:
-            start = max(0, min(self.position - _SHOWN // 2, len(text) - _SHOWN))
-            text = text[start : start + _SHOWN]
-        length = max(1, min(self.length, len(text) - (self.position - start)))
-        return "  " + text, "  " + " " * (self.position - start) + "^" * length
+        if size > _SHOWN:
+            start = max(0, min(self.position - _SHOWN // 2, size - _SHOWN))
+        end = min(size, start + _SHOWN)
+        text = "".join(c if c.isprintable() else " " for c in self.expression[start:end])
+        before, behind = "…" * (start > 0), "…" * (end < size)
+        length = max(1, min(self.length, end - self.position))
+        mark = " " * (len(before) + self.position - start) + "^" * length
+        return f"  {before}{text}{behind}", "  " + mark
+
+
+def _short(text: str) -> str:
+    """Return `text` with words that are too long to be read cut."""
+    return _LONG_WORD.sub(lambda found: found[0][: _LONGEST_WORD - 1] + "…", text)
