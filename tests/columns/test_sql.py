@@ -248,13 +248,22 @@ def test_every_column_can_be_asked_for(path: Path) -> None:
     assert len(row) == len(column_names()) > 400
 
 
-def test_ctrl_c_ends_a_long_query(path: Path) -> None:
+@pytest.mark.parametrize(
+    "sql",
+    [
+        # 10**12 rows, which it is at for hours.
+        "select sum(a.range * b.range) from range(1000000) a, range(1000000) b",
+        # Computed while the query is looked at, without a look at who wants it to end.
+        "select list_sum(range(400000000))",
+    ],
+)
+def test_ctrl_c_ends_a_long_query(path: Path, sql: str) -> None:
     code = f"""
 from sockwright.columns import open_capture
 from sockwright.columns.sql import query
 print("ready", flush=True)
 with open_capture({str(path)!r}) as capture:
-    list(query(capture, "select sum(a.range * b.range) from range(1000000) a, range(1000000) b"))
+    list(query(capture, {sql!r}))
 """
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -262,7 +271,6 @@ with open_capture({str(path)!r}) as capture:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         try:
-            # It asks for 10**12 rows, which it is at for hours.
             with pytest.raises(subprocess.TimeoutExpired):
                 process.wait(2)
             process.send_signal(signal.SIGINT)

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import json
 import re
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, wait
 from dataclasses import asdict
 from dataclasses import fields as fields_of
+from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sockwright.columns.arrow import REMEDY, arrow_name, empty_table, pyarrow, table_of
@@ -40,6 +41,7 @@ MEMORY = "2GB"
 _BINDING = "explain\n"
 _READING = ("SELECT", "EXPLAIN", "MULTI")  # the last one is PIVOT
 _AT_ONCE = 1000  # rows that are fetched from DuckDB at once
+_GRACE_S = 0.5  # for DuckDB to end a query that is interrupted
 _SECOND_LINE = re.compile(r"\n+LINE (\d+): (.*)\n( *)\^+", re.DOTALL)
 
 FLOW_COLUMNS = tuple([one.name for one in fields_of(Conversation)])
@@ -113,6 +115,7 @@ def query(
     duckdb = _duckdb()
     pyarrow()
     connection = duckdb.connect(":memory:", config=_settings(threads, memory))
+    beside = _Beside(connection)
     try:
         connection.execute(_MACROS)
         connection.execute("set enable_progress_bar = false")  # it would go to standard output
@@ -124,15 +127,51 @@ def query(
         connection.execute("set lock_configuration = true")
         try:
             used = _used(connection, sql)
-            described = _bound(duckdb, connection, sql)
-            error = _fill(connection, capture, accept, used, names, described=described)
-            yield from _rows(connection, sql)
+            described = _bound(duckdb, beside, sql)
+            error = _fill(beside, capture, accept, used, names, described=described)
+            yield from _rows(beside, sql)
         except duckdb.Error as wrong:
             raise _in_words(sql, wrong) from None
         if error is not None:
             raise error
     finally:
-        connection.close()
+        beside.close()
+
+
+class _Beside:
+    """Has DuckDB work in another thread: Ctrl-C, or a caller who goes away, ends it at once.
+
+    DuckDB does not look for signals, but asks now and then whether it was interrupted. Where it
+    does not even that, as while it computes constants, the thread is left behind.
+    """
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        self._left_behind = False
+
+    def run(self, work: Callable[..., T], *args: object) -> T:
+        """Return ``work(*args)``, or raise what it raises."""
+        done: Future[T] = Future()
+
+        def work_beside() -> None:
+            try:
+                done.set_result(work(*args))
+            except BaseException as error:  # it is raised where the result is due
+                done.set_exception(error)
+
+        Thread(target=work_beside, daemon=True).start()
+        try:
+            return done.result()
+        except BaseException:
+            if not done.done():
+                self.connection.interrupt()
+                self._left_behind = bool(wait([done], _GRACE_S).not_done)
+            raise
+
+    def close(self) -> None:
+        """Close the connection, which would wait for a query that still runs."""
+        if not self._left_behind:
+            self.connection.close()
 
 
 def _settings(threads: int, memory: str) -> dict[str, str]:
@@ -175,22 +214,22 @@ def _collect(node: Any, found: set[str]) -> None:
         found.add(node.lower())
 
 
-def _bound(duckdb: Any, connection: Any, sql: str) -> bool:
+def _bound(duckdb: Any, beside: _Beside, sql: str) -> bool:
     """Bind the query to the empty tables; return whether it asks about the tables alone."""
-    (statement,) = connection.extract_statements(sql)
+    (statement,) = beside.connection.extract_statements(sql)
     first = sql.lstrip().split(None, 1)[0].lower() if sql.strip() else ""
     if statement.type.name not in _READING:
         raise SqlError("a query selects; packets and flows cannot be changed", first)
     if statement.type.name == "SELECT":
         try:
-            connection.execute(f"{_BINDING}{sql}").fetchall()
+            beside.run(beside.connection.execute, f"{_BINDING}{sql}").fetchall()
         except duckdb.Error as wrong:
             raise _in_words(_BINDING + sql, wrong) from None
     return first in ("describe", "desc", "show")
 
 
 def _fill(
-    connection: Any,
+    beside: _Beside,
     capture: CaptureFile,
     accept: Accept | None,
     used: set[str] | None,
@@ -217,16 +256,16 @@ def _fill(
         error = columns.error
         if accept is not None:
             columns = columns.select(_accepted(capture, accept))
-        connection.unregister("packets")
-        connection.register("packets", table_of(columns))
+        beside.connection.unregister("packets")
+        beside.run(beside.connection.register, "packets", table_of(columns))
     if flows:
         found: list[Conversation] = []
         try:
             found.extend(conversations(capture, accept))
         except DecodeError as cut:
             error = cut
-        connection.unregister("flows")
-        connection.register("flows", _flow_table(found))
+        beside.connection.unregister("flows")
+        beside.run(beside.connection.register, "flows", _flow_table(found))
     return error
 
 
@@ -250,29 +289,17 @@ def _flow_table(found: list[Conversation]) -> Any:
     return pa.Table.from_pylist([asdict(row) for row in found], schema=schema)
 
 
-def _rows(connection: Any, sql: str) -> Iterator[dict[str, Any]]:
+def _rows(beside: _Beside, sql: str) -> Iterator[dict[str, Any]]:
     """Run the query and yield its rows; a name that stands there twice gets a number."""
-    with ThreadPoolExecutor(1) as beside:
-
-        def wait(work: Callable[..., T], *args: object) -> T:
-            # DuckDB does not look for signals: so another thread waits for it, and Ctrl-C or a
-            # caller who goes away ends the query there.
-            under_way = beside.submit(work, *args)
-            try:
-                return under_way.result()
-            except BaseException:
-                connection.interrupt()
-                raise
-
-        result = wait(connection.execute, sql)
-        names: list[str] = []
-        for column in result.description:
-            name = str(column[0])
-            same = sum(other == name or other.startswith(f"{name}:") for other in names)
-            names.append(f"{name}:{same + 1}" if same else name)
-        while rows := wait(result.fetchmany, _AT_ONCE):
-            for row in rows:
-                yield dict(zip(names, row, strict=True))
+    result = beside.run(beside.connection.execute, sql)
+    names: list[str] = []
+    for column in result.description:
+        name = str(column[0])
+        same = sum(other == name or other.startswith(f"{name}:") for other in names)
+        names.append(f"{name}:{same + 1}" if same else name)
+    while rows := beside.run(result.fetchmany, _AT_ONCE):
+        for row in rows:
+            yield dict(zip(names, row, strict=True))
 
 
 def _in_words(sql: str, wrong: Exception) -> SqlError:
