@@ -95,6 +95,19 @@ def test_a_cut_capture_gives_its_rows_and_status_6(path: Path) -> None:
     assert "record 12" in done.stderr
 
 
+def test_a_cut_capture_gives_its_table_before_the_error(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+    done = _sw(str(path), "select count(*) as n from packets")
+    assert (done.returncode, done.stdout) == (6, " n\n11\n")
+    assert "record 12" in done.stderr
+
+
+def test_what_is_no_number_is_null_in_json(path: Path) -> None:
+    done = _sw(str(path), "select 'nan'::double as f, ['-inf'::double, 1.5::double] as g", "--json")
+    assert done.stdout == '{"f": null, "g": [null, 1.5]}\n'
+    assert _sw(str(path), "select 'nan'::double as f").stdout == "  f\nnan\n"
+
+
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     done = _sw(str(tmp_path / "nothing.pcap"), "select 1")
     assert done.returncode == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import fields, is_dataclass
 from enum import Enum, Flag
+from math import isfinite
 from typing import Any
 
 __all__ = ["as_json", "as_line", "as_text", "column_names"]
@@ -43,7 +44,20 @@ def as_json(value: object) -> Any:
 def as_line(row: object) -> str:
     """Return `row` as one JSON object on one line, without the line end."""
     # ASCII only: a line of JSON can then go to a terminal without acting on it.
-    return json.dumps(as_json(row), separators=(", ", ": "))
+    plain = as_json(row)
+    try:
+        return json.dumps(plain, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(plain))
+
+
+def _finite(plain: Any) -> Any:
+    """Return `plain` with null for the numbers that JSON has no word for: NaN and infinity."""
+    if isinstance(plain, float):
+        return plain if isfinite(plain) else None
+    if isinstance(plain, dict):
+        return {key: _finite(item) for key, item in plain.items()}
+    return [_finite(item) for item in plain] if isinstance(plain, list) else plain
 
 
 def as_text(value: object) -> str:

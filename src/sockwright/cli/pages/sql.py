@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import chain, islice
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from sockwright.cli.clean import clean
@@ -20,17 +20,24 @@ _GAP = "  "
 def render(rows: Iterable[Mapping[str, Any]], screen: Screen) -> None:
     """Show `rows`; the widths are those of the first thousand."""
     every = iter(rows)
-    held = list(islice(every, HELD_ROWS))
-    if not held:
-        return
-    names = [clean(name) for name in held[0]]
-    numeric = [_numeric([row[name] for row in held]) for name in held[0]]
-    cells = [[clean(as_text(value)) for value in row.values()] for row in held]
-    widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
-    screen.line((_laid_out(names, widths, numeric), "bold"))
-    later = ([clean(as_text(value)) for value in row.values()] for row in every)
-    for row in chain(cells, later):
-        screen.line(_laid_out(row, widths, numeric))
+    held: list[Mapping[str, Any]] = []
+    widths: list[int] = []
+    numeric: list[bool] = []
+    try:
+        held.extend(islice(every, HELD_ROWS))
+    finally:
+        # What is there is shown, however the rows ended: a capture may be cut behind them.
+        if held:
+            names = [clean(name) for name in held[0]]
+            numeric = [_numeric([row[name] for row in held]) for name in held[0]]
+            cells = [[clean(as_text(value)) for value in row.values()] for row in held]
+            widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
+            screen.line((_laid_out(names, widths, numeric), "bold"))
+            for row in cells:
+                screen.line(_laid_out(row, widths, numeric))
+    for later in every:
+        cells_of_row = [clean(as_text(value)) for value in later.values()]
+        screen.line(_laid_out(cells_of_row, widths, numeric))
 
 
 def _numeric(values: Sequence[object]) -> bool:
