@@ -200,6 +200,34 @@ def test_a_field_that_is_not_there_is_a_usage_error_with_near_names(small: Path)
     assert done.returncode == 2
 
 
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-inf", "1e300", "0", "-1"])
+def test_an_interval_that_is_no_length_of_time_is_a_usage_error(small: Path, seconds: str) -> None:
+    done = sw(small, "--stats", "io", f"--interval={seconds}")
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"sw read: --interval is a number of seconds")
+
+
+@pytest.mark.parametrize(
+    ("words", "needed"),
+    [
+        (["--header"], b"--fields"),
+        (["--separator", ","], b"--fields"),
+        (["--occurrence", "first"], b"--fields"),
+        (["--header", "--fields", "ipv4.src", "--export", "out"], b"--fields"),
+        (["--interval", "1"], b"--stats io"),
+        (["--interval", "1", "--stats", "tcp"], b"--stats io"),
+        (["--format", "pcap"], b"-w"),
+    ],
+)
+def test_an_option_that_would_change_nothing_is_a_usage_error(
+    small: Path, words: list[str], needed: bytes
+) -> None:
+    done = sw(small, *words)
+    option = words[0].encode()
+    assert done.returncode == 2
+    assert done.stderr == b"sw read: " + option + b" goes with " + needed + b" alone\n"
+
+
 def test_json_holds_every_field_of_every_layer(small: Path) -> None:
     rows = [json.loads(line) for line in lines(small, "--json")]
     assert [row["frame"]["number"] for row in rows] == [1, 2, 3, 4, 5]

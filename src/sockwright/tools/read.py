@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sockwright.errors import DecodeError
 
 _STATISTICS = ("conversations", "endpoints", "protocols", "io", "tcp")
+_LONGEST_S = 1_000_000_000  # of --interval: 31 years, and nanoseconds still fit a column
 
 EXAMPLES = (
     ("sw read capture.pcap", "a line a packet"),
@@ -89,10 +90,9 @@ def _add_outputs(group: argparse._ArgumentGroup) -> None:
         "--fields", metavar="A,B", help="these fields, such as ipv4.src,tcp.dst_port"
     )
     group.add_argument("--header", action="store_true", help="a line of names above --fields")
-    group.add_argument("--separator", default="\t", metavar="TEXT", help="between --fields; a tab")
+    group.add_argument("--separator", metavar="TEXT", help="between --fields; else a tab")
     group.add_argument(
         "--occurrence",
-        default="all",
         metavar="WHICH",
         help="first, last, all (with commas) or 1, 2, ... of layers that repeat, for --fields",
     )
@@ -161,14 +161,31 @@ def _check(args: argparse.Namespace) -> None:
     asked = [name for name, there in outputs.items() if there]
     if len(asked) > 1:
         raise UsageError(f"{' and '.join(asked)} do not go together; choose one")
-    if args.interval is not None and args.interval < 1e-9:
-        raise UsageError(f"--interval is a number of seconds above 0, not {args.interval}")
+    _check_what_options_need(args)
+    if args.interval is not None and not 1e-9 <= args.interval <= _LONGEST_S:  # nor is NaN
+        told = f"from a nanosecond to {_LONGEST_S} seconds"
+        raise UsageError(f"--interval is a number of seconds, {told}, not {args.interval}")
     if args.limit is not None and args.limit < 0:
         raise UsageError(f"-c takes a number from 0 on, not {args.limit}")
     if args.follow is not None and (args.filter or args.limit is not None):
         raise UsageError("--follow shows one flow whole; it takes neither a filter nor -c")
     if args.file is None and not args.list_fields:
         raise UsageError("which FILE? (- is standard input)")
+
+
+def _check_what_options_need(args: argparse.Namespace) -> None:
+    """Refuse options that would change nothing."""
+    lines_of_fields = args.fields is not None and args.export is None
+    needs = (
+        ("--header", args.header, "--fields", lines_of_fields),
+        ("--separator", args.separator is not None, "--fields", lines_of_fields),
+        ("--occurrence", args.occurrence is not None, "--fields", lines_of_fields),
+        ("--interval", args.interval is not None, "--stats io", args.stats == "io"),
+        ("--format", args.format is not None, "-w", args.write is not None),
+    )
+    for option, asked, needed, there in needs:
+        if asked and not there:
+            raise UsageError(f"{option} goes with {needed} alone")
 
 
 class _Choice:
@@ -269,7 +286,7 @@ def _fields(chosen: _Chosen, args: argparse.Namespace) -> Iterator[object]:
     from sockwright.tools._read_fields import field_lines, fields_named, header_line
 
     infos = fields_named(args.fields)
-    separator = args.separator.replace("\\t", "\t")
+    separator = "\t" if args.separator is None else args.separator.replace("\\t", "\t")
     if args.json:
         from sockwright.columns.packet_values import field_values
 
@@ -279,7 +296,8 @@ def _fields(chosen: _Chosen, args: argparse.Namespace) -> Iterator[object]:
         return
     if args.header:
         yield header_line(infos, separator)
-    yield from field_lines(chosen, infos, separator=separator, occurrence=args.occurrence)
+    occurrence = args.occurrence or "all"
+    yield from field_lines(chosen, infos, separator=separator, occurrence=occurrence)
 
 
 def _write(capture: CaptureFile, chosen: _Chosen, args: argparse.Namespace) -> Iterator[Written]:
