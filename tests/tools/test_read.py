@@ -228,6 +228,34 @@ def test_an_option_that_would_change_nothing_is_a_usage_error(
     assert done.stderr == b"sw read: " + option + b" goes with " + needed + b" alone\n"
 
 
+@pytest.mark.parametrize(
+    ("table", "what"),
+    [
+        ("tcp", b"TCP"),
+        ("conversations", b"IP packet"),
+        ("endpoints", b"IP packet"),
+        ("protocols", b"packet"),
+        ("io", b"packet"),
+    ],
+)
+def test_statistics_of_nothing_say_so(small: Path, tmp_path: Path, table: str, what: bytes) -> None:
+    empty = write(tmp_path / "empty.pcap", [])
+    for form in ([], ["--json"]):
+        done = sw(empty, "--stats", table, *form)
+        told = b"sw read: there is no " + what + b" in this capture\n"
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"", told)
+        chosen = sw(small, "--stats", table, *form, "-c", "0")
+        told = b"sw read: there is no " + what + b" among those chosen\n"
+        assert (chosen.returncode, chosen.stdout, said(chosen)) == (0, b"", told)
+
+
+@pytest.mark.parametrize("words", [[""], ["FILE", "-w", ""], ["FILE", "--export", ""]])
+def test_an_empty_name_is_a_usage_error(small: Path, words: list[str]) -> None:
+    done = sw(*[str(small) if word == "FILE" else word for word in words])
+    assert done.returncode == 2
+    assert b"takes the name of a file, not an empty text" in done.stderr
+
+
 def test_json_holds_every_field_of_every_layer(small: Path) -> None:
     rows = [json.loads(line) for line in lines(small, "--json")]
     assert [row["frame"]["number"] for row in rows] == [1, 2, 3, 4, 5]

@@ -1,4 +1,4 @@
-"""Rows that are no tables: text that is ready to be shown, and how far a verb has come."""
+"""Rows that are no tables: text that is ready to be shown, a word beside it, how far a verb is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Progress", "Text"]
+__all__ = ["Progress", "Remark", "Text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,18 @@ class Text:
     """
 
     octets: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Something to say beside the rows, on standard error."""
+
+    aside: ClassVar[bool] = True
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
 
 
 @dataclass(frozen=True, slots=True)

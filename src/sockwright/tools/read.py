@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sockwright.errors import SockwrightError, UsageError
 from sockwright.tools._line_options import add_line_options, line_options
-from sockwright.tools._rows import Progress, Text
+from sockwright.tools._rows import Progress, Remark, Text
 
 if TYPE_CHECKING:
     import argparse
@@ -133,7 +133,7 @@ def run(args: argparse.Namespace) -> Iterator[object]:
         elif args.count:
             yield from _count(capture, chosen, as_json=args.json)
         elif args.stats is not None:
-            yield from _statistics(capture, chosen, args)
+            yield from _or_a_remark(_statistics(capture, chosen, args), args)
         elif args.follow is not None:
             yield from _follow(capture, args.follow)
         elif args.export is not None:
@@ -161,6 +161,10 @@ def _check(args: argparse.Namespace) -> None:
     asked = [name for name, there in outputs.items() if there]
     if len(asked) > 1:
         raise UsageError(f"{' and '.join(asked)} do not go together; choose one")
+    names = {"FILE": args.file, "-w": args.write, "--export": args.export}
+    if "" in names.values():
+        where = next(one for one, name in names.items() if name == "")
+        raise UsageError(f"{where} takes the name of a file, not an empty text")
     _check_what_options_need(args)
     if args.interval is not None and not 1e-9 <= args.interval <= _LONGEST_S:  # nor is NaN
         told = f"from a nanosecond to {_LONGEST_S} seconds"
@@ -341,6 +345,18 @@ def _statistics(
 
     interval = None if args.interval is None else round(args.interval * 1e9)
     return rates(capture, interval, accept)
+
+
+def _or_a_remark(rows: Iterator[object], args: argparse.Namespace) -> Iterator[object]:
+    """Yield the rows, or what is not there: a table without rows would be shown as nothing."""
+    nothing = True
+    for row in rows:
+        nothing = False
+        yield row
+    if nothing:
+        what = {"tcp": "TCP", "protocols": "packet", "io": "packet"}.get(args.stats, "IP packet")
+        some = args.filter or args.limit is not None
+        yield Remark(f"there is no {what} {'among those chosen' if some else 'in this capture'}")
 
 
 def _follow(capture: CaptureFile, flow: int) -> Iterator[object]:

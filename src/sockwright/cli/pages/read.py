@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
-from sockwright.tools._rows import Text
+from sockwright.cli.clean import clean
+from sockwright.tools._rows import Remark, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -32,6 +34,8 @@ def _without_text(rows: Iterable[Any], screen: Screen) -> Iterator[Any]:
     for row in rows:
         if isinstance(row, Text):
             screen.octets(row.octets)
+        elif isinstance(row, Remark):
+            print(f"sw read: {clean(str(row))}", file=sys.stderr)
         elif type(row).__name__ == "Piece":
             _show_piece(row, screen)
         else:
