@@ -100,11 +100,13 @@ def test_version_is_printed(workbench: Workbench) -> None:
     assert workbench.run("--version").stdout.startswith("sockwright 0.")
 
 
-@pytest.mark.parametrize("words", ["--help", "--version", "completion bash"])
+@pytest.mark.parametrize("words", ["--help", "--version", "completion bash", "filter ip"])
 def test_output_that_is_full_or_closed_is_no_traceback(words: str) -> None:
     sw = f"{sys.executable} -m sockwright {words}"
     full = subprocess.run(["sh", "-c", f"{sw} >/dev/full"], stderr=subprocess.PIPE, check=False)
     assert full.returncode == 1
     assert full.stderr.count(b"\n") == 1
     closed = subprocess.run(["sh", "-c", f"{sw} >&-"], stderr=subprocess.PIPE, check=False)
-    assert (closed.returncode, closed.stderr) == (0, b"")
+    assert closed.returncode == 1
+    assert b"standard output: it is closed" in closed.stderr
+    assert closed.stderr.count(b"\n") == 1

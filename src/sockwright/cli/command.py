@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+from errno import EBADF
 
 from sockwright.cli.verbs import find_verbs
 
@@ -23,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "_ARGCOMPLETE" in os.environ:
         return _complete()
     # Python has no stream at all where its descriptor is closed (`sw ... >&-`).
-    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+    sys.stdout = sys.stdout or _Closed()
     sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
     for stream in (sys.stdout, sys.stderr):
         # A name that the locale cannot write is shown escaped; it does not end the command.
@@ -36,8 +38,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return _output_closed()
     except OSError as error:  # of a verb the runner tells; this is the help that cannot be written
-        print(f"sw: {error.strerror or error}", file=sys.stderr)
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"sw: {where}{error.strerror or error}", file=sys.stderr)
         return 1
+
+
+class _Closed(io.TextIOBase):
+    """Stands in for a standard output that is closed: what is written there is not lost silently.
+
+    A verb that writes nothing there, such as ``sw read -w OUT``, runs as ever.
+    """
+
+    def __init__(self) -> None:
+        # Its number is taken, or the next file that is opened would become standard output.
+        self._place = os.open(os.devnull, os.O_WRONLY)
+
+    def write(self, _text: str) -> int:
+        raise self._error()
+
+    def fileno(self) -> int:
+        raise self._error()
+
+    def _error(self) -> OSError:
+        return OSError(EBADF, "it is closed", "standard output")
 
 
 def _dispatch(words: Sequence[str]) -> int:
