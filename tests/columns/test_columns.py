@@ -283,6 +283,19 @@ def test_columns_of_a_slice_are_of_its_packets(mixed: Path) -> None:
         assert part["ipv4.src"].tolist() == whole["ipv4.src"][50:60].tolist()
 
 
+def test_packets_of_a_slice_keep_their_numbers(mixed: Path) -> None:
+    with open_capture(mixed) as capture:
+        part = capture[50:60]
+        columns = part.columns("frame.number", "ipv4.src")
+        numbers = columns["frame.number"].tolist()
+        assert numbers == [packet.number for packet in part] == list(range(51, 61))
+        assert part[0].number == 51
+        assert columns.texts("frame.number") == list(map(str, numbers))
+        chosen = columns.select(np.array([3, 4])).select(np.array([1]))
+        assert chosen["frame.number"].tolist() == [55]
+        assert capture[20:20].columns("frame.number")["frame.number"].tolist() == []
+
+
 def test_a_mask_needs_the_capture(mixed: Path) -> None:
     with open_capture(mixed) as capture:
         batch = next(capture.batches())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sockwright.columns.fields import FieldInfo
@@ -62,6 +62,7 @@ class Table:
     rows: int
     stacks: tuple[str, ...]
     interfaces: tuple[Interface, ...]
+    number: int  # of the first packet, before any were selected
 
 
 class Columns:
@@ -123,8 +124,8 @@ class Columns:
         if column is None:
             import numpy as np
 
-            numbers = np.arange(1, len(self) + 1, dtype=np.uint64)
-            return numbers if self._rows is None else (self._rows + 1).astype(np.uint64)
+            rows = np.arange(len(self)) if self._rows is None else self._rows
+            return (rows + self._table.number).astype(np.uint64)
         return self._whole(column)
 
     def pieces(self, name: str) -> list[Array]:
@@ -172,7 +173,7 @@ class Columns:
         chosen = np.asarray(mask)
         rows = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
         held = {index: Held([column.whole()[rows]]) for index, column in self._table.held.items()}
-        table = Table(self._table.plan, held, len(rows), self._table.stacks, self._table.interfaces)
+        table = replace(self._table, held=held, rows=len(rows))
         return Columns(table, self._capture, rows if self._rows is None else self._rows[rows])
 
     def to_dict(self) -> dict[str, Array]:

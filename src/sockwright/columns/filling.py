@@ -169,6 +169,7 @@ class Part:
         self.plan = plan
         self._size = size  # octets of the capture that may still come
         self.segments: list[_Segment] = []
+        self.number = 1  # of the first packet, in the capture
         self.interfaces: tuple[Interface, ...] = ()
         self.flows = _Flows() if plan.has_flows else None
         # Stacks of layers by their number in this part.
@@ -180,6 +181,8 @@ class Part:
         """Fill the next rows with a batch."""
         compiled = batch.compiled
         segment = self.segments[-1] if self.segments else None
+        if segment is None:
+            self.number = batch.number
         if (
             segment is None
             or segment.compiled != compiled
@@ -351,4 +354,5 @@ def joined(
         for column in plan.columns
     }
     rows = sum([segment.rows for segment in segments])
-    return Columns(Table(plan, held, rows, texts, interfaces), capture, None)
+    first = parts[0].number if parts else 1
+    return Columns(Table(plan, held, rows, texts, interfaces, first), capture, None)

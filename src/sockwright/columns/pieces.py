@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sockwright.columns.columns import Columns
 from sockwright.columns.filling import Part, joined
 from sockwright.columns.gathering import Batches
 from sockwright.columns.plan import STANDARD, Plan
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sockwright.columns.capture_file import CaptureFile
+    from sockwright.columns.columns import Columns
     from sockwright.columns.gathering import Accept
 
 __all__ = ["columns_by_pieces"]
@@ -43,12 +43,12 @@ def columns_by_pieces(
     batches = Batches(capture)
     part: Any = None
     flows: Any = None
-    first = size = 0
+    size = 0
     chosen: list[int] | None = None
     for batch in batches:
         if part is not None and size + len(batch) > rows:
-            yield _piece(part, first, size, chosen)
-            part, first = None, first + size
+            yield _piece(part, chosen)
+            part = None
         if part is None:
             octets = batch.record_end - int(batch.record_start[0])
             part = Part(plan, rows * octets // len(batch))
@@ -59,14 +59,13 @@ def columns_by_pieces(
             chosen.extend([size + int(row) for row in accept.rows(batch)])
         size += len(batch)
     if part is not None:
-        yield _piece(part, first, size, chosen)
+        yield _piece(part, chosen)
     batches.finish()
 
 
-def _piece(part: Any, first: int, size: int, chosen: list[int] | None) -> Columns:
-    """Return the columns of a part whose first packet has the index `first`, of those `chosen`."""
+def _piece(part: Any, chosen: list[int] | None) -> Columns:
+    """Return the columns of a part, of those of its packets that are `chosen`."""
     import numpy as np
 
-    table = joined(part.plan, [part], None, part.interfaces)._table  # noqa: SLF001  # the same columns, of other rows
-    piece = Columns(table, None, np.arange(first, first + size))
+    piece = joined(part.plan, [part], None, part.interfaces)
     return piece if chosen is None else piece.select(np.array(chosen, np.int64))
