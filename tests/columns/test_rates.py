@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from sockwright.cli.values import as_line, as_text
 from sockwright.columns import open_capture
 from sockwright.columns.rates import MOST_FILLED, Rate, rates
 from sockwright.columns.selecting import Selector
@@ -58,7 +59,23 @@ def test_intervals_without_packets_are_rows_too(tmp_path: Path) -> None:
 
 def test_a_leap_of_years_does_not_make_rows_of_nothing(tmp_path: Path) -> None:
     path = _write(tmp_path / "x.pcap", [0, 10**9 * MOST_FILLED * 20])
-    assert [row.packets for row in _rows(path, 10**9)] == [1, 1]
+    rows = _rows(path, 10**9)
+    assert [row.packets for row in rows] == [1, 0, 1]
+    assert [row.offset_ns for row in rows] == [0, 10**9, 10**9 * MOST_FILLED * 20]
+    assert [row.interval_ns for row in rows] == [10**9, 10**9 * (MOST_FILLED * 20 - 1), 10**9]
+
+
+def test_low_rates_are_not_rounded_to_nothing(tmp_path: Path) -> None:
+    (row,) = _rows(_write(tmp_path / "x.pcap", range(8)), 60 * 10**9)
+    assert (row.packets_per_s, row.Mbit_per_s) == (0.133, float(f"{row.octets * 8 / 6e7:.3g}"))
+    assert 0 < row.Mbit_per_s < 0.0001
+    assert as_text(row.Mbit_per_s).startswith("0.0000")
+    assert f'"Mbit_per_s": {row.Mbit_per_s}' in as_line(row)
+
+
+def test_high_rates_are_whole(tmp_path: Path) -> None:
+    (row,) = _rows(_write(tmp_path / "x.pcap", range(1000)), 3 * 10**9)
+    assert row.packets_per_s == 333
 
 
 def test_time_may_go_back(tmp_path: Path) -> None:

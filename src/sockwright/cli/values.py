@@ -10,6 +10,8 @@ from typing import Any
 
 __all__ = ["as_json", "as_line", "as_text", "column_names"]
 
+_SMALLEST = 1e-9  # numbers below this are shown with an exponent
+
 
 def as_json(value: object) -> Any:
     """Return `value` in terms that JSON has.
@@ -73,6 +75,10 @@ def as_text(value: object) -> str:
     plain = as_json(value)
     if isinstance(plain, dict):
         return ", ".join(f"{key} {as_text(item)}" for key, item in plain.items()) or "-"
+    if isinstance(plain, float) and _SMALLEST < abs(plain) < 1:
+        from decimal import Decimal
+
+        return f"{Decimal(repr(plain)):f}"  # 0.0000853 rather than 8.53e-05
     return str(plain)
 
 

@@ -7,7 +7,7 @@ stays bounded although nobody knows beforehand how long a capture is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sockwright.columns.batch import NO_TIME
@@ -24,20 +24,25 @@ if TYPE_CHECKING:
 __all__ = ["Rate", "rates"]
 
 MOST_CHOSEN = 50
-MOST_FILLED = 100_000  # rows without a packet are given too, up to as many rows in all
+MOST_FILLED = 100_000  # with more rows, intervals in a row without packets become one
 _FINEST_NS = 1000
 _COARSER = 10
 _MOST_COUNTED = 5000  # intervals while the length is not chosen yet
 _MOST_ASKED = 1 << 22  # intervals with packets, where the length was asked for
 _SECOND = 1_000_000_000
+_WHOLE = 100  # rates from here on are rounded to whole numbers
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """What came in the `interval_ns` from `start_ns` on, which is `offset_ns` behind the first."""
+    """What came in the `interval_ns` from `start_ns` on, which is `offset_ns` behind the first.
+
+    Rates have three significant digits at least.
+    """
 
     columns: ClassVar[tuple[str, ...]] = (
         "from_s",
+        "for_s",
         "packets",
         "octets",
         "packets_per_s",
@@ -49,27 +54,41 @@ class Rate:
     interval_ns: int
     packets: int
     octets: int
+    packets_per_s: float = field(init=False)
+    Mbit_per_s: float = field(init=False)  # the unit is written so; frames included
+
+    def __post_init__(self) -> None:
+        packets_per_s = self.packets * _SECOND / self.interval_ns
+        object.__setattr__(self, "packets_per_s", _rounded(packets_per_s))
+        object.__setattr__(self, "Mbit_per_s", _rounded(self.octets * 8e3 / self.interval_ns))
 
     @property
     def from_s(self) -> str:
         """When the interval starts, in seconds behind the first packet."""
-        return f"{self.offset_ns / _SECOND:.9f}".rstrip("0").rstrip(".")
+        return _seconds(self.offset_ns)
 
     @property
-    def packets_per_s(self) -> int:
-        """Packets a second."""
-        return round(self.packets * _SECOND / self.interval_ns)
+    def for_s(self) -> str:
+        """How long it is, in seconds."""
+        return _seconds(self.interval_ns)
 
-    @property
-    def Mbit_per_s(self) -> float:  # noqa: N802  # the unit is written so
-        """Millions of bits a second, frames included."""
-        return round(self.octets * 8e3 / self.interval_ns, 3)
+
+def _seconds(ns: int) -> str:
+    return f"{ns / _SECOND:.9f}".rstrip("0").rstrip(".")
+
+
+def _rounded(rate: float) -> float:
+    """Return `rate` with three significant digits, or whole where it has more."""
+    return round(rate) if rate >= _WHOLE else float(f"{rate:.3g}")
 
 
 def rates(
     capture: CaptureFile, interval_ns: int | None = None, accept: Accept | None = None
 ) -> Iterator[Rate]:
-    """Yield packets and octets by interval, those without packets too unless they are too many.
+    """Yield packets and octets by interval, those without packets too.
+
+    Where that were more than `MOST_FILLED` rows, intervals without packets that follow each other
+    are one row, as long as all of them.
 
     With `accept` only the packets that it accepts count; time still starts with the first of all.
     Packets without a time count as if they came with the first.
@@ -131,10 +150,15 @@ class _Counted:
         first, last = min(self._sums), max(self._sums)
         filled = last - first < MOST_FILLED
         origin = max(self._origin, 0)
+        following = first
         for number in range(first, last + 1) if filled else sorted(self._sums):
+            if number > following:
+                offset = following * self._interval
+                yield Rate(origin + offset, offset, (number - following) * self._interval, 0, 0)
             packets, octets = self._sums.get(number, (0, 0))
             offset = number * self._interval
             yield Rate(origin + offset, offset, self._interval, packets, octets)
+            following = number + 1
 
     def _choose(self) -> None:
         """Make intervals 2, 5 and 10 times as long, and so on, until there are few enough."""
