@@ -438,6 +438,9 @@ def test_a_filter_that_cannot_be_applied_is_an_error(net: Net) -> None:
             net.open("eth0", text)
     with pytest.raises(OSError, match="checker refuses"):
         net.open("eth0", [(0x28, 0, 0, 12)])
+    if int(Path("/proc/sys/net/core/optmem_max").read_text()) <= 1 << 17:
+        with pytest.raises(OSError, match=r"4096 instructions .* net\.core\.optmem_max"):
+            net.open("eth0", [(0x28, 0, 0, 12)] * 4095 + [(0x06, 0, 0, 1)])
     assert set(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
 
 

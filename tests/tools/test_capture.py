@@ -117,6 +117,14 @@ def test_packets_are_shown_as_they_come(net: Net) -> None:
     assert "2 packets captured, 0 dropped by the kernel" in capture.said
 
 
+def test_a_long_filter_is_said_in_short(net: Net) -> None:
+    words = " or ".join(["udp port 53"] * 20)
+    with Capture(net, "-i", "eth0", "--duration", "10ms", words) as capture:
+        assert capture.end(0) == 0
+    assert len(capture.said.splitlines()[0]) < 160
+    assert "only 'udp port 53 or udp port 53 or" in capture.said
+
+
 def test_packets_of_any_tell_their_interface(net: Net) -> None:
     with Capture(net, "-n", "-c", "2", "udp") as capture:
         with net.b.socket(type=socket.SOCK_DGRAM) as client:

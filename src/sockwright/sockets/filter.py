@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import socket
 import struct
 from typing import TYPE_CHECKING, TypeAlias
 
-from sockwright.sockets.explain import explaining
+from sockwright.sockets.explain import explained, explaining
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +44,8 @@ def attach_filter(sock: socket.socket, program: Sequence[Instruction]) -> None:
 
     Raises:
         ValueError: the program is empty or has more than 4096 instructions.
-        OSError: EINVAL, the kernel's checker refuses it (a jump outside, no return at the end).
+        OSError: EINVAL, the kernel's checker refuses it (a jump outside, no return at the end);
+            ENOMEM, it is longer than net.core.optmem_max lets it be.
     """
     if not 0 < len(program) <= _MAX_INSTRUCTIONS:
         raise ValueError(f"{len(program)} instructions are not in 1..{_MAX_INSTRUCTIONS}")
@@ -52,9 +54,18 @@ def attach_filter(sock: socket.socket, program: Sequence[Instruction]) -> None:
         b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
     )
     fprog = struct.pack("@HP", len(program), ctypes.addressof(octets))
-    hint = "the kernel's checker refuses the program: a jump leads outside, or it does not return"
-    with explaining("attach a filter", hint=hint):
+    try:
         sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, fprog)
+    except OSError as error:
+        hint = (
+            "the kernel's checker refuses the program: a jump leads outside, or it does not return"
+        )
+        if error.errno == errno.ENOMEM:
+            hint = (
+                f"{len(program)} instructions take more memory than net.core.optmem_max lets a "
+                "socket have; say the filter shorter: net and portrange for lists"
+            )
+        raise explained(error, "attach a filter", hint=hint) from error
 
 
 def detach_filter(sock: socket.socket) -> None:

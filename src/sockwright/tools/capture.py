@@ -51,6 +51,7 @@ _RATE_S = 1.0
 _SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _TIMES = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _MOST_SNAPLEN = 262_144
+_SHOWN = 72  # characters of a filter
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,7 +319,9 @@ def _with_user(drop: Callable[..., object], args: argparse.Namespace) -> None:
 def _begun(live: LiveCapture, args: argparse.Namespace) -> str:
     text = f"capturing on {live.interface} ({_link_name(live.link_type)})"
     if args.filter:
-        text += f", only {' '.join(args.filter)!r}"
+        words = " ".join(args.filter)
+        shown = words if len(words) <= _SHOWN else words[: _SHOWN - 1] + "…"
+        text += f", only {shown!r}"
     if args.write:
         text += f", into {'a pipe' if args.write == '-' else args.write}"
     return text + "; Ctrl-C ends it"
