@@ -256,6 +256,13 @@ def test_an_empty_name_is_a_usage_error(small: Path, words: list[str]) -> None:
     assert b"takes the name of a file, not an empty text" in done.stderr
 
 
+@pytest.mark.parametrize("option", ["-w", "--export"])
+def test_a_full_disk_is_told_with_the_file(small: Path, option: str) -> None:
+    done = sw(small, option, "/dev/full")
+    assert done.returncode == 1
+    assert said(done).startswith(b"sw read: /dev/full: No space left on device")
+
+
 def test_json_holds_every_field_of_every_layer(small: Path) -> None:
     rows = [json.loads(line) for line in lines(small, "--json")]
     assert [row["frame"]["number"] for row in rows] == [1, 2, 3, 4, 5]

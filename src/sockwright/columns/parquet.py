@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
+from errno import EDQUOT, EFBIG, ENOSPC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,7 @@ def export_parquet(
     error: DecodeError | None = None
     written = 0
     with (
+        _named_if_full(path),
         _in_place(Path(path)) as target,
         writer_class(target, schema, compression="zstd", use_dictionary=texts) as writer,
         ThreadPoolExecutor(1) as beside,
@@ -72,6 +74,17 @@ def export_parquet(
     if error is not None:
         raise error
     return written
+
+
+@contextlib.contextmanager
+def _named_if_full(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Add the name to an error that only writing has; pyarrow does not know the name."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno in (ENOSPC, EDQUOT, EFBIG):
+            error.filename = os.fspath(path)
+        raise
 
 
 @contextlib.contextmanager
