@@ -266,6 +266,19 @@ def test_lines_say_what_a_packet_is(tmp_path: Path) -> None:
     assert line_of(_PAIR / b"?", tmp_path) == "10.0.0.1 > 10.0.0.2 experiment 1 len 1"
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("IGMP_V1.pcap", "IGMP membership report, version 1 group 224.0.0.252"),
+        ("IGMP_V2.pcap", "IGMP leave group group 225.1.1.3"),
+        ("igmpv3-queries.pcap", "IGMPv3 membership query group 0.0.0.0 sources 0"),
+        ("ipv6_jumbogram_1.pcap", "ICMPv6 echo request id 4576 seq 51486 len 65528"),
+    ],
+)
+def test_group_messages_and_echoes_are_told(captures: Path, name: str, told: str) -> None:
+    assert any(line.endswith(told) for line in lines_of(captures / "tcpdump" / name))
+
+
 def test_lines_say_what_is_missing(tmp_path: Path) -> None:
     octets = bytes(_PAIR / TCP(src_port=1, dst_port=2) / b"data")
     # Cut while it was captured, within the header of TCP.

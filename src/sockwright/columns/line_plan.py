@@ -125,6 +125,9 @@ _SHOWN: Mapping[str, _Shown] = {
 # GRE and a generic ARP message have forms of their own.
 _CLASSES: Mapping[str, _Shown] = {
     "GenericARP": _Shown(line.PREFIX, "ARP", (("operation ", "operation"),)),
+    "IGMPv3Query": _Shown(
+        line.PREFIX, "IGMPv3", (("", "type"), *_GROUP, ("sources ", "number_of_sources"))
+    ),
     "IGMPv3Report": _Shown(line.PREFIX, "IGMP", (("", "type"), ("records ", "number_of_records"))),
 }
 _FORMS = {"mac": line.MAC, "ipv4": line.IPV4_ADDRESS, "ipv6": line.IPV6_ADDRESS}
@@ -234,7 +237,9 @@ def _items(
         if field.values and field.width <= 8:
             names = len(plan)
             plan.extend(words.add(field.values.get(one, "")) for one in range(256))
-        number = line.HEXADECIMAL if is_hexadecimal(field) else line.DECIMAL
+        # The identifier of an echo is written as in ICMP for IPv4: in decimal.
+        hexadecimal = is_hexadecimal(field) and shown.kind != line.ECHO
+        number = line.HEXADECIMAL if hexadecimal else line.DECIMAL
         form = _FORMS.get(field.kind, number)
         # Of an address only the place is asked for; its mask would take over 64 bits.
         place = reader(field, None if form == number else 0)
