@@ -118,6 +118,27 @@ def test_errors_are_one_line_with_their_status(
     assert (done.returncode, done.stdout, done.stderr) == (status, "", f"sw try: {message}\n")
 
 
+def test_errors_are_folded_between_words_on_a_narrow_terminal(workbench: Workbench) -> None:
+    words = "nothing came back from the host in all that time; is it there, and is it on"
+    workbench.add(
+        "try",
+        f"""
+def run(args):
+    from sockwright.errors import NotPossibleError
+    raise NotPossibleError({words!r}, "look")
+    yield
+""",
+    )
+    shown = workbench.show("try", columns=30).splitlines()
+    assert len(shown) > 2
+    assert all(len(line) <= 30 for line in shown)
+    assert " ".join(shown).startswith(f"sw try: {words}")
+    usage = workbench.show("try", "--no-such-option", columns=30).splitlines()
+    assert " ".join(usage) == (
+        "sw try: unrecognized arguments: --no-such-option (see sw try --help)"
+    )
+
+
 def test_what_the_generator_returns_is_the_status(workbench: Workbench) -> None:
     workbench.add("try", "def run(args):\n    return 1\n    yield")
     assert workbench.run("try").returncode == 1

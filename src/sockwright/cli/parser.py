@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,8 +24,11 @@ class VerbParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print `message` and leave with status 2."""
         from sockwright.cli.clean import clean_message
+        from sockwright.cli.screen import Screen
 
-        self.exit(2, f"{self.prog}: {clean_message(message)} (see {self.prog} --help)\n")
+        told = f"{self.prog}: {clean_message(message)} (see {self.prog} --help)"
+        Screen(sys.stderr).message(told)
+        self.exit(2)
 
     def parse_words(self, words: Sequence[str]) -> argparse.Namespace:
         """Parse `words`; options may stand anywhere, also between FILE and the words of a filter.

@@ -138,7 +138,10 @@ def _renderer(verb: Verb) -> Callable[[Iterable[Any], Screen], None]:
 
 def _tell(verb: Verb, message: str, status: int, notes: Sequence[str] = ()) -> int:
     sys.stdout.flush()
-    for line in (f"sw {verb.name}: {clean_message(message)}", *map(clean, notes)):
+    from sockwright.cli.screen import Screen
+
+    Screen(sys.stderr).message(f"sw {verb.name}: {clean_message(message)}")
+    for line in map(clean, notes):  # as they are: a mark has its place
         print(line, file=sys.stderr)
     return status
 

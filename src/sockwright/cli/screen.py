@@ -61,6 +61,12 @@ class Screen:
         for line in self.fold(text, self.width - len(indent)):
             self.line(indent, (line, style))
 
+    def message(self, text: str) -> None:
+        """Write a message in one line, which a terminal gets folded between words."""
+        folds = self.terminal and len(text) > self.width
+        for line in self.fold(text, self.width) if folds else (clean(text),):
+            print(line, file=self.stream, flush=True)
+
     def fold(self, text: str, width: int) -> list[str]:
         """Return `text` cleaned and folded between words, in lines of at most `width` columns.
 

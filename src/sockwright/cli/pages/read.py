@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from sockwright.cli.clean import clean
+from sockwright.cli.screen import Screen
 from sockwright.tools._rows import Remark, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from sockwright.cli.screen import Screen
     from sockwright.columns.follow import Piece
 
 __all__ = ["render"]
@@ -35,7 +34,7 @@ def _without_text(rows: Iterable[Any], screen: Screen) -> Iterator[Any]:
         if isinstance(row, Text):
             screen.octets(row.octets)
         elif isinstance(row, Remark):
-            print(f"sw read: {clean(str(row))}", file=sys.stderr)
+            Screen(sys.stderr).message(f"sw read: {row}")
         elif type(row).__name__ == "Piece":
             _show_piece(row, screen)
         else:
