@@ -51,7 +51,7 @@ class Batch:
         interface      uint32   index into `interfaces` and `link_types`
 
     `number` is that of the first record, counted from 1; `interfaces` are all those of the capture
-    up to the last record, `link_types` their LINKTYPE_ values (int64). `record_end` is where the
+    up to the last record, `link_types` their `LINKTYPE_` values (int64). `record_end` is where the
     last record ends in `octets`; other blocks may lie between records. `octets[0]` is the octet
     `base` of the capture, whose format is `format`.
     """

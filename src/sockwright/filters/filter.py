@@ -26,7 +26,7 @@ _MAX_SNAPLEN = 0xFFFF_FFFF
 class Filter:
     """A filter compiled for one link type.
 
-    `text` is the expression, `link_type` a LINKTYPE_ value, `live` whether it is for a socket
+    `text` is the expression, `link_type` a `LINKTYPE_` value, `live` whether it is for a socket
     rather than for a file, `instructions` the program (``sock_filter`` tuples: code, jt, jf, k),
     `tree` what was read, None for the empty expression, which accepts every packet.
     """

@@ -41,7 +41,7 @@ class CapturedPacket(Packet):
     comment: str | None
     """What somebody noted on the packet; a stranger's text."""
     link_type: int
-    """A LINKTYPE_ value; 1 is Ethernet."""
+    """A `LINKTYPE_` value; 1 is Ethernet."""
 
     def __init__(
         self,

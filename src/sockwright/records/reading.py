@@ -145,7 +145,7 @@ class RecordReader:
 
     @property
     def link_types(self) -> tuple[int, ...]:
-        """The LINKTYPE_ values of the interfaces so far, each once."""
+        """The `LINKTYPE_` values of the interfaces so far, each once."""
         return tuple(dict.fromkeys(one.link_type for one in self.contents.interfaces))
 
     @property

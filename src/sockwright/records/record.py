@@ -23,7 +23,7 @@ class Record:
 
     `time_ns` is nanoseconds since 1970 (UTC), None where the format has no time for this packet;
     `original_length` the octets it had on the wire, of which `octets` may be only the first;
-    `link_type` a LINKTYPE_ value (1 is Ethernet). `interface` and `comment` are a stranger's text:
+    `link_type` a `LINKTYPE_` value (1: Ethernet). `interface` and `comment` are a stranger's text:
     they may hold terminal escapes. Comments, where there are several, are lines.
 
     `interface_number` counts the interfaces of the file from 0, through all sections of a pcapng

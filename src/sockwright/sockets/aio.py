@@ -8,6 +8,7 @@ Endpoints, options, errors, decoding and the receive buffer are those of the blo
 the waiting is written here, once, in `AsyncSocket`.
 
 Rules:
+
 - every call first tries, and waits for the event loop only when the kernel has nothing;
 - a cancelled call has taken nothing: what arrives later is there for the next call (only
   `send_all` may have sent a part);

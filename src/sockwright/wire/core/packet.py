@@ -80,7 +80,7 @@ class Packet:
         keep: Iterable[str] = (),
         max_layers: int = 32,
     ) -> Packet:
-        """Decode what a capture of `link_type` (a LINKTYPE_ value; 1 is Ethernet) holds.
+        """Decode what a capture of `link_type` (a `LINKTYPE_` value; 1 is Ethernet) holds.
 
         A link type without a header class here gives a packet that is payload alone, with an error.
 
