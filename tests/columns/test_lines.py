@@ -272,6 +272,9 @@ def test_lines_say_what_a_packet_is(tmp_path: Path) -> None:
         ("IGMP_V1.pcap", "IGMP membership report, version 1 group 224.0.0.252"),
         ("IGMP_V2.pcap", "IGMP leave group group 225.1.1.3"),
         ("igmpv3-queries.pcap", "IGMPv3 membership query group 0.0.0.0 sources 0"),
+        ("dccp_partial_csum_v6_simple.pcap", "[3ffe::2]:5001 DCCP Request len 0"),
+        ("hdlc_slarp.pcapng", "Cisco HDLC protocol 0x8035 len 20"),
+        ("ppp-invalid-lengths.pcap", "PPP protocol 0x8021 len 58452"),
         ("ipv6_jumbogram_1.pcap", "ICMPv6 echo request id 4576 seq 51486 len 65528"),
     ],
 )

@@ -74,6 +74,8 @@ _SHOWN: Mapping[str, _Shown] = {
     "arp": _Shown(line.ARP, "ARP"),
     "authentication": _Shown(line.PREFIX, "AH", (("spi ", "spi"), ("seq ", "seq"))),
     "bsd_loopback": _Shown(line.QUIET, "", (("family ", "family"),)),
+    "cisco_hdlc": _Shown(line.QUIET, "Cisco HDLC", (("protocol ", "protocol_type"),)),
+    "dccp": _Shown(line.PORTS, "DCCP", (("", "type"),)),
     "destination_options": _Shown(line.EXTENSION),
     "esp": _Shown(line.PREFIX, "ESP", (("spi ", "spi"), ("seq ", "seq"))),
     "ethernet": _Shown(line.LINK),
@@ -131,6 +133,7 @@ _CLASSES: Mapping[str, _Shown] = {
     "IGMPv3Report": _Shown(line.PREFIX, "IGMP", (("", "type"), ("records ", "number_of_records"))),
 }
 _FORMS = {"mac": line.MAC, "ipv4": line.IPV4_ADDRESS, "ipv6": line.IPV6_ADDRESS}
+_HEXADECIMAL = ("chdlc_protocol", "ppp_protocol")  # as the registries write them
 _NEXT = {"ether_type": line.NEXT_ETHER_TYPE, "ip_protocol": line.NEXT_PROTOCOL}
 
 # Names of options and numbers that are not those of a header of ours.
@@ -238,7 +241,9 @@ def _items(
             names = len(plan)
             plan.extend(words.add(field.values.get(one, "")) for one in range(256))
         # The identifier of an echo is written as in ICMP for IPv4: in decimal.
-        hexadecimal = is_hexadecimal(field) and shown.kind != line.ECHO
+        hexadecimal = field.namespace in _HEXADECIMAL or (
+            is_hexadecimal(field) and shown.kind != line.ECHO
+        )
         number = line.HEXADECIMAL if hexadecimal else line.DECIMAL
         form = _FORMS.get(field.kind, number)
         # Of an address only the place is asked for; its mask would take over 64 bits.
