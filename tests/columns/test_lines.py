@@ -327,6 +327,7 @@ def test_details_name_every_field_and_what_is_wrong(tmp_path: Path) -> None:
         PcapWriter(file).write(Record(0, bytes(packet), len(bytes(packet))))
     lines = lines_of(path, LineOptions(1, port_names=False, detail=True))
     assert any("UDP: src_port 1, dst_port 2" in line for line in lines)
+    assert any("protocol 17 (UDP)" in line for line in lines)
     assert any("udp.checksum" in line for line in lines)
     assert all(line.isprintable() for line in lines)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sockwright.wire.views.values import is_hexadecimal, item_text, meant, read, text
+from sockwright.wire.core.flags import FlagSet
+from sockwright.wire.views.values import is_hexadecimal, item_text, meant, read, shown, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,13 +66,15 @@ def _header(header: Header) -> str:
     for field in meant(header):
         value = read(header, field)
         if field.codec is not None and not isinstance(value, bytes):
-            shown = ", ".join(map(item_text, value))
-            if shown:
-                parts.append(f"{field.name} [{shown}]")
+            items = ", ".join(map(item_text, value))
+            if items:
+                parts.append(f"{field.name} [{items}]")
         else:
-            shown = text(field, value)
-            if is_hexadecimal(field) or shown:
-                parts.append(f"{field.name} {shown}")
+            # Numbers with their names, as in the tree; flags as letters, without commas.
+            flags = isinstance(value, FlagSet)
+            told = text(field, value) if flags else shown(field, value)
+            if is_hexadecimal(field) or told:
+                parts.append(f"{field.name} {told}")
     return f"{type(header).__name__}: {', '.join(parts)}" if parts else type(header).__name__
 
 
