@@ -36,12 +36,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def forget() -> None:
     """Forget what this process has compiled or loaded: what comes next is as in a new one."""
     cache_folder.cache_clear()
+    compiling._dispatcher.cache_clear()
     compiling._compiled.cache_clear()
     compiling._called.cache_clear()
 
 
 def run(kernel: Callable[..., int] = u16_be, *arguments: Any) -> tuple[int, bool]:
     """Return what `kernel` returns, and whether it was loaded instead of compiled."""
+    compiling._dispatcher.cache_clear()
     compiling._compiled.cache_clear()
     function: Any = compiled(kernel)
     result = function(OCTETS, 1, *arguments)

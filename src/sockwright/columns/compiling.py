@@ -58,10 +58,16 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     `function` is a kernel (see `sockwright.columns.kernels`). The first call with types that were
     never seen takes seconds, which is logged; what comes of it is kept for later processes.
     """
+    return cast("Callable[P, R]", _dispatcher(cast("FunctionType", function)))
+
+
+@cache
+def _dispatcher(function: FunctionType) -> Callable[..., object]:
+    """Return what `_compiled` does. Kernels are asked for by every piece of a capture: no lock."""
     from numba.core.compiler_lock import global_compiler_lock
 
     with global_compiler_lock:  # two threads might ask for the same kernel
-        return cast("Callable[P, R]", _compiled(cast("FunctionType", function)))
+        return _compiled(function)
 
 
 @cache

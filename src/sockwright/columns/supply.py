@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = ["PIECE", "InMemory", "Regular", "Streamed", "Supply", "Window", "standard_input"]
 
-PIECE = 1 << 20
+PIECE = 2 << 20
 """Octets that a file is read by."""
+
+_PIPE = 1 << 20  # octets: what Linux grants every user
 
 _SPARE = 4
 
@@ -197,7 +199,7 @@ def _widen(file: Readable) -> None:
         import fcntl
 
         with suppress(AttributeError, OSError):
-            fcntl.fcntl(file.fileno(), fcntl.F_SETPIPE_SZ, PIECE)  # type: ignore[attr-defined]
+            fcntl.fcntl(file.fileno(), fcntl.F_SETPIPE_SZ, _PIPE)  # type: ignore[attr-defined]
 
 
 class _Behind:
