@@ -22,6 +22,7 @@ from sockwright.wire.core.field import (
     uint,
     variable,
 )
+from sockwright.wire.core.group_records import kind_findings, number_findings, records_stop
 from sockwright.wire.core.header import Header
 from sockwright.wire.core.option import check_uint
 from sockwright.wire.core.transport_checksum import plain_checksum_finding
@@ -281,41 +282,19 @@ class IGMPv3Report(Header, layer="igmp", carried_by=_NUMBER):
         packet: Packet,
     ) -> tuple[int, int, Form | None]:
         """Take as many records as the number says."""
-        stop = offset + 8
-        for _ in range(self._values[-1]):
-            # A record that is cut still shows that one was meant.
-            whole = stop + _RECORD.size <= end
-            stop += _record_size(octets, stop) if whole else _RECORD.size
-            if stop > end:
-                break
+        start, number = offset + self.fixed_size, self._values[-1]
+        stop = records_stop(octets, start, end, number, least=_RECORD.size, size_at=_record_size)
         return self.take_tail(octets, offset, stop - offset, end, packet), end, None
 
     def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on records, checksum and the datagram around."""
         records = self.records
-        if self.number_of_records != len(records) and not place.truncated:
-            yield self.finding(
-                "number-of-records",
-                "error",
-                "number_of_records",
-                self.number_of_records,
-                len(records),
-                "RFC 9776 section 4.2",
-                f"the number says {self.number_of_records} records, {len(records)} follow",
-            )
+        said, follow = self.number_of_records, len(records)
+        yield from number_findings(self, place, said, follow, "RFC 9776 section 4.2")
         for record in records:
             if not isinstance(record, GroupRecord):
                 continue
-            if record.kind not in RECORD_KINDS:
-                yield self.finding(
-                    "record-kind",
-                    "warning",
-                    "records",
-                    record.kind,
-                    "1 to 6",
-                    "RFC 9776 section 4.2",
-                    "a record of a kind that is not known is ignored",
-                )
+            yield from kind_findings(self, record.kind, RECORD_KINDS, "RFC 9776 section 4.2")
             yield from _judge_group(self, record.group, field="records")
         yield from _judge(self, place, self.checksum, alert=True)
 

@@ -21,6 +21,7 @@ from sockwright.wire.core.field import (
     uint,
     variable,
 )
+from sockwright.wire.core.group_records import kind_findings, number_findings, records_stop
 from sockwright.wire.core.header import Header
 from sockwright.wire.core.option import check_uint
 from sockwright.wire.core.walk import Choice, Walk
@@ -310,42 +311,20 @@ class MLDv2Report(Header, layer="mldv2_report", carried_by={"icmpv6_type": 143})
         packet: Packet,
     ) -> tuple[int, int, Form | None]:
         """Take as many records as the number says."""
-        stop = offset + self.fixed_size
-        for _ in range(self._values[1]):
-            # A record that is cut still shows that one was meant.
-            whole = stop + _RECORD.size <= end
-            stop += _record_size(octets, stop) if whole else _RECORD.size
-            if stop > end:
-                break
+        start, number = offset + self.fixed_size, self._values[1]
+        stop = records_stop(octets, start, end, number, least=_RECORD.size, size_at=_record_size)
         return self.take_tail(octets, offset, stop - offset, end, packet), end, None
 
     def inspect(self, place: Place) -> Iterator[Finding]:
         """Yield findings on hop limit, source and records."""
         yield from _judge(self, place)
         records = self.records
-        if self.number_of_records != len(records) and not place.truncated:
-            yield self.finding(
-                "number-of-records",
-                "error",
-                "number_of_records",
-                self.number_of_records,
-                len(records),
-                "RFC 9777 section 5.2.3",
-                f"the number says {self.number_of_records} records, {len(records)} follow",
-            )
+        said, follow = self.number_of_records, len(records)
+        yield from number_findings(self, place, said, follow, "RFC 9777 section 5.2.3")
         for record in records:
             if not isinstance(record, MulticastRecord):
                 continue
-            if record.kind not in RECORD_KINDS:
-                yield self.finding(
-                    "record-kind",
-                    "warning",
-                    "records",
-                    record.kind,
-                    "1 to 6",
-                    "RFC 9777 section 5.2.12",
-                    "a record of a kind that is not known is ignored",
-                )
+            yield from kind_findings(self, record.kind, RECORD_KINDS, "RFC 9777 section 5.2.12")
             if not record.group.is_multicast:
                 yield self.finding(
                     "group",
