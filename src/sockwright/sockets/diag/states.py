@@ -1,0 +1,68 @@
+"""States of sockets: the kernel's numbers, the names that ss(8) made common, sets of them.
+
+TCP's are those of RFC 9293 section 3.3.2; every other protocol borrows a few. A set of states is a
+mask with bit ``1 << number``, which is what sock_diag(7) takes.
+"""
+
+from __future__ import annotations
+
+__all__ = ["ALL", "CONNECTED", "LISTENING", "STATES", "STATE_WORDS", "state_name"]
+
+# include/net/tcp_states.h. 12 is another way to wait for the last segment of the handshake, which
+# the kernel reports as 3; 13 a TCP socket that has a port, but neither listens nor is connected.
+STATES = {
+    1: "ESTAB",
+    2: "SYN-SENT",
+    3: "SYN-RECV",
+    4: "FIN-WAIT-1",
+    5: "FIN-WAIT-2",
+    6: "TIME-WAIT",
+    7: "UNCONN",
+    8: "CLOSE-WAIT",
+    9: "LAST-ACK",
+    10: "LISTEN",
+    11: "CLOSING",
+    12: "SYN-RECV",
+    13: "UNCONN",
+}
+"""The name of each state, by its number."""
+
+_ESTABLISHED, _SYN_SENT, _SYN_RECV, _TIME_WAIT, _CLOSE, _LISTEN = 1, 2, 3, 6, 7, 10
+_BOUND_INACTIVE = 13
+
+ALL = sum(1 << number for number in range(1, 12)) | 1 << _BOUND_INACTIVE
+LISTENING = 1 << _LISTEN | 1 << _CLOSE | 1 << _BOUND_INACTIVE
+"""What `ss -l` lists: LISTEN, and the sockets without a peer."""
+CONNECTED = ALL & ~(LISTENING | 1 << _TIME_WAIT | 1 << _SYN_RECV)
+"""What ss lists when it is asked for nothing else: no listeners, no sockets without a process."""
+
+_BUCKET = 1 << _SYN_RECV | 1 << _TIME_WAIT
+
+STATE_WORDS = {
+    "established": 1 << _ESTABLISHED,
+    "syn-sent": 1 << _SYN_SENT,
+    "syn-recv": 1 << _SYN_RECV,
+    "fin-wait-1": 1 << 4,
+    "fin-wait-2": 1 << 5,
+    "time-wait": 1 << _TIME_WAIT,
+    "unconnected": 1 << _CLOSE,
+    "close": 1 << _CLOSE,
+    "closed": 1 << _CLOSE,
+    "close-wait": 1 << 8,
+    "last-ack": 1 << 9,
+    "listening": 1 << _LISTEN,
+    "listen": 1 << _LISTEN,
+    "closing": 1 << 11,
+    "bound-inactive": 1 << _BOUND_INACTIVE,
+    "all": ALL,
+    "connected": ALL & ~LISTENING,
+    "synchronized": ALL & ~LISTENING & ~(1 << _SYN_SENT),
+    "bucket": _BUCKET,
+    "big": ALL & ~_BUCKET,
+}
+"""The words for states in filters, with the mask of each."""
+
+
+def state_name(number: int) -> str:
+    """Return the name of a state, or its number where a later kernel has given it one of its own."""
+    return STATES.get(number) or str(number)
