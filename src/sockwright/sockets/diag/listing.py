@@ -16,12 +16,13 @@ from sockwright.sockets.diag.tables import TABLES, table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from sockwright.sockets.diag.filter import Condition, SocketFilter
     from sockwright.sockets.diag.row import SocketRow
     from sockwright.sockets.diag.tables import Table
 
-__all__ = ["Dump", "Remark", "dump"]
+__all__ = ["Dump", "Remark", "dump", "lookup"]
 
 _TRIES = 3
 
@@ -50,9 +51,9 @@ class Dump:
 
     __slots__ = ("_rows", "remarks")
 
-    def __init__(self, tables: tuple[Table, ...], states: int, extensions: int) -> None:
-        self.remarks: list[Remark] = []
-        self._rows = chain.from_iterable(self._lists(tables, states, extensions))
+    def __init__(self, rows: Iterator[SocketRow], remarks: list[Remark]) -> None:
+        self.remarks = remarks
+        self._rows = rows
 
     def __iter__(self) -> Iterator[SocketRow]:
         """Return the iterator itself, which goes through the rows once."""
@@ -62,39 +63,18 @@ class Dump:
         """Return the next row."""
         return next(self._rows)
 
-    def _lists(
-        self, tables: tuple[Table, ...], states: int, extensions: int
-    ) -> Iterator[list[SocketRow]]:
-        with SockDiag() as diag:
-            for one in tables:
-                for family in one.families:
-                    request = one.request(family, states, extensions, b"")
-                    try:
-                        yield self._whole(diag, one, request)
-                    except OSError as error:
-                        if error.errno != errno.ENOENT:
-                            raise
-                        self.remarks.append(Remark("unlisted", one.name, one.name))
-                        break
 
-    def _whole(self, diag: SockDiag, of: Table, request: bytes) -> list[SocketRow]:
-        """Return the rows that answer one request. Raises: OSError."""
-        rows: list[SocketRow] = []
-        for _ in range(_TRIES):
-            rows = []
-            try:
-                for datagram in diag.dump(request):
-                    rows.extend(map(of.row, repeat(datagram), message_offsets(datagram)))
-                break
-            except DumpInterrupted:
-                continue
-        else:
-            text = f"the {of.name} sockets changed while they were listed, {_TRIES} times"
-            self.remarks.append(Remark("interrupted", of.name, text))
-        return rows
-
-
-def dump(*tables: str) -> Dump:
+def dump(
+    *tables: str,
+    where: str | Condition | SocketFilter = "",
+    states: str | Iterable[str] | None = None,
+    family: str | None = None,
+    info: bool = False,
+    memory: bool = False,
+    options: bool = False,
+    processes: bool = False,
+    namespace: int | str | None = None,
+) -> Dump:
     """List sockets.
 
     Raises:
@@ -102,4 +82,46 @@ def dump(*tables: str) -> Dump:
         OSError: as the kernel says.
     """
     chosen = tuple(table(name) for name in tables) or tuple(TABLES.values())
-    return Dump(chosen, ALL, 0)
+    extensions = 0
+    remarks: list[Remark] = []
+    return Dump(chain.from_iterable(_lists(chosen, ALL, extensions, remarks)), remarks)
+
+
+def _lists(
+    tables: tuple[Table, ...], states: int, extensions: int, remarks: list[Remark]
+) -> Iterator[list[SocketRow]]:
+    with SockDiag() as diag:
+        for one in tables:
+            for family in one.families:
+                request = one.request(family, states, extensions, b"")
+                try:
+                    yield _whole(diag, one, request, remarks)
+                except OSError as error:
+                    if error.errno != errno.ENOENT:
+                        raise
+                    remarks.append(Remark("unlisted", one.name, one.name))
+                    break
+
+
+def _whole(diag: SockDiag, of: Table, request: bytes, remarks: list[Remark]) -> list[SocketRow]:
+    """Return the rows that answer one request. Raises: OSError."""
+    rows: list[SocketRow] = []
+    for _ in range(_TRIES):
+        rows = []
+        try:
+            for datagram in diag.dump(request):
+                rows.extend(map(of.row, repeat(datagram), message_offsets(datagram)))
+            break
+        except DumpInterrupted:
+            continue
+    else:
+        text = f"the {of.name} sockets changed while they were listed, {_TRIES} times"
+        remarks.append(Remark("interrupted", of.name, text))
+    return rows
+
+
+def lookup(
+    row: SocketRow, *, info: bool = False, memory: bool = False, options: bool = False
+) -> SocketRow | None:
+    """Return the row of the same socket as it is now; None where it is gone."""
+    raise NotImplementedError
