@@ -7,7 +7,7 @@ import os
 import sys
 from errno import EBADF
 
-from sockwright.cli.verbs import find_verbs
+from sockwright.cli.verbs import find_verb, find_verbs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complete()
     # Python has no stream at all where its descriptor is closed (`sw ... >&-`).
     sys.stdout = sys.stdout or _Closed()
-    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         # A name that the locale cannot write is shown escaped; it does not end the command.
         if hasattr(stream, "reconfigure"):
@@ -70,16 +70,15 @@ def _dispatch(words: Sequence[str]) -> int:
 
         print(f"sockwright {__version__}", flush=True)
         return 0
-    verbs = find_verbs()
     if first in {"", "-h", "--help", "help"}:
         if first == "help" and len(words) > 1:
             return _dispatch([words[1], "--help"])
-        print(_help(verbs), end="", flush=True)
+        print(_help(find_verbs()), end="", flush=True)
         # A command without its verb is not complete, however helpful the answer.
         return 0 if first else 2
-    verb = verbs.get(first)
+    verb = find_verb(first)
     if verb is None:
-        print(_unknown(first, verbs), file=sys.stderr)
+        print(_unknown(first, find_verbs()), file=sys.stderr)
         return 2
     from sockwright.cli.runner import run_verb
 

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import sys
 from errno import errorcode
-from typing import TYPE_CHECKING, Any
 
 from sockwright.cli.clean import clean, clean_message
 from sockwright.cli.parser import verb_parser
 from sockwright.errors import SockwrightError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import Any
 
     from sockwright.cli.progress import Bar
     from sockwright.cli.screen import Screen

@@ -6,13 +6,13 @@ outside is cleaned. rich is loaded only when styles are to be seen.
 
 from __future__ import annotations
 
-import shutil
-from typing import TYPE_CHECKING, Any, TextIO
-
 from sockwright.cli.clean import clean
 from sockwright.cli.colour import wants_colour
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, TextIO
+
     from rich.console import Console
 
 __all__ = ["Part", "Screen"]
@@ -34,11 +34,7 @@ class Screen:
         self.stream = stream
         self.terminal = stream.isatty()
         self.colour = wants_colour(stream)
-        self.width = (
-            max(20, shutil.get_terminal_size((_WIDTH_OF_A_PIPE, 24)).columns)
-            if self.terminal
-            else _WIDTH_OF_A_PIPE
-        )
+        self.width = _terminal_width() if self.terminal else _WIDTH_OF_A_PIPE
         self._console: Console | None = None
 
     def line(self, *parts: Part) -> None:
@@ -121,3 +117,9 @@ class Screen:
                 file=self.stream, force_terminal=True, width=self.width, **options
             )
         return self._console
+
+
+def _terminal_width() -> int:
+    from shutil import get_terminal_size
+
+    return max(20, get_terminal_size((_WIDTH_OF_A_PIPE, 24)).columns)

@@ -7,9 +7,8 @@ none of them. The first line is the summary; a line ``Group: look`` and a line
 
 from __future__ import annotations
 
+import os
 import re
-from importlib import import_module
-from pathlib import Path
 
 from sockwright import tools
 
@@ -62,12 +61,36 @@ class Verb:
 
     def load(self) -> VerbModule:
         """Import the file of the verb."""
+        from importlib import import_module
+
         module: Any = import_module(f"sockwright.tools.{self.module}")
         return module  # type: ignore[no-any-return]
 
 
+def find_verb(name: str) -> Verb | None:
+    """Return the verb of this name; no other file is looked at."""
+    module = name.replace("-", "_")
+    # A word with a slash or a dot is no verb, whatever file it would lead to.
+    if not module.isidentifier() or module.startswith("_") or "_" in name:
+        return None
+    for folder in tools.__path__:
+        path = os.path.join(folder, f"{module}.py")
+        if os.path.isfile(path):
+            return _verb(module, path)
+    return None
+
+
 def find_verbs() -> dict[str, Verb]:
     """Return every verb by its name, in the order of the names."""
-    files = (path for folder in tools.__path__ for path in Path(folder).glob("[!_]*.py"))
-    verbs = (Verb(path.stem, path.read_text(encoding="utf-8")) for path in files)
+    verbs = (
+        _verb(entry.name.removesuffix(".py"), entry.path)
+        for folder in tools.__path__
+        for entry in os.scandir(folder)
+        if entry.name.endswith(".py") and not entry.name.startswith("_")
+    )
     return {verb.name: verb for verb in sorted(verbs, key=lambda verb: verb.name)}
+
+
+def _verb(module: str, path: str) -> Verb:
+    with open(path, encoding="utf-8") as file:
+        return Verb(module, file.read())
