@@ -11,6 +11,9 @@ from sockwright.sockets.diag.row import SocketRow
 
 __all__ = [
     "FAMILIES",
+    "INFO",
+    "MEMORY",
+    "OPTIONS",
     "InetSocket",
     "MPTCPSocket",
     "RawSocketRow",
@@ -23,6 +26,16 @@ __all__ = [
 
 FAMILIES = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
 _FAMILY_NAMES = {number: name for name, number in FAMILIES.items()}
+
+# Bits of the extensions of a request, 1 << (attribute - 1) of INET_DIAG_*. Without any the kernel
+# still tells SHUTDOWN, SOCKOPT, CGROUP_ID, MARK (to CAP_NET_ADMIN) and SKV6ONLY (of IPv6 sockets
+# without a peer).
+INFO = 1 << 1 | 1 << 2 | 1 << 3
+"""Extensions that ask for TCP_INFO with its ULP, for the congestion control and its figures."""
+MEMORY = 1 << 0 | 1 << 6
+"""Extensions that ask for the memory of a socket: MEMINFO and SKMEMINFO."""
+OPTIONS = 1 << 4 | 1 << 5
+"""Extensions that ask for TOS, and for TCLASS with CLASS_ID."""
 
 _REQUEST = struct.Struct("=BBBBI")  # inet_diag_req_v2: family, protocol, ext, pad, states
 _NO_COOKIE = b"\xff" * 8
