@@ -1,0 +1,216 @@
+"""What the flags of `sw ss` ask for: which kinds of sockets, of which families, in which states.
+
+The rules are those of ss(8), found by watching what it asks the kernel for:
+
+- a flag for a kind adds that kind, with the states that it has by default; a flag for a family adds
+  the family, with all its kinds where none of them was named, and its states;
+- the states of everything that was added hold for all of it: ``-t -u`` lists connected TCP and
+  connected UDP, ``-t -0`` also unconnected TCP;
+- ``-a`` and ``-l`` take their place, the last of them wins; ``state`` and ``exclude`` of the filter
+  take the place of both;
+- with neither a kind nor a family everything is listed that is connected.
+"""
+
+from __future__ import annotations
+
+from sockwright.errors import UsageError
+from sockwright.sockets.diag.states import ALL, CONNECTED, STATE_WORDS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable
+
+__all__ = ["FAMILIES", "KINDS", "QUERIES", "Request", "read_filter_file", "request"]
+
+_ESTABLISHED = STATE_WORDS["established"]
+_CLOSE = STATE_WORDS["close"]
+_LISTENING = STATE_WORDS["listening"] | _CLOSE
+
+
+class Kind:
+    """One kind of sockets: its name in the first column, its table, families and default states."""
+
+    __slots__ = ("families", "netid", "states", "table")
+
+    def __init__(self, netid: str, table: str, families: frozenset[str], states: int) -> None:
+        self.netid = netid
+        self.table = table
+        self.families = families
+        self.states = states
+
+
+_INET = frozenset({"inet", "inet6"})
+
+# In the order in which ss lists them.
+KINDS = {
+    netid: Kind(netid, table, frozenset(families.split()), states)
+    for netid, table, families, states in (
+        ("nl", "netlink", "netlink", _CLOSE),
+        ("p_raw", "packet", "link", _CLOSE),
+        ("p_dgr", "packet", "link", _CLOSE),
+        ("u_str", "unix", "unix", CONNECTED),
+        ("u_dgr", "unix", "unix", CONNECTED),
+        ("u_seq", "unix", "unix", CONNECTED),
+        ("raw", "raw", "inet inet6", _ESTABLISHED),
+        ("udp", "udp", "inet inet6", _ESTABLISHED),
+        ("udplite", "udplite", "inet inet6", _ESTABLISHED),
+        ("tcp", "tcp", "inet inet6", CONNECTED),
+        ("sctp", "sctp", "inet inet6", CONNECTED),
+        ("v_str", "vsock", "vsock", CONNECTED),
+        ("v_dgr", "vsock", "vsock", _CLOSE),
+        ("mptcp", "mptcp", "inet inet6", CONNECTED),
+    )
+}
+"""Every kind of sockets by its Netid."""
+
+# What -A takes, in the words of ss.
+QUERIES = {
+    "all": tuple(KINDS),
+    "inet": tuple(kind.netid for kind in KINDS.values() if kind.families == _INET),
+    "tcp": ("tcp",),
+    "mptcp": ("mptcp",),
+    "udp": ("udp",),
+    "udplite": ("udplite",),
+    "raw": ("raw",),
+    "sctp": ("sctp",),
+    "unix": ("u_str", "u_dgr", "u_seq"),
+    "unix_stream": ("u_str",),
+    "unix_dgram": ("u_dgr",),
+    "unix_seqpacket": ("u_seq",),
+    "packet": ("p_raw", "p_dgr"),
+    "packet_raw": ("p_raw",),
+    "packet_dgram": ("p_dgr",),
+    "netlink": ("nl",),
+    "vsock": ("v_str", "v_dgr"),
+    "vsock_stream": ("v_str",),
+    "vsock_dgram": ("v_dgr",),
+}
+"""Names of tables for -A, with the kinds that each stands for."""
+
+# Default states of a family, where -f names it.
+FAMILIES = {
+    "inet": CONNECTED,
+    "inet6": CONNECTED,
+    "unix": CONNECTED,
+    "link": _CLOSE,
+    "netlink": _CLOSE,
+    "vsock": CONNECTED,
+}
+"""Names of families for -f, with the states that each has by default."""
+
+
+class Request:
+    """What to list: `kinds` by their Netid in order, `families`, a mask of `states`.
+
+    `named` says whether the user named kinds or families, so that what cannot be listed of them is
+    a failure and no aside.
+    """
+
+    __slots__ = ("families", "kinds", "named", "states")
+
+    def __init__(
+        self, kinds: tuple[str, ...], families: frozenset[str], states: int, *, named: bool
+    ) -> None:
+        self.kinds = kinds
+        self.families = families
+        self.states = states
+        self.named = named
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables to dump, each once, in order."""
+        return tuple(dict.fromkeys(KINDS[netid].table for netid in self.kinds))
+
+    @property
+    def family(self) -> str | None:
+        """The one family of IP that is wanted; None for both."""
+        wanted = self.families & _INET
+        return next(iter(wanted)) if len(wanted) == 1 else None
+
+    @property
+    def unwanted(self) -> frozenset[str]:
+        """The kinds that come with the tables, but were not asked for."""
+        asked = set(self.kinds)
+        tables = set(self.tables)
+        return frozenset(
+            kind.netid
+            for kind in KINDS.values()
+            if kind.table in tables and kind.netid not in asked
+        )
+
+    @property
+    def state_words(self) -> tuple[str, ...]:
+        """The states as words that `sockwright.sockets.dump` takes."""
+        if self.states == ALL:
+            return ("all",)
+        return tuple(
+            word
+            for word, mask in STATE_WORDS.items()
+            if mask & self.states and not mask & (mask - 1)
+        )
+
+
+def request(args: argparse.Namespace) -> Request:
+    """Return what the flags ask for. Raises: UsageError."""
+    kinds: set[str] = set(args.kinds or ())
+    families: set[str] = set(args.families or ())
+    states = 0
+    for kind in kinds:
+        states |= KINDS[kind].states
+    for family in families:
+        states |= FAMILIES[family]
+    for query in args.queries or ():
+        states |= _query(query, kinds)
+    named = bool(kinds or families or args.queries)
+    if not named:
+        kinds, states = set(KINDS), CONNECTED
+    for kind in kinds:
+        if not KINDS[kind].families & families:
+            families |= KINDS[kind].families
+    for family in families:
+        if not any(family in KINDS[kind].families for kind in kinds):
+            kinds |= {kind.netid for kind in KINDS.values() if family in kind.families}
+    if not kinds:
+        raise UsageError("no table of sockets is left; -A all lists every one")
+    if args.states is not None:
+        states = {"all": ALL, "listening": _LISTENING, "bound": STATE_WORDS["bound-inactive"]}[
+            args.states
+        ]
+    ordered = tuple(netid for netid in KINDS if netid in kinds)
+    return Request(ordered, frozenset(families), states, named=named)
+
+
+def _query(query: str, kinds: set[str]) -> int:
+    """Add to `kinds`, or take away, what a list for -A names; return the states of the added."""
+    states = 0
+    for word in query.split(","):
+        name = word.strip().removeprefix("!")
+        found = QUERIES.get(name)
+        if found is None:
+            raise UsageError(f"there is no table of sockets '{name}'; {_near(name, QUERIES)}")
+        if word.strip().startswith("!"):
+            kinds -= set(found)
+            continue
+        kinds |= set(found)
+        for netid in found:
+            states |= KINDS[netid].states
+    return states
+
+
+def _near(word: str, known: Iterable[str]) -> str:
+    from difflib import get_close_matches
+
+    names = list(known)
+    close = get_close_matches(word, names, n=2, cutoff=0.5)
+    return f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(names)}"
+
+
+def read_filter_file(path: str) -> str:
+    """Return the filter in the file at `path`, "-" for standard input. Raises: OSError."""
+    import sys
+
+    if path == "-":
+        return sys.stdin.read()
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        return file.read()
