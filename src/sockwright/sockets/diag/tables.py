@@ -1,10 +1,13 @@
 """The tables of sockets that the kernel keeps, and how each is asked for."""
 
+# ruff: noqa: ARG002  # requests share a signature; few tables have families, extensions or programs
+
 from __future__ import annotations
 
 from sockwright.errors import UsageError
 from sockwright.sockets.diag.inet import (
     FAMILIES,
+    MEMORY,
     MPTCPSocket,
     RawSocketRow,
     SCTPSocket,
@@ -13,50 +16,125 @@ from sockwright.sockets.diag.inet import (
     UDPSocket,
     inet_request,
 )
+from sockwright.sockets.diag.netlink_table import NetlinkSocket, netlink_request
+from sockwright.sockets.diag.packet import PacketSocketRow, packet_request
+from sockwright.sockets.diag.unix import UnixSocket, unix_request
+from sockwright.sockets.diag.vsock import VSockSocket, vsock_request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from sockwright.sockets.diag.row import SocketRow
 
-__all__ = ["TABLES", "Table", "table"]
+__all__ = [
+    "TABLES",
+    "InetTable",
+    "NetlinkTable",
+    "PacketTable",
+    "Table",
+    "UnixTable",
+    "VSockTable",
+    "table",
+]
 
 
 class Table:
     """The sockets of one protocol.
 
     `families` are those that it is asked for, one request each. `kernel_filters` says whether the
-    kernel takes a filter program for it.
+    kernel takes a filter program for it, `kernel_selects_states` whether it keeps to `states`;
+    where it does not, the caller looks at the rows.
     """
 
-    __slots__ = ("families", "name", "protocol", "row")
+    __slots__ = ("families", "name", "row")
 
-    def __init__(
-        self, name: str, row: type[SocketRow], families: Collection[str], protocol: int
-    ) -> None:
+    kernel_filters = False
+    kernel_selects_states = True
+
+    def __init__(self, name: str, row: type[SocketRow], families: tuple[str, ...]) -> None:
         self.name = name
         self.row = row
         self.families = families
-        self.protocol = protocol
+
+    def request(self, family: str, states: int, extensions: int = 0, program: bytes = b"") -> bytes:
+        """Return the request for its sockets of `family` that are in one of `states`, a mask.
+
+        `extensions` is a sum of `INFO`, `MEMORY` and `OPTIONS` of `sockwright.sockets.diag.inet`;
+        `program` a filter in the bytecode of inet_diag, where `kernel_filters` is true.
+        """
+        raise NotImplementedError
+
+
+class InetTable(Table):
+    """The sockets of a protocol over IPv4 and IPv6."""
+
+    __slots__ = ("protocol",)
 
     kernel_filters = True
 
-    def request(self, family: str, states: int, extensions: int, program: bytes) -> bytes:
-        """Return the request for its sockets of `family`."""
+    def __init__(self, name: str, row: type[SocketRow], protocol: int) -> None:
+        super().__init__(name, row, tuple(FAMILIES))
+        self.protocol = protocol
+
+    def request(self, family: str, states: int, extensions: int = 0, program: bytes = b"") -> bytes:
+        """Return the request for its sockets of `family`, "inet" or "inet6"."""
         return inet_request(FAMILIES[family], self.protocol, states, extensions, program)
 
 
-TABLES = {
-    name: Table(name, row, tuple(FAMILIES), protocol)
-    for name, row, protocol in (
-        ("tcp", TCPSocket, 6),
-        ("mptcp", MPTCPSocket, 262),
-        ("udp", UDPSocket, 17),
-        ("udplite", UDPLiteSocket, 136),
-        ("raw", RawSocketRow, 255),
-        ("sctp", SCTPSocket, 132),
-    )
+class UnixTable(Table):
+    """The sockets of the Unix domain."""
+
+    __slots__ = ()
+
+    def request(self, family: str, states: int, extensions: int = 0, program: bytes = b"") -> bytes:
+        """Return the request for them."""
+        return unix_request(states, memory=bool(extensions & MEMORY))
+
+
+class PacketTable(Table):
+    """The packet sockets."""
+
+    __slots__ = ()
+
+    kernel_selects_states = False
+
+    def request(self, family: str, states: int, extensions: int = 0, program: bytes = b"") -> bytes:
+        """Return the request for them."""
+        return packet_request()
+
+
+class NetlinkTable(Table):
+    """The netlink sockets."""
+
+    __slots__ = ()
+
+    kernel_selects_states = False
+
+    def request(self, family: str, states: int, extensions: int = 0, program: bytes = b"") -> bytes:
+        """Return the request for them."""
+        return netlink_request()
+
+
+class VSockTable(Table):
+    """The sockets between virtual machines and their hosts."""
+
+    __slots__ = ()
+
+    def request(self, family: str, states: int, extensions: int = 0, program: bytes = b"") -> bytes:
+        """Return the request for them."""
+        return vsock_request(states)
+
+
+TABLES: dict[str, Table] = {
+    "tcp": InetTable("tcp", TCPSocket, 6),
+    "mptcp": InetTable("mptcp", MPTCPSocket, 262),
+    "udp": InetTable("udp", UDPSocket, 17),
+    "udplite": InetTable("udplite", UDPLiteSocket, 136),
+    "raw": InetTable("raw", RawSocketRow, 255),
+    "sctp": InetTable("sctp", SCTPSocket, 132),
+    "unix": UnixTable("unix", UnixSocket, ("unix",)),
+    "packet": PacketTable("packet", PacketSocketRow, ("link",)),
+    "netlink": NetlinkTable("netlink", NetlinkSocket, ("netlink",)),
+    "vsock": VSockTable("vsock", VSockSocket, ("vsock",)),
 }
 """Every table by its name, in the order in which they are listed."""
 
