@@ -107,6 +107,13 @@ class SocketRow:
         self._processes: tuple[Process, ...] = found
 
     @property
+    def message(self) -> bytes:
+        """Its message of sock_diag(7) as it came, without the nlmsghdr."""
+        at = self._at
+        end = at + int.from_bytes(self._octets[at : at + 4], "little")
+        return self._octets[at + 16 : end]
+
+    @property
     def attributes(self) -> dict[int, bytes]:
         """The attributes of the message as they came, by their numbers."""
         at = self._at
