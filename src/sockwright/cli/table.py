@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sockwright.cli.clean import clean
 from sockwright.cli.values import as_text, column_names
+from sockwright.cli.width import text_width
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -64,7 +65,9 @@ class _Table:
         values = [[getattr(row, name) for name in self._names] for row in rows]
         cells = [[clean(as_text(value)) for value in row] for row in values]
         for row in cells:
-            self._widths = [max(w, _cells(cell)) for w, cell in zip(self._widths, row, strict=True)]
+            self._widths = [
+                max(w, text_width(cell)) for w, cell in zip(self._widths, row, strict=True)
+            ]
         if not self._begun:
             self._blocks = self._least_width() > self._screen.width and self._screen.terminal
             if not self._blocks:
@@ -84,7 +87,7 @@ class _Table:
     def _write(self, cells: Sequence[str], styles: Sequence[str]) -> None:
         parts: list[Part] = []
         for cell, style, width in zip(cells[:-1], styles, self._widths, strict=False):
-            parts += [(cell, style), " " * (width - _cells(cell)) + _GAP]
+            parts += [(cell, style), " " * (width - text_width(cell)) + _GAP]
         used = sum(self._widths[:-1]) + len(_GAP) * (len(self._widths) - 1)
         pieces = self._fold(cells[-1], self._screen.width - used)
         self._screen.line(*parts, (pieces[0], styles[-1]))
@@ -111,7 +114,7 @@ class _Table:
 
     def _fold(self, text: str, width: int) -> list[str]:
         # A pipe gets whole lines: one row, one line, so that grep and awk can read them.
-        if not self._screen.terminal or _cells(text) <= width:
+        if not self._screen.terminal or text_width(text) <= width:
             return [text]
         from textwrap import wrap
 
@@ -122,15 +125,3 @@ def _style(value: object) -> str:
     if value is True:
         return "green"
     return "red" if value is False else ""
-
-
-def _cells(text: str) -> int:
-    """Return how many terminal columns `text` takes."""
-    if text.isascii():
-        return len(text)
-    from unicodedata import combining, east_asian_width
-
-    return sum(
-        0 if combining(character) else 2 if east_asian_width(character) in "WF" else 1
-        for character in text
-    )
