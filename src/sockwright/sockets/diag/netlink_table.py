@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import socket
 import struct
+import sys
 
+from sockwright.sockets.diag.memory import SocketMemory
 from sockwright.sockets.diag.row import SocketRow
 from sockwright.sockets.diag.structure import Number, Structure
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from sockwright.sockets.diag.memory import SocketMemory
 
 __all__ = ["NETLINK_PROTOCOLS", "NetlinkRing", "NetlinkSocket", "netlink_request"]
 
@@ -71,10 +69,10 @@ class NetlinkRing(Structure):
     """A ring of shared memory, before Linux 4.6: netlink_diag_ring (linux/netlink_diag.h)."""
 
     __slots__ = ()
-    block_size = Number("u32", "octets of a block")
-    block_nr = Number("u32", "how many blocks")
-    frame_size = Number("u32", "octets of a frame")
-    frame_nr = Number("u32", "how many frames")
+    block_size = Number("u32", "Octets of a block")
+    block_nr = Number("u32", "How many blocks it has")
+    frame_size = Number("u32", "Octets of a frame")
+    frame_nr = Number("u32", "How many frames it has")
 
 
 class NetlinkSocket(SocketRow):
@@ -86,6 +84,7 @@ class NetlinkSocket(SocketRow):
     __slots__ = ()
     protocol = "netlink"
     _fixed = _SIZE
+    _inode_at, _cookie_at = 32, 36
 
     @property
     def netid(self) -> str:
@@ -156,23 +155,28 @@ class NetlinkSocket(SocketRow):
 
     @property
     def groups(self) -> tuple[int, ...]:
-        """The multicast groups that it listens to, by their numbers, from 1 on."""
+        """The multicast groups that it listens to, by their numbers, from 1 on.
+
+        /proc tells those up to 32 only.
+        """
         bits = self.attributes.get(_GROUPS, b"")
-        # An array of unsigned long in the host's order, which no number of other width lies in.
-        size = struct.calcsize("L")
-        words = struct.unpack_from(f"={len(bits) // size}{'Q' if size == 8 else 'I'}", bits)
-        return tuple(
-            number * size * 8 + bit + 1
-            for number, word in enumerate(words)
-            for bit in range(word.bit_length())
-            if word >> bit & 1
-        )
+        # An array of unsigned long: bit 0 of the first is group 1. /proc has one u32.
+        word = struct.calcsize("L") if len(bits) > _NUMBER.size else _NUMBER.size
+        found = 0
+        for at in range(0, len(bits), word):
+            found |= int.from_bytes(bits[at : at + word], sys.byteorder) << at * 8
+        return tuple(bit + 1 for bit in range(found.bit_length()) if found >> bit & 1)
 
     @property
-    def flags(self) -> tuple[str, ...]:
-        """What is on: "cb_running" (a dump goes on), "pktinfo", "no_enobufs" ..."""
+    def flags(self) -> tuple[str, ...] | None:
+        """What is on: "cb_running" (a dump goes on), "pktinfo", "no_enobufs" ...
+
+        None where the row comes from /proc, or the kernel is too old to tell.
+        """
         value = self.attributes.get(_FLAGS)
-        bits = 0 if value is None else _NUMBER.unpack_from(value)[0]
+        if value is None:
+            return None
+        bits = _NUMBER.unpack_from(value)[0]
         return tuple(name for number, name in enumerate(_FLAG_NAMES) if bits >> number & 1)
 
     @property
@@ -189,11 +193,7 @@ class NetlinkSocket(SocketRow):
     def memory(self) -> SocketMemory | None:
         """What it takes in the kernel."""
         value = self.attributes.get(_MEMINFO)
-        if value is None:
-            return None
-        from sockwright.sockets.diag.memory import SocketMemory
-
-        return SocketMemory(value)
+        return None if value is None else SocketMemory(value)
 
     @property
     def receive_queue(self) -> int:
@@ -235,17 +235,15 @@ class NetlinkSocket(SocketRow):
         """Return every field that has a value, by its name."""
         found = super().as_dict()
         for name in ("type", "netlink_protocol", "netlink_protocol_name", "port_id", "is_kernel",
-                     "groups", "flags"):  # fmt: skip
+                     "groups"):  # fmt: skip
             found[name] = getattr(self, name)
         if self.is_connected:
             found["peer_port_id"] = self.peer_port_id
             found["peer_group"] = self.peer_group
-        for name in ("rx_ring", "tx_ring", "memory"):
+        for name in ("flags", "rx_ring", "tx_ring", "memory"):
             value = getattr(self, name)
             if value is not None:
                 found[name] = value
-        if found["uid"] is None:
-            del found["uid"]
         return found
 
     def _message(self) -> tuple[int, ...]:

@@ -5,14 +5,9 @@ from __future__ import annotations
 import socket
 import struct
 
+from sockwright.sockets.diag.memory import SocketMemory
 from sockwright.sockets.diag.row import SocketRow
-from sockwright.sockets.diag.structure import Number, Structure
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sockwright.sockets.diag.memory import SocketMemory
+from sockwright.sockets.diag.structure import MaybeNumber, Number, Structure
 
 __all__ = [
     "PacketFanout",
@@ -85,25 +80,25 @@ class PacketInfo(Structure):
     """Settings of a packet socket: packet_diag_info (linux/packet_diag.h)."""
 
     __slots__ = ()
-    index = Number("u32", "the index of the interface that it is bound to, 0 for all")
-    version = Number("u32", "the version of its ring: 0 for TPACKET_V1, 1 for V2, 2 for V3")
-    reserve = Number("u32", "octets kept free before each frame in the ring")
-    copy_thresh = Number("u32", "frames longer than their slot by this go to the socket as well")
-    tstamp = Number("u32", "where time stamps come from: bits SOF_TIMESTAMPING_*")
-    flags = Number("u32", "bits PDI_*; `PacketSocketRow.flags` has their names")
+    index = Number("u32", "The index of the interface that it is bound to, 0 for all")
+    version = MaybeNumber("u32", "The version of its rings less one: 2 for TPACKET_V3")
+    reserve = MaybeNumber("u32", "Octets kept free before each frame in a ring")
+    copy_thresh = MaybeNumber("u32", "A longer frame is queued as well, where its slot is shorter")
+    tstamp = MaybeNumber("u32", "Where times of frames come from, bits SOF_TIMESTAMPING_*")
+    flags = MaybeNumber("u32", "Bits PDI_*, whose names `PacketSocketRow.flags` has")
 
 
 class PacketRing(Structure):
     """A ring of shared memory: packet_diag_ring (linux/packet_diag.h), see packet(7)."""
 
     __slots__ = ()
-    block_size = Number("u32", "octets of a block")
-    block_nr = Number("u32", "how many blocks")
-    frame_size = Number("u32", "octets of a frame")
-    frame_nr = Number("u32", "how many frames")
-    retire_tmo = Number("u32", "after how long a block is handed over that is not full", "ms")
-    sizeof_priv = Number("u32", "octets of a block that are the program's own")
-    features = Number("u32", "bits TP_FT_REQ_*")
+    block_size = Number("u32", "Octets of a block")
+    block_nr = Number("u32", "How many blocks it has")
+    frame_size = Number("u32", "Octets of a frame")
+    frame_nr = Number("u32", "How many frames it has")
+    retire_tmo = Number("u32", "After how long a block is handed over that is not full", "ms")
+    sizeof_priv = Number("u32", "Octets of a block that are the program's own")
+    features = Number("u32", "Bits TP_FT_REQ_*")
 
 
 class PacketMembership:
@@ -152,27 +147,12 @@ class PacketFanout:
 
 
 class PacketSocketRow(SocketRow):
-    """A packet socket (packet(7)), as packet_diag tells of it (linux/packet_diag.h).
+    """A packet socket (packet(7)), as packet_diag tells of it (linux/packet_diag.h)."""
 
-    `devices` may be set to the names of interfaces by their indexes; until then the names are those
-    of the network namespace of the caller.
-    """
-
-    __slots__ = ("_devices",)
+    __slots__ = ()
     protocol = "packet"
     _fixed = _SIZE
-
-    @property
-    def devices(self) -> Mapping[int, str] | None:
-        """The names of interfaces by their indexes, where they were set."""
-        try:
-            return self._devices
-        except AttributeError:
-            return None
-
-    @devices.setter
-    def devices(self, names: Mapping[int, str]) -> None:
-        self._devices: Mapping[int, str] = names
+    _inode_at, _cookie_at = 20, 24
 
     @property
     def netid(self) -> str:
@@ -229,10 +209,15 @@ class PacketSocketRow(SocketRow):
         return info.index if info is not None else 0
 
     @property
-    def flags(self) -> tuple[str, ...]:
-        """What is on: "running" (it receives), "auxdata", "origdev", "vnethdr", "loss"."""
+    def flags(self) -> tuple[str, ...] | None:
+        """What is on: "running" (it receives), "auxdata", "origdev", "vnethdr", "loss".
+
+        None where the row comes from /proc.
+        """
         info = self.info
-        bits = info.flags if info is not None else 0
+        bits = info.flags if info is not None else None
+        if bits is None:
+            return None
         return tuple(name for number, name in enumerate(_FLAGS) if bits >> number & 1)
 
     @property
@@ -276,13 +261,9 @@ class PacketSocketRow(SocketRow):
 
     @property
     def memory(self) -> SocketMemory | None:
-        """What it takes in the kernel; None where the row comes from /proc."""
+        """What it takes in the kernel; of /proc only what is received and not yet read."""
         value = self.attributes.get(_MEMINFO)
-        if value is None:
-            return None
-        from sockwright.sockets.diag.memory import SocketMemory
-
-        return SocketMemory(value)
+        return None if value is None else SocketMemory(value)
 
     @property
     def receive_queue(self) -> int:
@@ -304,14 +285,21 @@ class PacketSocketRow(SocketRow):
 
     @property
     def local(self) -> str:
-        """EtherType and interface as ``ss -n`` writes them, "*" for all: "*:eth0", "[2048]:*"."""
-        number = self.ethernet_protocol
-        return f"{'*' if number == _EVERY_PROTOCOL else f'[{number}]'}:{self._device()}"
+        """EtherType and interface, "*" for all: "*:if2", "[2048]:*"; `local_on` takes its name."""
+        return self.local_on("")
 
-    @property
-    def local_named(self) -> str:
-        """The same with the EtherType by name, as ss writes it without ``-n``: "ip:eth0"."""
-        return f"{self.ethernet_protocol_name}:{self._device()}"
+    def local_on(self, device: str, *, numeric: bool = True) -> str:
+        """Return `local` with the name of the interface that the socket is bound to: "*:eth0".
+
+        With this it is what ``ss -n`` writes, and unless `numeric` what ss writes: "ip:eth0". A row
+        has the number of the interface, not its name, which is the namespace's to know.
+        """
+        index = self.interface
+        place = (device or f"if{index}") if index else "*"
+        number = self.ethernet_protocol
+        if not numeric:
+            return f"{self.ethernet_protocol_name}:{place}"
+        return f"{'*' if number == _EVERY_PROTOCOL else f'[{number}]'}:{place}"
 
     @property
     def peer(self) -> str:
@@ -321,12 +309,16 @@ class PacketSocketRow(SocketRow):
     def as_dict(self) -> dict[str, object]:
         """Return every field that has a value, by its name."""
         found = super().as_dict()
-        for name in ("type", "ethernet_protocol", "interface", "flags"):
+        for name in ("type", "ethernet_protocol", "ethernet_protocol_name", "interface"):
             found[name] = getattr(self, name)
-        info = self.info
+        flags, info = self.flags, self.info
+        if flags is not None:
+            found["flags"] = flags
         if info is not None:
             for name in ("version", "reserve", "copy_thresh", "tstamp"):
-                found[name] = getattr(info, name)
+                value = getattr(info, name)
+                if value is not None:
+                    found[name] = value
         for name in ("memberships", "rx_ring", "tx_ring", "fanout", "filter_instructions",
                      "memory"):  # fmt: skip
             value = getattr(self, name)
@@ -340,15 +332,3 @@ class PacketSocketRow(SocketRow):
     def _ring(self, attribute: int) -> PacketRing | None:
         value = self.attributes.get(attribute)
         return None if value is None else PacketRing(value)
-
-    def _device(self) -> str:
-        index = self.interface
-        if index == 0:
-            return "*"
-        devices = self.devices
-        if devices is not None:
-            return devices.get(index) or f"if{index}"
-        try:
-            return socket.if_indextoname(index)
-        except OSError:
-            return f"if{index}"

@@ -1,4 +1,8 @@
-"""The tables of sockets that the kernel keeps, and how each is asked for."""
+"""The tables of sockets that the kernel keeps, and how each is asked for.
+
+Rows of IPv4 and IPv6 are loaded at once, since nearly every listing has them; others when they are
+asked for.
+"""
 
 # ruff: noqa: ARG002  # requests share a signature; few tables have families, extensions or programs
 
@@ -16,10 +20,6 @@ from sockwright.sockets.diag.inet import (
     UDPSocket,
     inet_request,
 )
-from sockwright.sockets.diag.netlink_table import NetlinkSocket, netlink_request
-from sockwright.sockets.diag.packet import PacketSocketRow, packet_request
-from sockwright.sockets.diag.unix import UnixSocket, unix_request
-from sockwright.sockets.diag.vsock import VSockSocket, vsock_request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,15 +45,19 @@ class Table:
     where it does not, the caller looks at the rows.
     """
 
-    __slots__ = ("families", "name", "row")
+    __slots__ = ("families", "name")
 
     kernel_filters = False
     kernel_selects_states = True
 
-    def __init__(self, name: str, row: type[SocketRow], families: tuple[str, ...]) -> None:
+    def __init__(self, name: str, families: tuple[str, ...]) -> None:
         self.name = name
-        self.row = row
         self.families = families
+
+    @property
+    def row(self) -> type[SocketRow]:
+        """The class of its rows, which takes the messages that answer a request."""
+        raise NotImplementedError
 
     def request(self, family: str, states: int, extensions: int = 0, program: bytes = b"") -> bytes:
         """Return the request for its sockets of `family` that are in one of `states`, a mask.
@@ -65,15 +69,21 @@ class Table:
 
 
 class InetTable(Table):
-    """The sockets of a protocol over IPv4 and IPv6."""
+    """The sockets of a protocol over IPv4 and IPv6; `protocol` is its number."""
 
-    __slots__ = ("protocol",)
+    __slots__ = ("_row", "protocol")
 
     kernel_filters = True
 
     def __init__(self, name: str, row: type[SocketRow], protocol: int) -> None:
-        super().__init__(name, row, tuple(FAMILIES))
+        super().__init__(name, tuple(FAMILIES))
+        self._row = row
         self.protocol = protocol
+
+    @property
+    def row(self) -> type[SocketRow]:
+        """The class of its rows."""
+        return self._row
 
     def request(self, family: str, states: int, extensions: int = 0, program: bytes = b"") -> bytes:
         """Return the request for its sockets of `family`, "inet" or "inet6"."""
@@ -85,8 +95,17 @@ class UnixTable(Table):
 
     __slots__ = ()
 
+    @property
+    def row(self) -> type[SocketRow]:
+        """The class of its rows."""
+        from sockwright.sockets.diag.unix import UnixSocket
+
+        return UnixSocket
+
     def request(self, family: str, states: int, extensions: int = 0, program: bytes = b"") -> bytes:
         """Return the request for them."""
+        from sockwright.sockets.diag.unix import unix_request
+
         return unix_request(states, memory=bool(extensions & MEMORY))
 
 
@@ -97,8 +116,17 @@ class PacketTable(Table):
 
     kernel_selects_states = False
 
+    @property
+    def row(self) -> type[SocketRow]:
+        """The class of its rows."""
+        from sockwright.sockets.diag.packet import PacketSocketRow
+
+        return PacketSocketRow
+
     def request(self, family: str, states: int, extensions: int = 0, program: bytes = b"") -> bytes:
         """Return the request for them."""
+        from sockwright.sockets.diag.packet import packet_request
+
         return packet_request()
 
 
@@ -109,8 +137,17 @@ class NetlinkTable(Table):
 
     kernel_selects_states = False
 
+    @property
+    def row(self) -> type[SocketRow]:
+        """The class of its rows."""
+        from sockwright.sockets.diag.netlink_table import NetlinkSocket
+
+        return NetlinkSocket
+
     def request(self, family: str, states: int, extensions: int = 0, program: bytes = b"") -> bytes:
         """Return the request for them."""
+        from sockwright.sockets.diag.netlink_table import netlink_request
+
         return netlink_request()
 
 
@@ -119,8 +156,17 @@ class VSockTable(Table):
 
     __slots__ = ()
 
+    @property
+    def row(self) -> type[SocketRow]:
+        """The class of its rows."""
+        from sockwright.sockets.diag.vsock import VSockSocket
+
+        return VSockSocket
+
     def request(self, family: str, states: int, extensions: int = 0, program: bytes = b"") -> bytes:
         """Return the request for them."""
+        from sockwright.sockets.diag.vsock import vsock_request
+
         return vsock_request(states)
 
 
@@ -131,10 +177,10 @@ TABLES: dict[str, Table] = {
     "udplite": InetTable("udplite", UDPLiteSocket, 136),
     "raw": InetTable("raw", RawSocketRow, 255),
     "sctp": InetTable("sctp", SCTPSocket, 132),
-    "unix": UnixTable("unix", UnixSocket, ("unix",)),
-    "packet": PacketTable("packet", PacketSocketRow, ("link",)),
-    "netlink": NetlinkTable("netlink", NetlinkSocket, ("netlink",)),
-    "vsock": VSockTable("vsock", VSockSocket, ("vsock",)),
+    "unix": UnixTable("unix", ("unix",)),
+    "packet": PacketTable("packet", ("link",)),
+    "netlink": NetlinkTable("netlink", ("netlink",)),
+    "vsock": VSockTable("vsock", ("vsock",)),
 }
 """Every table by its name, in the order in which they are listed."""
 

@@ -6,11 +6,8 @@ import os
 import socket
 import struct
 
+from sockwright.sockets.diag.memory import SocketMemory
 from sockwright.sockets.diag.row import SocketRow
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from sockwright.sockets.diag.memory import SocketMemory
 
 __all__ = ["UnixSocket", "unix_request"]
 
@@ -35,7 +32,6 @@ _DEVICE_MINOR_BITS = 20  # MINORBITS: the kernel's own dev_t, which is not that 
 _TYPES = {1: "stream", 2: "dgram", 5: "seqpacket"}
 _NETIDS = {1: "u_str", 2: "u_dgr", 5: "u_seq"}
 _SHUTDOWNS = ("", "receive", "send", "both")
-_LISTEN = 10
 
 
 def unix_request(states: int, *, inode: int = 0, memory: bool = False) -> bytes:
@@ -53,6 +49,7 @@ class UnixSocket(SocketRow):
     __slots__ = ()
     protocol = "unix"
     _fixed = _SIZE
+    _inode_at, _cookie_at = 20, 24
 
     @property
     def netid(self) -> str:
@@ -130,11 +127,11 @@ class UnixSocket(SocketRow):
     def waiting(self) -> tuple[int, ...] | None:
         """The inodes of the sockets that wait to be accepted; None where it does not listen.
 
-        An entry is 0 where the kernel cannot tell who waits.
+        An entry is 0 where the one that waits was closed meanwhile. /proc does not tell: None too.
         """
         value = self.attributes.get(_ICONS)
         if value is None:
-            return () if self.state_number == _LISTEN else None
+            return None
         return struct.unpack_from(f"={len(value) // _NUMBER.size}I", value)
 
     @property
@@ -157,11 +154,7 @@ class UnixSocket(SocketRow):
     def memory(self) -> SocketMemory | None:
         """What it takes in the kernel; None where that was not asked for."""
         value = self.attributes.get(_MEMINFO)
-        if value is None:
-            return None
-        from sockwright.sockets.diag.memory import SocketMemory
-
-        return SocketMemory(value)
+        return None if value is None else SocketMemory(value)
 
     @property
     def shutdown(self) -> str:

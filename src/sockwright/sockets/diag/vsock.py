@@ -37,6 +37,7 @@ class VSockSocket(SocketRow):
     __slots__ = ()
     protocol = "vsock"
     _fixed = _SIZE
+    _inode_at, _cookie_at = 36, 40
 
     @property
     def netid(self) -> str:
