@@ -26,16 +26,15 @@ def render(rows: Iterable[object], screen: Screen) -> None:
 
 
 def _show(listing: Listing, screen: Screen) -> None:
-    heads = ["State", "Recv-Q", "Send-Q", "Local Address:Port", "Peer Address:Port"]
-    cells = [
-        [row.state, str(row.receive_queue), str(row.send_queue), row.local, row.peer]
-        for row in listing.rows
-    ]
-    if listing.with_netid:
-        heads.insert(0, "Netid")
-        for row, cell in zip(listing.rows, cells, strict=True):
-            cell.insert(0, row.netid)
-    lines = cells if listing.args.no_header else [heads, *cells]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        screen.line("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)))
+    from sockwright.cli.pages._ss_cells import cells_of
+    from sockwright.cli.pages._ss_layout import show_table
+    from sockwright.cli.pages._ss_names import Names
+
+    args = listing.args
+    cells = cells_of(
+        listing.rows,
+        None if args.numeric else Names(),
+        netid=listing.with_netid,
+        processes=args.processes,
+    )
+    show_table(cells, screen, header=not args.no_header)

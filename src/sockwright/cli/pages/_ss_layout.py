@@ -1,0 +1,286 @@
+"""The table of `sw ss`: how its columns fit.
+
+Into a pipe, and with -O, each socket is one line, the columns as wide as their widest text. On a
+terminal that is too narrow for that, columns give way in this order, until the rest fits:
+
+1. of several processes the first is named and the others are counted ("nginx:81 fd 6 +3");
+2. the heads of the addresses get shorter, and a queue that is 0 for every socket goes;
+3. the processes move to a line below their socket, all of them;
+4. a socket whose addresses are longer than there is room for has its peer on a line below, while
+   the others stay on one line.
+
+Two spaces at least stand between columns, whatever they hold.
+"""
+
+from __future__ import annotations
+
+from itertools import repeat
+
+from sockwright.cli.clean import clean
+from sockwright.cli.pages._ss_cells import first_process, processes_text
+from sockwright.cli.width import text_width
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from sockwright.cli.pages._ss_cells import Cells
+    from sockwright.cli.screen import Screen
+
+__all__ = ["show_table"]
+
+_GAP = "  "
+_BELOW = "    "
+
+# SGR of a terminal (ECMA-48 section 8.3.117), written here: rich takes longer to load than all of
+# this takes to run.
+_OFF, _BOLD, _DIM = "\x1b[0m", "\x1b[1m", "\x1b[2m"
+_RED, _GREEN, _YELLOW, _CYAN = "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[36m"
+_COLOURS = {
+    "ESTAB": _GREEN,
+    "LISTEN": _CYAN,
+    "CLOSE-WAIT": _RED,
+    "TIME-WAIT": _DIM,
+    "UNCONN": "",
+}
+_COLOUR_OF_OTHERS = _YELLOW  # a connection that is about to open or to close
+
+
+def show_table(
+    cells: Cells,
+    screen: Screen,
+    *,
+    header: bool = True,
+    one_line: bool = False,
+    below: Iterable[Sequence[str]] | None = None,
+) -> None:
+    """Write the table; `below` has for each socket what stands under it.
+
+    With `one_line` that stands behind it, and nothing is folded.
+    """
+    folds = screen.terminal and not one_line
+    table = _Table(cells, colour=screen.colour, for_people=folds)
+    if folds:
+        table.fit(screen.width)
+    lines = table.lines()
+    if below is not None or table.has_more:
+        more = map(_and, table.more(), below or repeat(()))
+        width = screen.width if folds else 0
+        lines = (
+            _GAP.join((line, *map(clean, texts))) if one_line else _over(line, texts, width)
+            for line, texts in zip(lines, more, strict=False)
+        )
+    text = "\n".join(map(str.rstrip, lines))
+    head = table.head().rstrip() + "\n" if header else ""
+    if screen.colour and head:
+        head = f"{_BOLD}{head[:-1]}{_OFF}\n"
+    screen.verbatim(head + text + "\n" if text else head)
+
+
+def _and(one: list[str], other: Sequence[str]) -> list[str]:
+    return [*one, *other]
+
+
+def _over(line: str, texts: Sequence[str], width: int) -> str:
+    """Return `line` with `texts` under it, folded to `width` columns unless that is 0."""
+    lines = [line.rstrip()]
+    for text in map(clean, texts):
+        if not width or len(_BELOW) + len(text) <= width:
+            lines.append(_BELOW + text)
+            continue
+        from textwrap import wrap
+
+        lines += wrap(
+            text,
+            width,
+            initial_indent=_BELOW,
+            subsequent_indent=_BELOW + _GAP,
+            break_on_hyphens=False,
+        )
+    return "\n".join(lines)
+
+
+class _Column:
+    """Texts below each other, made safe to show; `width` is that of the widest, head included."""
+
+    __slots__ = ("_colour", "_gap", "_right", "_shown", "head", "texts", "width")
+
+    def __init__(
+        self,
+        head: str,
+        texts: Sequence[str],
+        *,
+        right: bool = False,
+        gap: str = _GAP,
+        colour: Callable[[str], str] | None = None,
+    ) -> None:
+        self.head = head
+        self.texts = texts
+        self._right = right
+        self._gap = gap
+        self._colour = colour
+        # What many sockets share is looked at once.
+        distinct = set(texts)
+        everything = "".join(distinct)
+        if everything.isascii() and everything.isprintable():
+            self._shown = dict(zip(distinct, distinct, strict=True))
+            width = max(map(len, distinct), default=0)
+        else:
+            self._shown = {text: clean(text) for text in distinct}
+            width = max(map(text_width, self._shown.values()), default=0)
+        self.width = max(width, len(head))
+
+    def narrow(self, width: int) -> None:
+        """Make the column `width` wide, or less if every text that fits there does."""
+        widths = map(text_width, self._shown.values())
+        self.width = max((one for one in widths if one <= width), default=0)
+        self.width = max(self.width, len(self.head))
+
+    def overflow(self) -> set[str]:
+        """Return the texts that are wider than the column."""
+        return {text for text, shown in self._shown.items() if text_width(shown) > self.width}
+
+    def title(self) -> str:
+        """Return the head, padded like the texts."""
+        width = self.width
+        return (self.head.rjust(width) if self._right else self.head.ljust(width)) + self._gap
+
+    def padded(self) -> Iterator[str]:
+        """Yield each text, padded to the width and coloured, with the gap behind it."""
+        padded = {text: self._pad(shown) for text, shown in self._shown.items()}
+        return map(padded.__getitem__, self.texts)
+
+    def bare(self) -> Iterator[str]:
+        """Yield each text as it is shown, without padding."""
+        return map(self._shown.__getitem__, self.texts)
+
+    def _pad(self, text: str) -> str:
+        spaces = " " * (self.width - text_width(text))
+        colour = self._colour(text) if self._colour is not None else ""
+        if colour:
+            text = colour + text + _OFF
+        return (spaces + text if self._right else text + spaces) + self._gap
+
+
+class _Endpoint:
+    """An address and a port: two columns that meet at the colon."""
+
+    __slots__ = ("address", "port")
+
+    def __init__(self, head: str, addresses: Sequence[str], ports: Sequence[str]) -> None:
+        self.address = _Column(f"{head} Address:", addresses, right=True, gap="")
+        self.port = _Column("Port", ports)
+
+    @property
+    def columns(self) -> tuple[_Column, _Column]:
+        return self.address, self.port
+
+    def shorten_head(self, head: str) -> None:
+        self.address.head = f"{head}:"
+        self.address.narrow(self.address.width)
+
+    def texts(self) -> list[str]:
+        """Return each address with its port, without padding."""
+        return list(map("".join, zip(self.address.bare(), self.port.bare(), strict=True)))
+
+
+class _Table:
+    """The columns of the table, and what of it stands below the lines."""
+
+    __slots__ = ("_front", "_local", "_long", "_peer", "_process", "_processes", "_processes_below")
+
+    def __init__(self, cells: Cells, *, colour: bool, for_people: bool) -> None:
+        received, sent = (list(map(str, numbers)) for numbers in cells.queues)
+        if for_people and "LISTEN" in set(cells.state):
+            # Of a listener the queue holds connections, and the other number is their limit.
+            pairs = zip(cells.state, sent, strict=True)
+            sent = [f"of {limit}" if state == "LISTEN" else limit for state, limit in pairs]
+        self._front = [
+            _Column("State", cells.state, colour=_colour_of_state if colour else None),
+            _Column("Recv-Q", received, right=True),
+            _Column("Send-Q", sent, right=True),
+        ]
+        if cells.netid:
+            self._front.insert(0, _Column("Netid", cells.netid))
+        self._local = _Endpoint("Local", cells.local, cells.local_port)
+        self._peer = _Endpoint("Peer", cells.peer, cells.peer_port)
+        self._processes = cells.processes
+        self._process: _Column | None = None
+        if cells.processes is not None:
+            self._process = _Column("Process:PID", list(map(processes_text, cells.processes)))
+        self._processes_below = False
+        self._long: frozenset[int] = frozenset()  # the rows that have their peer below
+
+    @property
+    def has_more(self) -> bool:
+        """Whether something stands below some of the lines."""
+        return self._processes_below or bool(self._long)
+
+    def fit(self, width: int) -> None:
+        """Make columns give way until no line is wider than `width`, as far as that can be."""
+        if self._width() > width and self._processes is not None:
+            self._process = _Column("Process:PID", list(map(first_process, self._processes)))
+        if self._width() > width:
+            self._local.shorten_head("Local")
+            self._peer.shorten_head("Peer")
+            self._front = [column for column in self._front if not _is_idle(column)]
+        if self._width() > width and self._process is not None:
+            self._process = None
+            self._processes_below = True
+        if self._width() > width:
+            self._fold(width)
+
+    def head(self) -> str:
+        """Return the line of heads."""
+        return "".join(column.title() for column in self._columns())
+
+    def lines(self) -> Iterator[str]:
+        """Yield the line of each socket."""
+        texts = [column.padded() for column in self._columns()]
+        lines = map("".join, zip(*texts, strict=True))
+        if not self._long:
+            return lines
+        fronts = map("".join, zip(*(column.padded() for column in self._front), strict=True))
+        rows = zip(lines, fronts, self._local.texts(), strict=True)
+        return (
+            front + local if row in self._long else line
+            for row, (line, front, local) in enumerate(rows)
+        )
+
+    def more(self) -> Iterator[list[str]]:
+        """Yield what of each socket stands below its line."""
+        peers = self._peer.texts() if self._long else []
+        for row in range(len(self._local.address.texts)):
+            more = [f"peer {peers[row]}"] if row in self._long else []
+            if self._processes_below and self._processes is not None and self._processes[row]:
+                more.append(f"held by {processes_text(self._processes[row])}")
+            yield more
+
+    def _columns(self) -> list[_Column]:
+        last = [self._process] if self._process is not None else []
+        return [*self._front, *self._local.columns, *self._peer.columns, *last]
+
+    def _width(self) -> int:
+        return len(self.head().removesuffix(_GAP))
+
+    def _fold(self, width: int) -> None:
+        """Give local and peer what room there is; rows that are longer get their peer below."""
+        local, peer = self._local.address, self._peer.address
+        room = width - (self._width() - local.width - peer.width)
+        local.narrow(max(room // 2, room - peer.width))
+        peer.narrow(room - local.width)
+        local.narrow(room - peer.width)
+        long = {"local": local.overflow(), "peer": peer.overflow()}
+        self._long = frozenset(
+            row
+            for row, (here, there) in enumerate(zip(local.texts, peer.texts, strict=True))
+            if here in long["local"] or there in long["peer"]
+        )
+
+
+def _is_idle(column: _Column) -> bool:
+    return column.head.endswith("-Q") and set(column.texts) <= {"0"}
+
+
+def _colour_of_state(state: str) -> str:
+    return _COLOURS.get(state, _COLOUR_OF_OTHERS)
