@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # pip's index settings come from the machine; the locked files hold versions and hashes only.
 INSTALL := $(PIP) install --require-hashes -r
 
-.PHONY: help tour install test check format bench docs lock clean
+.PHONY: help tour install test vm-test check format bench docs lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | sort | while IFS="$$(printf '\t')" read -r name text; \
@@ -22,6 +22,9 @@ install: $(VENV)/.run ## make .venv with the package in it, and say how to use i
 test: $(VENV)/.dev ## run the whole suite, with its peers where they can be installed
 	@dev/debian-packages
 	@$(BIN)/python -m pytest -n auto
+
+vm-test: $(VENV)/.dev ## list raw, SCTP and vsock sockets under a kernel that can, in QEMU
+	@tests/vm/run
 
 check: $(VENV)/.dev ## ruff and mypy --strict
 	@$(BIN)/ruff check .
