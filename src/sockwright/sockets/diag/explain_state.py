@@ -1,0 +1,212 @@
+"""What a connection of TCP is doing, state by state, in plain words (RFC 9293 section 3.3.2).
+
+The queues of the kernel count SYN and FIN as one octet each; what is told here leaves them out.
+"""
+
+from __future__ import annotations
+
+from sockwright.sockets.diag.phrases import count, holder, span, times
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+    from sockwright.sockets.diag.inet import InetSocket
+    from sockwright.sockets.diag.machine import Machine
+    from sockwright.sockets.diag.tcp_info import TCPInfo
+
+    Teller: TypeAlias = Callable[[InetSocket, Machine], list[str]]
+
+__all__ = ["STATES"]
+
+_HALF = 0.5  # from which share of the time on a limit is named
+
+
+def _established(row: InetSocket, _: Machine) -> list[str]:
+    who = holder(row)
+    if not row.inode:
+        texts = [f"connected with {row.peer}, but no program has accepted the connection yet"]
+        if row.receive_queue:
+            texts.append(f"{count(row.receive_queue, 'octet')} arrived already")
+        return texts
+    texts = [f"connected with {row.peer}", *_unread(row.receive_queue, who)]
+    texts += _unacknowledged(row, row.send_queue)
+    timer = row.timer
+    if timer is not None and timer.name == "keepalive":
+        asked = f"in {span(timer.expires_ms)} the kernel asks whether the peer is still there"
+        if timer.retransmits:
+            asked = (
+                f"the peer was asked {times(timer.retransmits)} whether it is still there, without "
+                f"an answer; again in {span(timer.expires_ms)}"
+            )
+        texts.append(f"{asked} (keep-alive)")
+    if len(texts) == 1 or (len(texts) == 2 and timer is not None and not row.send_queue):
+        texts[0] += ", and nothing waits in either direction"
+    info = getattr(row, "info", None)
+    return texts + _limits(info, who) if row.protocol == "tcp" and info is not None else texts
+
+
+def _syn_sent(row: InetSocket, machine: Machine) -> list[str]:
+    asked = f"{holder(row)} asked {row.peer} for a connection, and nobody has answered yet"
+    again = machine.setting("net.ipv4.tcp_syn_retries")
+    texts = [asked, *_repeated(row, "the request (SYN)")]
+    if row.timer is not None and row.timer.retransmits:
+        texts.append(
+            "that machine is down or a firewall drops the requests; by default the kernel gives "
+            f"up after {again} repetitions"
+        )
+    return texts
+
+
+def _syn_received(row: InetSocket, _: Machine) -> list[str]:
+    asked = (
+        f"{row.peer} asked for a connection; the answer is sent, and the last step of the "
+        "handshake has not come yet"
+    )
+    return [asked, *_repeated(row, "the answer (SYN and ACK)")]
+
+
+def _fin_wait_1(row: InetSocket, _: Machine) -> list[str]:
+    closed = f"{_closer(row)} has closed this side, and {row.peer} has not acknowledged that yet"
+    return [closed, *_still(row), *_repeated(row, "what is missing")]
+
+
+def _fin_wait_2(row: InetSocket, _: Machine) -> list[str]:
+    timer = row.timer
+    texts = [
+        f"{_closer(row)} has closed this side, {row.peer} knows it and has not closed its own yet"
+    ]
+    if timer is not None and timer.name in {"timewait", "keepalive"} and not row.inode:
+        texts.append(f"no program waits for that: the kernel forgets it in {_time(row)}")
+    elif row.inode:
+        texts[0] += ", so it may still send"
+        texts += _unread(row.receive_queue, holder(row))
+    return texts
+
+
+def _time_wait(row: InetSocket, _: Machine) -> list[str]:
+    kept = (
+        f"both sides have closed; for {_time(row)} more the kernel keeps the pair of ports from "
+        "being used anew, in case a segment is late"
+    )
+    return [kept, "that is how it should be"]
+
+
+def _close_wait(row: InetSocket, _: Machine) -> list[str]:
+    who = holder(row)
+    texts = [f"{row.peer} has closed its side, and {who} has not closed this one"]
+    if not row.inode:
+        texts[0] = f"{row.peer} has closed its side before any program accepted the connection"
+        return texts
+    if row.receive_queue == 1:
+        texts.append(f"{who} has not even read that the stream ends")
+    elif row.receive_queue:
+        texts += _unread(row.receive_queue - 1, who)
+    else:
+        texts.append("it stays like this until the program calls close(2) or ends")
+    return texts + _unacknowledged(row, row.send_queue)
+
+
+def _last_ack(row: InetSocket, _: Machine) -> list[str]:
+    closed = f"both sides have closed, {row.peer} first; it has not acknowledged the end yet"
+    return [closed, *_still(row), *_repeated(row, "what is missing")]
+
+
+def _closing(row: InetSocket, _: Machine) -> list[str]:
+    closed = f"both sides closed at the same time; {row.peer} has not acknowledged this one's end"
+    return [closed, *_still(row), *_repeated(row, "what is missing")]
+
+
+def _unconnected(row: InetSocket, _: Machine) -> list[str]:
+    who = holder(row)
+    if row.local_port:
+        return [f"{who} has taken port {row.local_port}, but neither listens nor is connected"]
+    return [f"{who} has a socket that neither listens nor is connected"]
+
+
+STATES: dict[str, Teller] = {
+    "ESTAB": _established,
+    "SYN-SENT": _syn_sent,
+    "SYN-RECV": _syn_received,
+    "FIN-WAIT-1": _fin_wait_1,
+    "FIN-WAIT-2": _fin_wait_2,
+    "TIME-WAIT": _time_wait,
+    "UNCONN": _unconnected,
+    "CLOSE-WAIT": _close_wait,
+    "LAST-ACK": _last_ack,
+    "CLOSING": _closing,
+}
+"""What tells of a connection, by its state; all but LISTEN."""
+
+
+def _closer(row: InetSocket) -> str:
+    """Return who closed: who holds it, or a program that is gone."""
+    return holder(row) if row.inode else "a program that let go of the socket"
+
+
+def _time(row: InetSocket) -> str:
+    return span(row.timer.expires_ms) if row.timer is not None else "a moment"
+
+
+def _unread(octets: int, who: str) -> list[str]:
+    if octets <= 0:
+        return []
+    them = "it" if octets == 1 else "them"
+    return [f"{count(octets, 'octet')} arrived and {who} has not read {them}"]
+
+
+def _still(row: InetSocket) -> list[str]:
+    """Tell of data before the FIN, which the send queue counts too."""
+    octets = row.send_queue - 1
+    if octets <= 0:
+        return []
+    verb = "is" if octets == 1 else "are"
+    return [f"{count(octets, 'octet')} sent before {verb} not acknowledged either"]
+
+
+def _unacknowledged(row: InetSocket, octets: int) -> list[str]:
+    """Tell of what was written and is not acknowledged, and of what the kernel does about it."""
+    if octets <= 0:
+        return []
+    timer = row.timer
+    if timer is not None and timer.name == "persist":
+        asked = f" (asked {times(timer.retransmits)} already)" if timer.retransmits else ""
+        told = (
+            f"{count(octets, 'octet')} cannot be sent: the peer has no room for more (zero "
+            f"window), as its program does not read; in {span(timer.expires_ms)} the kernel asks "
+            f"again{asked}"
+        )
+        return [told]
+    verb = "was" if octets == 1 else "were"
+    told = f"{count(octets, 'octet')} {verb} written that the peer has not acknowledged yet"
+    return [told, *_repeated(row, "what is missing")]
+
+
+def _repeated(row: InetSocket, what: str) -> list[str]:
+    """Tell how often something was sent again."""
+    timer = row.timer
+    if timer is None or timer.name != "on":
+        return []
+    if not timer.retransmits:
+        return [f"in {span(timer.expires_ms)} {what} is sent again"] if timer.expires_ms else []
+    told = f"{what} was sent again {times(timer.retransmits)}"
+    return [f"{told}, next in {span(timer.expires_ms)}" if timer.expires_ms else told]
+
+
+def _limits(info: TCPInfo, who: str) -> list[str]:
+    """Tell what holds the connection back, as far as TCP_INFO knows."""
+    texts = []
+    if info.ca_state in {"recovery", "loss"}:
+        texts.append("packets are being lost: the sender slows down and repeats them")
+    busy = info.busy_time or 0
+    if busy:
+        if (info.rwnd_limited or 0) >= busy * _HALF:
+            texts.append("the peer's window has held it back most of the time that it had data")
+        elif (info.sndbuf_limited or 0) >= busy * _HALF:
+            texts.append(
+                "the send buffer (SO_SNDBUF) has held it back most of the time that it had data"
+            )
+        elif info.delivery_rate_app_limited and not info.unacked:
+            texts.append(f"{who} sends less than the path would carry")
+    return texts

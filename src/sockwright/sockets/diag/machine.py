@@ -1,0 +1,78 @@
+"""`Machine`: what `explain` needs to know about the machine whose sockets it tells of."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Machine"]
+
+# The settings that sentences rest on, with the kernel's own defaults for where /proc says nothing.
+_SETTINGS = {
+    "net.core.somaxconn": 4096,
+    "net.ipv4.ip_unprivileged_port_start": 1024,
+    "net.ipv4.tcp_abort_on_overflow": 0,
+    "net.ipv4.tcp_syn_retries": 6,
+    "net.ipv4.tcp_synack_retries": 5,
+    "net.ipv4.tcp_retries2": 15,
+    "net.ipv4.tcp_orphan_retries": 0,
+}
+
+
+class Machine:
+    """The interfaces of a network namespace, their addresses, and some settings.
+
+    `devices` has the names of interfaces by their indexes, `addresses` the names of the interfaces
+    that have an address, by the address ("192.0.2.1", without prefix length), `settings` numbers
+    of sysctl(8) by their names ("net.core.somaxconn").
+    """
+
+    __slots__ = ("addresses", "devices", "settings")
+
+    def __init__(
+        self,
+        devices: Mapping[int, str],
+        addresses: Mapping[str, tuple[str, ...]],
+        settings: Mapping[str, int],
+    ) -> None:
+        self.devices = devices
+        self.addresses = addresses
+        self.settings = settings
+
+    @classmethod
+    def gather(cls, namespace: int | str | None = None) -> Machine:
+        """Ask the kernel, in a network namespace (as `sockwright.sockets.diag.namespace` takes it).
+
+        Takes 2 ms, beside the 30 ms that it takes to load what lists interfaces.
+
+        Raises: as `sockwright.sockets.diag.namespace.namespace`, and OSError as the kernel says.
+        """
+        from sockwright.sockets.diag.namespace import namespace as inside
+        from sockwright.sockets.interface_list import interfaces
+
+        addresses: dict[str, tuple[str, ...]] = {}
+        with inside(namespace):
+            found = interfaces()
+            settings = {name: _setting(name, usual) for name, usual in _SETTINGS.items()}
+        for interface in found:
+            for network in interface.addresses:
+                address = network.partition("/")[0]
+                addresses[address] = (*addresses.get(address, ()), interface.name)
+        return cls({one.index: one.name for one in found}, addresses, settings)
+
+    def setting(self, name: str) -> int:
+        """Return a setting, as the kernel has it when nobody set it where it is not known."""
+        return self.settings.get(name, _SETTINGS[name])
+
+    def device(self, index: int) -> str:
+        """Return the name of an interface; "if" and its index where it is not known."""
+        return self.devices.get(index) or f"if{index}"
+
+
+def _setting(name: str, usual: int) -> int:
+    try:
+        with open("/proc/sys/" + name.replace(".", "/"), encoding="ascii") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return usual
