@@ -133,6 +133,7 @@ class InetSocket(SocketRow):
 
     __slots__ = ()
     _fixed = _SIZE
+    _inode_at, _cookie_at = 84, 60
     _more: ClassVar[tuple[str, ...]] = ()
     """What its protocol tells beyond `_TOLD`."""
 

@@ -1,17 +1,33 @@
 """`dump`: the sockets of this machine as typed rows.
 
-Rules: the rows of one request are held until it is whole, so that a dump that was interrupted can
-be repeated, three times at most. A socket that the kernel told of twice (a dump is no snapshot) is
-one row. What could not be listed is not silently empty: `Dump.remarks` says it.
+Rules: everything is asked of the kernel before `dump` returns, and no descriptor stays open, so it
+does not matter when, or whether, a caller goes through the rows. Till then they are the octets that
+the kernel wrote, 130 for a TCP socket; a row is made when it is its turn. A dump that the kernel
+calls interrupted is repeated, three tries at most. A socket that the kernel told of twice (no dump
+is a snapshot) is one row, the later one. What could not be listed is not silently empty:
+`Dump.remarks` says it.
 """
+
+# ruff: noqa: SLF001  # classes of rows say where their numbers stand, for this module alone
 
 from __future__ import annotations
 
 import errno
 from itertools import chain, repeat
 
-from sockwright.sockets.diag.netlink import DumpInterrupted, SockDiag, message_offsets
-from sockwright.sockets.diag.states import ALL
+from sockwright.errors import NotPossibleError, UsageError
+from sockwright.sockets.diag.inet import INFO, MEMORY, OPTIONS
+from sockwright.sockets.diag.lookup import lookup
+from sockwright.sockets.diag.netlink import BOTH_FAMILIES, BY_FAMILY, DumpInterrupted, SockDiag
+from sockwright.sockets.diag.remarks import (
+    Remark,
+    has_protocol,
+    hidden,
+    interrupted,
+    missing,
+    no_protocol,
+)
+from sockwright.sockets.diag.states import ALL, STATE_WORDS
 from sockwright.sockets.diag.tables import TABLES, table
 
 TYPE_CHECKING = False
@@ -19,44 +35,36 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from sockwright.sockets.diag.filter import Condition, SocketFilter
+    from sockwright.sockets.diag.netlink import Datagram
     from sockwright.sockets.diag.row import SocketRow
     from sockwright.sockets.diag.tables import Table
 
 __all__ = ["Dump", "Remark", "dump", "lookup"]
 
 _TRIES = 3
-
-
-class Remark:
-    """Something that a listing has to say beside its rows.
-
-    `kind` is "unlisted" (the kernel cannot list these), "fallback" (read from /proc instead),
-    "interrupted" (the tables changed under every try) or "hidden" (processes of other users);
-    `table` the table it is about, or "".
-    """
-
-    __slots__ = ("kind", "table", "text")
-
-    def __init__(self, kind: str, table: str, text: str) -> None:
-        self.kind = kind
-        self.table = table
-        self.text = text
-
-    def __str__(self) -> str:
-        return self.text
+# The kernel was built without sock_diag, or something forbids its sockets.
+_NO_DIAG = {errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT, errno.EACCES, errno.EPERM}
+# It cannot list these sockets: no module for the protocol, or an older sock_diag.
+_UNLISTED = {errno.ENOENT, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT}
+# It lists them, but does not run this program: an operation of it is newer, or compares marks,
+# which takes CAP_NET_ADMIN.
+_NO_PROGRAM = {errno.EINVAL, errno.EPERM}
 
 
 class Dump:
-    """The rows of a listing, each once; an iterator. `remarks` is whole when it has ended."""
+    """The rows of a listing, each once; an iterator.
+
+    `remarks` is what there is to say beside them: what cannot be listed, what is uneven or hidden.
+    """
 
     __slots__ = ("_rows", "remarks")
 
     def __init__(self, rows: Iterator[SocketRow], remarks: list[Remark]) -> None:
-        self.remarks = remarks
         self._rows = rows
+        self.remarks = remarks
 
     def __iter__(self) -> Iterator[SocketRow]:
-        """Return the iterator itself, which goes through the rows once."""
+        """Return an iterator over the rows that are left."""
         return self._rows
 
     def __next__(self) -> SocketRow:
@@ -75,53 +83,262 @@ def dump(
     processes: bool = False,
     namespace: int | str | None = None,
 ) -> Dump:
-    """List sockets.
+    """List the sockets of this machine, or of the network namespace that is named.
+
+    `tables` are of "tcp", "mptcp", "udp", "udplite", "raw", "sctp", "unix", "packet", "netlink" and
+    "vsock"; none of them means all. `where` is a filter in the language of ss(8), or one made of
+    expressions (`sockwright.sockets.diag.filter`); the kernel itself applies it to TCP, UDP and
+    their kin. `states` are words such as "established" or "listening"; None means all, or those of
+    `where`. `family` is "inet", "inet6", "unix" ...: no others.
+
+    The kernel tells more when asked: with `info` TCP_INFO and the congestion control, with `memory`
+    what buffers hold, with `options` traffic classes. `processes` finds who holds each socket.
+    `namespace` is the number of a process, a name of ``ip netns``, or a path.
 
     Raises:
-        UsageError: there is no such table.
+        UsageError: there is no such table, state or namespace.
+        FilterError: `where` is wrong.
+        NotPossibleError: the namespace is closed to this user; no /proc for `processes`.
         OSError: as the kernel says.
+        TimeoutError: the kernel does not answer.
     """
-    chosen = tuple(table(name) for name in tables) or tuple(TABLES.values())
-    extensions = 0
-    remarks: list[Remark] = []
-    return Dump(chain.from_iterable(_lists(chosen, ALL, extensions, remarks)), remarks)
-
-
-def _lists(
-    tables: tuple[Table, ...], states: int, extensions: int, remarks: list[Remark]
-) -> Iterator[list[SocketRow]]:
-    with SockDiag() as diag:
-        for one in tables:
-            for family in one.families:
-                request = one.request(family, states, extensions, b"")
-                try:
-                    yield _whole(diag, one, request, remarks)
-                except OSError as error:
-                    if error.errno != errno.ENOENT:
-                        raise
-                    remarks.append(Remark("unlisted", one.name, one.name))
-                    break
-
-
-def _whole(diag: SockDiag, of: Table, request: bytes, remarks: list[Remark]) -> list[SocketRow]:
-    """Return the rows that answer one request. Raises: OSError."""
-    rows: list[SocketRow] = []
-    for _ in range(_TRIES):
-        rows = []
-        try:
-            for datagram in diag.dump(request):
-                rows.extend(map(of.row, repeat(datagram), message_offsets(datagram)))
-            break
-        except DumpInterrupted:
-            continue
+    chosen = [table(name) for name in tables] or list(TABLES.values())
+    extensions = (INFO if info else 0) | (MEMORY if memory else 0) | (OPTIONS if options else 0)
+    listing = _Listing(_mask(states), _as_filter(where), family, extensions, namespace)
+    try:
+        diag = SockDiag(namespace)
+    except OSError as error:
+        if error.errno not in _NO_DIAG:
+            raise
+        for one in chosen:
+            listing.fall_back(one, named=bool(tables))
     else:
-        text = f"the {of.name} sockets changed while they were listed, {_TRIES} times"
-        remarks.append(Remark("interrupted", of.name, text))
-    return rows
+        with diag:
+            for one in chosen:
+                listing.ask(diag, one, named=bool(tables))
+    rows: Iterator[SocketRow] = chain.from_iterable(listing.answers)
+    if processes:
+        rows = _with_processes(list(rows), listing.remarks)
+    return Dump(rows, listing.remarks)
 
 
-def lookup(
-    row: SocketRow, *, info: bool = False, memory: bool = False, options: bool = False
-) -> SocketRow | None:
-    """Return the row of the same socket as it is now; None where it is gone."""
-    raise NotImplementedError
+class _Listing:
+    """What is asked of each table, and what came: `answers`, iterators of rows, and `remarks`."""
+
+    __slots__ = (
+        "_extensions",
+        "_families",
+        "_filter",
+        "_namespace",
+        "_states",
+        "answers",
+        "remarks",
+    )
+
+    def __init__(
+        self,
+        states: int,
+        where: SocketFilter | None,
+        family: str | None,
+        extensions: int,
+        namespace: int | str | None,
+    ) -> None:
+        self.answers: list[Iterator[SocketRow]] = []
+        self.remarks: list[Remark] = []
+        self._states = states
+        self._families = None if family is None else frozenset((family,))
+        self._filter = None
+        self._extensions = extensions
+        self._namespace = namespace
+        if where is not None:
+            if where.states is not None:
+                self._states &= where.states
+            if where.families is not None:
+                self._families = where.families & (self._families or where.families)
+            if where.condition is not None:
+                self._filter = where
+
+    def ask(self, diag: SockDiag, of: Table, *, named: bool) -> None:
+        """Ask sock_diag for the sockets of a table, or read of them in /proc.
+
+        `named` says that someone wants just this table, and is to hear of it in any case.
+
+        Raises:
+            NotPossibleError, OSError, TimeoutError: as `dump` does.
+        """
+        families = self._families_of(of)
+        if not families:
+            return
+        # A kernel older than MPTCP would take the request for one for raw sockets.
+        if of.name == "mptcp" and not has_protocol(of.name):
+            self.fall_back(of, named=named)
+            return
+        programs = [self._program(of, family) for family in families]
+        try:
+            if of.name != "tcp" or len(families) != 2 or programs[0] != programs[1]:
+                for family, program in zip(families, programs, strict=True):
+                    self._ask_for(diag, of, family, program)
+            else:
+                self._ask_for_both(diag, of, programs[0])
+        except OSError as error:
+            if error.errno not in _UNLISTED:
+                raise
+            self.fall_back(of, named=named)
+
+    def fall_back(self, of: Table, *, named: bool) -> None:
+        """Read in /proc of the sockets of a table. Raises: as `ask` does."""
+        from sockwright.sockets.diag.namespace import namespace
+        from sockwright.sockets.diag.procfs import read_proc
+
+        families = self._families_of(of)
+        if not families:
+            return
+        if not has_protocol(of.name):
+            if named:
+                self.remarks.append(no_protocol(of.name))
+            return
+        try:
+            with namespace(self._namespace):
+                messages = [one for family in families for one in read_proc(of, family)]
+        except NotPossibleError as error:
+            self.remarks.append(missing(of.name, str(error)))
+            return
+        self.remarks.append(missing(of.name))
+        rows = filter(self._is_in_states, map(of.row, messages))
+        self.answers.append(filter(self._filter.matches, rows) if self._filter else rows)
+
+    def _families_of(self, of: Table) -> list[str]:
+        """Return the families in which to look; none where no socket can be wanted."""
+        if not self._states:
+            return []
+        return [name for name in of.families if self._families is None or name in self._families]
+
+    def _program(self, of: Table, family: str) -> bytes | None:
+        """Return what the kernel filters by; None where the rows are to be looked at here."""
+        if self._filter is None:
+            return b""
+        return self._filter.program(family) if of.kernel_filters else None
+
+    def _ask_for_both(self, diag: SockDiag, of: Table, program: bytes | None) -> None:
+        """Add TCP sockets of both families, by one walk through the table instead of two."""
+        request = of.request("inet", self._states, self._extensions, program or b"")
+        # struct inet_diag_req has the same parts in another order, and no family: that is 0. What
+        # stood for the protocol and the padding are lengths that the kernel does not look at.
+        old = bytes((0, 0, 0, request[2])) + request[8:56] + request[4:8] + bytes(4) + request[56:]
+        try:
+            datagrams = self._tries(diag, of, old, BOTH_FAMILIES)
+        except OSError as error:
+            if error.errno not in _UNLISTED | _NO_PROGRAM:
+                raise
+            for family in of.families:
+                self._ask_for(diag, of, family, program)
+        else:
+            self._add(of, datagrams, filtered=program is not None)
+
+    def _ask_for(self, diag: SockDiag, of: Table, family: str, program: bytes | None) -> None:
+        """Add the sockets of one family."""
+        try:
+            request = of.request(family, self._states, self._extensions, program or b"")
+            datagrams = self._tries(diag, of, request)
+        except OSError as error:
+            if not program or error.errno not in _NO_PROGRAM:
+                raise
+            self._ask_for(diag, of, family, None)
+        else:
+            self._add(of, datagrams, filtered=program is not None)
+
+    def _tries(
+        self, diag: SockDiag, of: Table, request: bytes, kind: int = BY_FAMILY
+    ) -> list[Datagram]:
+        """Return what the kernel answers to a request; the last of three uneven answers."""
+        for _ in range(_TRIES):
+            try:
+                return diag.dump(request, kind)
+            except DumpInterrupted as uneven:
+                datagrams = uneven.datagrams
+        self.remarks.append(interrupted(of.name, _TRIES))
+        return datagrams
+
+    def _add(self, of: Table, datagrams: list[Datagram], *, filtered: bool) -> None:
+        datagrams = _each_once(datagrams, of.row)
+        rows: Iterator[SocketRow] = chain.from_iterable(
+            map(of.row, repeat(octets), offsets) for octets, offsets in datagrams
+        )
+        if not of.kernel_selects_states and self._states != ALL:
+            rows = filter(self._is_in_states, rows)
+        if not filtered and self._filter is not None:
+            rows = filter(self._filter.matches, rows)
+        self.answers.append(rows)
+
+    def _is_in_states(self, row: SocketRow) -> int:
+        return self._states >> row.state_number & 1
+
+
+def _mask(states: str | Iterable[str] | None) -> int:
+    """Return the states that words name. Raises: UsageError."""
+    if states is None:
+        return ALL
+    mask = 0
+    for word in (states,) if isinstance(states, str) else states:
+        if word not in STATE_WORDS:
+            raise UsageError(f"there is no state {word!r}; there are {', '.join(STATE_WORDS)}")
+        mask |= STATE_WORDS[word]
+    return mask
+
+
+def _as_filter(where: str | Condition | SocketFilter) -> SocketFilter | None:
+    """Return a filter, None for one that lets everything through. Raises: FilterError."""
+    if isinstance(where, str):
+        if not where.strip():
+            return None
+        from sockwright.sockets.diag.filter import parse_filter
+
+        return parse_filter(where)
+    from sockwright.sockets.diag.filter import SocketFilter
+
+    return where if isinstance(where, SocketFilter) else SocketFilter(where)
+
+
+def _each_once(datagrams: list[Datagram], row: type[SocketRow]) -> list[Datagram]:
+    """Return the messages without the earlier ones about the same socket."""
+    # The lower half of the cookie differs as long as fewer than 2**32 sockets were listed since the
+    # machine started; where it does not, a second look takes all of it.
+    halves = _words(datagrams, row._cookie_at)
+    if len(set(halves)) == len(halves):
+        return datagrams
+    last: dict[bytes, tuple[int, int]] = {}
+    for number, (octets, offsets) in enumerate(datagrams):
+        for at in offsets:
+            cookie = octets[at + row._cookie_at : at + row._cookie_at + 8]
+            last[cookie] = (number, at)
+    kept: list[list[int]] = [[] for _ in datagrams]
+    for number, at in last.values():
+        kept[number].append(at)
+    return [(octets, kept[number]) for number, (octets, _) in enumerate(datagrams)]
+
+
+def _words(datagrams: list[Datagram], place: int) -> list[int]:
+    """Return the number of 32 bits that stands at `place` in each message."""
+    found: list[int] = []
+    for octets, offsets in datagrams:
+        words = memoryview(octets)[: len(octets) & ~3].cast("I")
+        if isinstance(offsets, range):  # a memoryview steps through them 10 times as fast
+            found += words[place >> 2 :: offsets.step >> 2].tolist()
+        else:
+            found += [words[at + place >> 2] for at in offsets]
+    return found
+
+
+def _with_processes(rows: list[SocketRow], remarks: list[Remark]) -> Iterator[SocketRow]:
+    """Tell each row its processes. Raises: NotPossibleError."""
+    from sockwright.sockets.diag.processes import find_processes
+
+    inodes = [row.inode for row in rows]
+    found = find_processes(set(inodes))
+    for row, inode in zip(rows, inodes, strict=True):
+        row.processes = found.by_inode.get(inode, ())
+    if found.unreadable:
+        ownerless = sum(1 for row in rows if row.inode and not row.processes)
+        if ownerless:
+            remarks.append(hidden(found.unreadable, ownerless))
+    return iter(rows)

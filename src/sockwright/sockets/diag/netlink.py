@@ -4,8 +4,10 @@ Written out here, for the time: pyroute2's dump of the same 20 000 sockets takes
 
 Rules: a dump comes as datagrams of many messages each, of 32 KiB at most, and ends with a message
 DONE. The kernel goes on where it stopped each time a datagram is received, so a dump is no
-snapshot; where it noticed itself that the tables changed, it says so with NLM_F_DUMP_INTR. A
-protocol that it cannot list is refused with ENOENT, in the DONE or in an ERROR message.
+snapshot, and is received to its end before anyone looks at it. Where the kernel noticed itself that
+its tables changed, it says so with NLM_F_DUMP_INTR on the message that it was about to write, which
+may stand anywhere in a datagram. A protocol that it cannot list is refused with ENOENT, in the DONE
+or in an ERROR message.
 """
 
 from __future__ import annotations
@@ -17,53 +19,88 @@ import struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
+    from typing import Self
 
-__all__ = ["BY_FAMILY", "DESTROY", "DumpInterrupted", "SockDiag", "attribute", "attributes"]
+    Datagram = tuple[bytes, Sequence[int]]
+    """Octets of messages, and where each message in them starts."""
+
+__all__ = [
+    "BOTH_FAMILIES",
+    "BY_FAMILY",
+    "DESTROY",
+    "HEADER",
+    "DumpInterrupted",
+    "SockDiag",
+    "attribute",
+    "attributes",
+    "message_offsets",
+]
 
 NETLINK_SOCK_DIAG = 4
+BOTH_FAMILIES = 18
+"""TCPDIAG_GETSOCK, the request of Linux 2.6: TCP over IPv4 and IPv6 in one walk."""
 BY_FAMILY = 20
 """SOCK_DIAG_BY_FAMILY: tell about sockets; also the type of each message that does."""
 DESTROY = 21
 """SOCK_DESTROY: abort the connection of one socket."""
 
 HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
-_LENGTH_AND_TYPE = struct.Struct("=IH").unpack_from
 _ATTRIBUTE = struct.Struct("=HH")  # nlattr: length, type
 _NUMBER = struct.Struct("=i")
+_TIMEVAL = struct.Struct("@ll")
 _ERROR, _DONE, _OVERRUN = 2, 3, 4
 _REQUEST, _ACK, _DUMP_INTR, _DUMP = 0x1, 0x4, 0x10, 0x300
 _TYPE_MASK = 0x3FFF  # NLA_TYPE_MASK: without the bits for nested and for network order
 _MOST = 1 << 16  # octets of a datagram; the kernel fills 32 KiB at most
+_TIMEOUT_S = 10
 
 
-class DumpInterrupted(Exception):  # noqa: N818  # no failure: what was yielded is good but uneven
-    """The kernel says that its tables changed while it went through them."""
+class DumpInterrupted(Exception):  # noqa: N818  # no failure: what came is good, but uneven
+    """The kernel says that its tables changed while it went through them.
+
+    `datagrams` is what it told nevertheless.
+    """
+
+    def __init__(self, datagrams: list[Datagram]) -> None:
+        super().__init__("the tables of sockets changed during the dump")
+        self.datagrams = datagrams
 
 
 class SockDiag:
     """One socket of NETLINK_SOCK_DIAG, and with it one network namespace. A context manager.
 
     Takes no privilege: the kernel shows every socket of the namespace to everyone.
-
-    Raises:
-        OSError: the kernel has no sock_diag, or no room for another socket.
     """
 
     __slots__ = ("_sequence", "socket")
 
-    def __init__(self, groups: int = 0) -> None:
-        """Open the socket; bit ``1 << (group - 1)`` of `groups` joins a multicast group."""
+    def __init__(self, namespace: int | str | None = None) -> None:
+        """Open the socket; `namespace` as for `sockwright.sockets.diag.namespace.open_socket`.
+
+        It waits 10 seconds for the kernel at most: an answer that is missing then never comes.
+
+        Raises:
+            OSError: the kernel has no sock_diag, or no room for another socket.
+            UsageError, NotPossibleError: that namespace is not there, or closed to this user.
+        """
         kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
-        self.socket = socket.socket(socket.AF_NETLINK, kind, NETLINK_SOCK_DIAG)
+        if namespace is None:
+            self.socket = socket.socket(socket.AF_NETLINK, kind, NETLINK_SOCK_DIAG)
+        else:
+            from sockwright.sockets.diag.namespace import open_socket
+
+            self.socket = open_socket(namespace, socket.AF_NETLINK, kind, NETLINK_SOCK_DIAG)
         self._sequence = 0
         try:
-            self.socket.bind((0, groups))
+            self.socket.bind((0, 0))
+            limit = _TIMEVAL.pack(_TIMEOUT_S, 0)
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
         except BaseException:
             self.socket.close()
             raise
 
-    def __enter__(self) -> SockDiag:
+    def __enter__(self) -> Self:
         """Return it."""
         return self
 
@@ -75,52 +112,56 @@ class SockDiag:
         """Close the socket. Idempotent."""
         self.socket.close()
 
-    def dump(self, request: bytes) -> Iterator[bytes]:
-        """Ask for every socket that `request` describes; yield whole datagrams of messages.
+    def dump(self, request: bytes, kind: int = BY_FAMILY) -> list[Datagram]:
+        """Ask for every socket that `request` describes; return the messages, as they came.
 
-        Each message in them is of type `BY_FAMILY`. To leave before the end is allowed: what is
-        still to come is dropped by the next request.
+        `kind` is the type of the request, and of every message in the answer.
 
         Raises:
-            DumpInterrupted: at the end, where the kernel said so.
+            DumpInterrupted: the answer came, but the kernel says that it is uneven, or had no room
+                for all that this socket was to receive (ENOBUFS).
             OSError: as the kernel says; ENOENT where it cannot list these sockets.
+            TimeoutError: the kernel does not answer.
         """
-        self._send(BY_FAMILY, _DUMP, request)
+        self._send(kind, _DUMP, request)
+        datagrams: list[Datagram] = []
         interrupted = False
         while True:
-            datagram = self.socket.recv(_MOST)
-            _, kind, flags, sequence, _ = HEADER.unpack_from(datagram)
-            if sequence != self._sequence:
-                continue  # what is left of a dump that was given up
-            interrupted |= bool(flags & _DUMP_INTR)
-            if kind == BY_FAMILY:
-                end = _end_of_messages(datagram)
-                yield datagram if end == len(datagram) else datagram[:end]
-                if end == len(datagram):
+            datagram = self._receive()
+            if not datagram:
+                interrupted = True
+                continue
+            if HEADER.unpack_from(datagram)[3] != self._sequence:
+                continue  # an event, or what is left of an answer that nobody waited for
+            offsets, end, odd = _messages(datagram, kind)
+            if offsets:
+                datagrams.append((datagram, offsets))
+            interrupted = interrupted or odd
+            if end < len(datagram):
+                _, what, flags, _, _ = HEADER.unpack_from(datagram, end)
+                if what == _OVERRUN:
+                    interrupted = True
                     continue
-                _, kind, flags, _, _ = HEADER.unpack_from(datagram, end)
-                interrupted |= bool(flags & _DUMP_INTR)
-                datagram = datagram[end:]
-            _check(datagram, kind)
-            if interrupted:
-                raise DumpInterrupted
-            return
+                _check(datagram, end)
+                if interrupted or flags & _DUMP_INTR:
+                    raise DumpInterrupted(datagrams)
+                return datagrams
 
     def ask(self, kind: int, request: bytes) -> bytes:
         """Send one request about one socket; return the message that answers it, or an empty one.
 
         Raises:
             OSError: as the kernel says; ENOENT where there is no such socket.
+            TimeoutError: the kernel does not answer.
         """
         self._send(kind, _ACK, request)
         told = b""
         while True:
-            datagram = self.socket.recv(_MOST)
-            _, what, _, sequence, _ = HEADER.unpack_from(datagram)
-            if sequence != self._sequence:
+            datagram = self._receive()
+            if not datagram or HEADER.unpack_from(datagram)[3] != self._sequence:
                 continue
-            if what != BY_FAMILY:
-                _check(datagram, what)
+            if HEADER.unpack_from(datagram)[1] == _ERROR:
+                _check(datagram, 0)
                 return told
             told = datagram
 
@@ -130,25 +171,50 @@ class SockDiag:
         header = HEADER.pack(length, kind, flags | _REQUEST, self._sequence, 0)
         self.socket.send(header + body)
 
+    def _receive(self) -> bytes:
+        """Return the next datagram; nothing where some were lost. Raises: OSError, TimeoutError."""
+        try:
+            return self.socket.recv(_MOST)
+        except BlockingIOError:
+            text = f"the kernel did not answer a request of sock_diag within {_TIMEOUT_S} s"
+            raise TimeoutError(errno.ETIMEDOUT, text) from None
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:
+                raise
+            return b""
 
-def message_offsets(datagram: bytes) -> range | list[int]:
-    """Return where each message of `datagram` starts, which holds `BY_FAMILY` messages only."""
-    size = datagram[0]
-    count, rest = divmod(len(datagram), size or 1)
-    # Most datagrams hold messages of one size. That is proved without a step for each: where every
-    # size-th octet from 0 on is `size` and the three after it are zero, each message has this size.
-    if (
-        not rest
-        and datagram[::size].count(size) == count
-        and not any(datagram[at::size].count(0) != count for at in (1, 2, 3))
-    ):
-        return range(0, len(datagram), size)
+
+def message_offsets(datagram: bytes, kind: int = BY_FAMILY) -> Sequence[int]:
+    """Return where each message of type `kind` starts, up to the first of another type."""
+    return _messages(datagram, kind)[0]
+
+
+def _messages(datagram: bytes, kind: int) -> tuple[Sequence[int], int, bool]:
+    """Return where the messages of type `kind` start and end, and whether one has DUMP_INTR."""
+    size, what, flags, _, _ = HEADER.unpack_from(datagram)
+    size = max(size, HEADER.size)
+    if what != kind:
+        return (), 0, False
+    # Most datagrams hold messages of one size. That is proved without a step for each: where each
+    # `size`-th octet from the first on is the same, and so for the seven after it, each message has
+    # the same length, type and flags.
+    count, rest = divmod(len(datagram), size)
+    if not rest and all(datagram[at::size].count(datagram[at]) == count for at in range(8)):
+        return range(0, len(datagram), size), len(datagram), bool(flags & _DUMP_INTR)
+    words = memoryview(datagram)[: len(datagram) & ~3].cast("I")
+    usual = words[1]  # type and flags
+    interrupted = bool(flags & _DUMP_INTR)
     offsets = []
-    at, end = 0, len(datagram)
-    while at < end:
+    at = 0
+    while at < len(datagram):
+        if words[(at >> 2) + 1] != usual:
+            _, what, flags, _, _ = HEADER.unpack_from(datagram, at)
+            if what != kind:
+                break
+            interrupted = interrupted or bool(flags & _DUMP_INTR)
         offsets.append(at)
-        at += max((_LENGTH_AND_TYPE(datagram, at)[0] + 3) & ~3, HEADER.size)
-    return offsets
+        at += (words[at >> 2] + 3) & ~3 or HEADER.size
+    return offsets, at, interrupted
 
 
 def attribute(kind: int, value: bytes) -> bytes:
@@ -166,26 +232,9 @@ def attributes(octets: bytes, at: int, end: int) -> dict[int, bytes]:
     return found
 
 
-def _end_of_messages(datagram: bytes) -> int:
-    """Return where the messages of type `BY_FAMILY` end, which the kernel may follow with DONE."""
-    # DONE of a dump is 20 octets: header and number. Only a datagram that ends so is walked.
-    at = len(datagram) - HEADER.size - _NUMBER.size
-    if at <= 0 or _LENGTH_AND_TYPE(datagram, at) != (HEADER.size + _NUMBER.size, _DONE):
-        return len(datagram)
-    at = 0
-    while at < len(datagram):
-        length, kind = _LENGTH_AND_TYPE(datagram, at)
-        if kind != BY_FAMILY:
-            return at
-        at += max((length + 3) & ~3, HEADER.size)
-    return len(datagram)
-
-
-def _check(datagram: bytes, kind: int) -> None:
+def _check(datagram: bytes, at: int) -> None:
     """Raise what an ERROR or DONE message says. Raises: OSError."""
-    if kind in {_ERROR, _DONE} and len(datagram) >= HEADER.size + _NUMBER.size:
-        number = -_NUMBER.unpack_from(datagram, HEADER.size)[0]
+    if len(datagram) >= at + HEADER.size + _NUMBER.size:
+        number = -_NUMBER.unpack_from(datagram, at + HEADER.size)[0]
         if number:
             raise OSError(number, os.strerror(number))
-    elif kind == _OVERRUN:
-        raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))

@@ -6,7 +6,9 @@ caller rarely wants every number, and a row that decodes nothing is made in 150 
 
 from __future__ import annotations
 
-from sockwright.sockets.diag.netlink import attributes
+import sys
+
+from sockwright.sockets.diag.netlink import HEADER, attributes
 from sockwright.sockets.diag.states import state_name
 
 TYPE_CHECKING = False
@@ -31,6 +33,9 @@ class SocketRow:
     """ "tcp", "udp", "unix", "packet" ...: the table that it was listed in."""
     _fixed: ClassVar[int]
     """Octets of the message before its attributes."""
+    _inode_at: ClassVar[int]
+    _cookie_at: ClassVar[int]
+    """Where in the message, counted with its nlmsghdr, the numbers stand that name the socket."""
 
     def __init__(self, octets: bytes, at: int = 0) -> None:
         self._octets = octets
@@ -109,16 +114,16 @@ class SocketRow:
     @property
     def message(self) -> bytes:
         """Its message of sock_diag(7) as it came, without the nlmsghdr."""
-        at = self._at
-        end = at + int.from_bytes(self._octets[at : at + 4], "little")
-        return self._octets[at + 16 : end]
+        return self._octets[self._at + HEADER.size : self._end]
 
     @property
     def attributes(self) -> dict[int, bytes]:
         """The attributes of the message as they came, by their numbers."""
-        at = self._at
-        end = at + int.from_bytes(self._octets[at : at + 4], "little")
-        return attributes(self._octets, at + self._fixed, end)
+        return attributes(self._octets, self._at + self._fixed, self._end)
+
+    @property
+    def _end(self) -> int:
+        return self._at + int.from_bytes(self._octets[self._at : self._at + 4], sys.byteorder)
 
     def as_dict(self) -> dict[str, object]:
         """Return every field that has a value, by its name; what ``--json`` prints."""
@@ -130,6 +135,14 @@ class SocketRow:
         if self.processes is not None:
             found["processes"] = self.processes
         return found
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle the one message, not the 32 KiB of messages that it came among."""
+        return type(self), (self._octets[self._at : self._end],), self.processes
+
+    def __setstate__(self, processes: tuple[Process, ...]) -> None:
+        """Take what `__reduce__` gave: the processes, where they were asked for."""
+        self._processes = processes
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, SocketRow):
