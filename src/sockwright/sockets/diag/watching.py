@@ -15,10 +15,11 @@ Rules
    their last TCP_INFO. That takes no privilege on kernels of today; where one wants CAP_NET_ADMIN,
    `Watch.sees_ends` is False, and their end is found by comparing, as that of all other kinds.
 3. A socket that opens and closes between two listings is told as closed, without `before`.
-4. TIME-WAIT is a record of the kernel's own, which stays when the socket has ended: the connection
-   is told as closed, then its TIME-WAIT, where that state is asked for, as opened, with `before`.
-5. An inet socket that lives on, but no longer matches `where` or `states`, is told as changed a
-   last time.
+4. TIME-WAIT is a record of the kernel's own, which stays when the socket has ended, and so may be
+   FIN-WAIT-2: the connection is told as closed, then its record, where that state is asked for, as
+   opened, with `before`.
+5. A socket that lives on, but no longer matches `where` or `states`, is told as changed a last
+   time, and not `listed` any more.
 6. Where events were lost (ENOBUFS), the sockets are listed at once. `Watch.overruns` counts it.
 """
 
@@ -27,11 +28,10 @@ from __future__ import annotations
 import os
 import select
 import time
-from collections import deque
 
-from sockwright.sockets.diag.events import DestroyEvents, with_owner
-from sockwright.sockets.diag.inet import InetSocket
-from sockwright.sockets.diag.listing import Remark, dump, lookup
+from sockwright.sockets.diag.changes import Changes, key_of
+from sockwright.sockets.diag.events import DestroyEvents
+from sockwright.sockets.diag.listing import Remark, dump
 from sockwright.sockets.diag.states import ALL, LISTENING, STATE_WORDS
 from sockwright.sockets.diag.tables import TABLES, table
 
@@ -39,62 +39,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import TracebackType
-    from typing import Any, Literal, Self
+    from typing import Any, Self
 
+    from sockwright.sockets.diag.changes import Event, Key
     from sockwright.sockets.diag.filter import Condition, SocketFilter
+    from sockwright.sockets.diag.inet import InetSocket
     from sockwright.sockets.diag.row import SocketRow
 
-    Key = tuple[str, object]
-    EventKind = Literal["opened", "changed", "closed"]
+    Rows = dict[Key, SocketRow]
 
-__all__ = ["Event", "Watch", "watch"]
+__all__ = ["Watch", "watch"]
 
-_SYN_RECV, _TIME_WAIT, _NEW_SYN_RECV = 3, 6, 12
-_NO_SOCKETS = {_SYN_RECV, _TIME_WAIT, _NEW_SYN_RECV}  # states of records that end without an event
 _ESTABLISHED, _SYN_SENT = 1 << 1, 1 << 2
 _BUFFER = 4 << 20
-# The kernel tells of an end a moment after the socket has left its tables.
-_PATIENCE_S = 0.25
-# What `Event.as_dict` tells of the time before.
-_TOLD = ("state", "receive_queue", "send_queue", "timer", "uid", "inode")
-
-
-class Event:
-    """Something that happened to a socket.
-
-    `kind` is "opened", "changed" or "closed"; `row` the socket as it is now, or was at its end;
-    `before` the row as it was last listed, None where it never was; `time_ns` when this was
-    noticed, in nanoseconds since 1970.
-
-    The row of a TCP or UDP socket whose end the kernel told says UNCONN, what was left in its
-    queues, and, for TCP, the last `info`. Uid, inode and processes are those of `before`; without
-    it nobody knows them, and the row says 0.
-    """
-
-    __slots__ = ("before", "kind", "row", "time_ns")
-
-    def __init__(
-        self, kind: EventKind, row: SocketRow, before: SocketRow | None, time_ns: int
-    ) -> None:
-        self.kind = kind
-        self.row = row
-        self.before = before
-        self.time_ns = time_ns
-
-    def as_dict(self) -> dict[str, object]:
-        """Return the kind as ``event``, the time, the fields of the row, and those that changed."""
-        fields = self.row.as_dict()
-        found: dict[str, object] = {"event": self.kind, "time_ns": self.time_ns, **fields}
-        if self.before is not None:
-            was = self.before.as_dict()
-            names = [name for name in _TOLD if was.get(name) != fields.get(name)]
-            found["before"] = {name: was.get(name) for name in names}
-        elif self.kind == "closed":
-            del found["uid"], found["inode"]
-        return found
-
-    def __repr__(self) -> str:
-        return f"<Event {self.kind} {self.row!r}>"
 
 
 class Watch:
@@ -117,10 +74,6 @@ class Watch:
         self._selection = selection
         self._interval = interval
         self._states, self._shape = _shape(selection)
-        self._known: dict[Key, tuple[SocketRow, bytes]] = {}
-        self._missing: dict[Key, tuple[SocketRow, float]] = {}  # until when an event may still come
-        self._closed: dict[Key, SocketRow] = {}  # since the last comparison
-        self._waiting: deque[Event] = deque()
         self._begun = False
         self._due = 0.0
         self._overruns = 0
@@ -132,6 +85,7 @@ class Watch:
             namespace=selection["namespace"],
             buffer=buffer,
         )
+        self._changes = Changes(self._ends.tables, self._wanted)
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
 
     # -- the public face ---------------------------------------------------------------------------
@@ -139,7 +93,12 @@ class Watch:
     @property
     def rows(self) -> list[SocketRow]:
         """The sockets that are there, as they were last listed."""
-        return [row for row, _ in self._known.values()]
+        return self._changes.rows
+
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` or `close` was called."""
+        return self._stopped
 
     @property
     def sees_ends(self) -> bool:
@@ -180,7 +139,7 @@ class Watch:
         self._begin()
         while not self._gather():
             if self._is_due():
-                self._compare(self._list())
+                self._compare(*self._list())
                 continue
             patience = self._patience(until)
             if self._stopped or patience <= 0:
@@ -189,8 +148,8 @@ class Watch:
             for descriptor in (self._ends.fileno(), self._wake):
                 poll.register(descriptor, select.POLLIN)
             poll.poll(patience * 1000)
-        events = list(self._waiting)
-        self._waiting.clear()
+        events = list(self._changes.events)
+        self._changes.events.clear()
         return events
 
     def __enter__(self) -> Self:
@@ -240,11 +199,12 @@ class Watch:
 
     def __next__(self) -> Event:
         """Wait for the next event."""
-        if not self._waiting:
-            self._waiting.extend(self.wait())
-        if not self._waiting:
+        waiting = self._changes.events
+        if not waiting:
+            waiting.extend(self.wait())
+        if not waiting:
             raise StopIteration
-        return self._waiting.popleft()
+        return waiting.popleft()
 
     def __aiter__(self) -> Self:
         """Return itself."""
@@ -255,20 +215,21 @@ class Watch:
         import asyncio
 
         await self._begin_async()
-        while not self._waiting and not self._gather():
+        waiting = self._changes.events
+        while not waiting and not self._gather():
             if self._stopped:
                 raise StopAsyncIteration
             if self._is_due():
-                self._compare(await asyncio.to_thread(self._list))
+                self._compare(*await asyncio.to_thread(self._list))
             else:
                 await self._readable(self._patience(None))
-        return self._waiting.popleft()
+        return waiting.popleft()
 
     async def _begin_async(self) -> None:
         import asyncio
 
         if not self._begun:
-            self._first(await asyncio.to_thread(self._list))
+            self._first((await asyncio.to_thread(self._list))[0])
 
     async def _readable(self, patience: float) -> None:
         import asyncio
@@ -295,10 +256,10 @@ class Watch:
 
     def _begin(self) -> None:
         if not self._begun:
-            self._first(self._list())
+            self._first(self._list()[0])
 
-    def _first(self, rows: list[SocketRow]) -> None:
-        self._known = {_key(row): (row, _signature(row)) for row in rows}
+    def _first(self, rows: Rows) -> None:
+        self._changes.begin(rows)
         self._begun = True
         self._due = time.monotonic() + self._interval
 
@@ -307,34 +268,39 @@ class Watch:
 
     def _patience(self, until: float | None) -> float:
         """Return how many seconds nothing is to be done but to look at the descriptors."""
-        times = [self._due, *(limit for _, limit in self._missing.values())]
-        if until is not None:
-            times.append(until)
-        return max(0.0, min(times) - time.monotonic())
+        times = (self._due, self._changes.due, until)
+        return max(0.0, min(at for at in times if at is not None) - time.monotonic())
 
     # -- what happened -----------------------------------------------------------------------------
 
-    def _list(self) -> list[SocketRow]:
-        """List the sockets; changes nothing here but `remarks`."""
+    def _list(self) -> tuple[Rows, Rows]:
+        """List the sockets, and those that live on but are not wanted any more.
+
+        Changes nothing here but `remarks`, so that it may be given up.
+        """
         # All processes are looked through once; afterwards only for sockets not seen before.
-        found = dump(
-            *self._tables, **self._selection, processes=self._processes and not self._begun
-        )
-        rows = list(found)
+        all_processes = self._processes and not self._begun
+        found = dump(*self._tables, **self._selection, processes=all_processes)
+        rows = {key_of(row): row for row in found}
         if self._processes and self._begun:
             self._find_processes(rows)
         told = {(remark.kind, remark.table) for remark in self.remarks}
         self.remarks += [one for one in found.remarks if (one.kind, one.table) not in told]
-        return rows
+        left: Rows = {}
+        if self._shape is not None and (lost := self._changes.lost(rows)):
+            everything = self._selection | {"where": "", "states": None}
+            others = {key_of(row): row for row in dump(*self._tables, **everything)}
+            left = {key: others[key] for key in lost & others.keys()}
+        return rows, left
 
-    def _find_processes(self, rows: list[SocketRow]) -> None:
+    def _find_processes(self, rows: Rows) -> None:
         from sockwright.sockets.diag.processes import find_processes
 
         unknown = []
-        for row in rows:
-            before = self._known.get(_key(row))
-            if before is not None and before[0].inode == row.inode:
-                row.processes = before[0].processes or ()
+        for key, row in rows.items():
+            before = self._changes.known(key)
+            if before is not None and before.inode == row.inode:
+                row.processes = before.processes or ()
             else:
                 unknown.append(row)
         wanted = {row.inode for row in unknown} - {0}
@@ -342,77 +308,21 @@ class Watch:
         for row in unknown:
             row.processes = by_inode.get(row.inode, ())
 
-    def _compare(self, rows: list[SocketRow]) -> None:
-        """Find out what has changed since the last listing."""
-        now = time.time_ns()
-        gone, self._known = self._known, {}
-        closed, self._closed = self._closed, {}
-        for row in rows:
-            key, signature = _key(row), _signature(row)
-            if key in self._missing:
-                continue  # a TIME-WAIT, whose connection is still to be told as closed
-            before, old = gone.get(key, (None, b""))
-            if before is not None and _outlives(row, before):
-                continue
-            gone.pop(key, None)
-            self._known[key] = row, signature
-            if before is None:
-                self._tell("opened", row, closed.get(key), now)
-            elif signature != old:
-                self._tell("changed", row, before, now)
-        for key, (before, _) in gone.items():
-            self._lose(key, before, now)
+    def _compare(self, rows: Rows, left: Rows) -> None:
+        self._changes.compare(rows, left, time.time_ns(), time.monotonic())
         self._due = max(self._due + self._interval, time.monotonic())
-
-    def _lose(self, key: Key, before: SocketRow, now: int) -> None:
-        """Tell what became of a socket that is listed no longer, or leave that to the kernel."""
-        if self._shape is not None and (still := self._alive(before)) is not None:
-            self._tell("changed", still, before, now)
-        elif before.protocol in self._ends.tables and before.state_number not in _NO_SOCKETS:
-            self._missing[key] = before, time.monotonic() + _PATIENCE_S
-        else:
-            self._close(key, before, before, now)
-
-    def _alive(self, before: SocketRow) -> SocketRow | None:
-        if not isinstance(before, InetSocket):
-            return None
-        still = lookup(before, info=self._selection["info"])
-        return None if still is None or _outlives(still, before) else still
 
     def _gather(self) -> bool:
         """Take what the kernel tells by now; return whether there is any event."""
         now = time.time_ns()
         for row in self._ends.receive():
-            self._end(row, now)
+            self._changes.end(row, now)
         if self._ends.overruns != self._overruns:
             self._overruns = self._ends.overruns
-            self.refresh()
             self._remark_overrun()
-        if self._missing:
-            passed = time.monotonic()
-            late = [key for key, (_, limit) in self._missing.items() if limit <= passed]
-            for key in late:
-                before, _ = self._missing.pop(key)
-                self._close(key, before, before, now)
-        return bool(self._waiting)
-
-    def _end(self, row: InetSocket, now: int) -> None:
-        """Tell of a socket that the kernel says has ended."""
-        key = _key(row)
-        if key in self._closed:
-            return  # it was told by comparing already, the kernel was slow
-        found = self._missing.pop(key, None) or self._known.get(key)
-        if found is None:
-            if self._wanted(row):
-                self._close(key, row, None, now)
-            return
-        before = found[0]
-        if before.state_number != _TIME_WAIT:
-            self._known.pop(key, None)
-            row = with_owner(row, before)
-            if before.processes is not None:
-                row.processes = before.processes
-            self._close(key, row, before, now)
+            self.refresh()
+        self._changes.give_up(now, time.monotonic())
+        return bool(self._changes.events)
 
     def _wanted(self, row: InetSocket) -> bool:
         """Tell whether a socket that was never listed is one of those that are watched."""
@@ -426,13 +336,6 @@ class Watch:
             return self._shape is None or self._shape.matches(row)
         except NotPossibleError:
             return False
-
-    def _close(self, key: Key, row: SocketRow, before: SocketRow | None, now: int) -> None:
-        self._closed[key] = before or row
-        self._tell("closed", row, before, now)
-
-    def _tell(self, kind: EventKind, row: SocketRow, before: SocketRow | None, now: int) -> None:
-        self._waiting.append(Event(kind, row, before, now))
 
     def _remark_overrun(self) -> None:
         text = (
@@ -472,10 +375,10 @@ def watch(
         raise ValueError(f"an interval of {interval} seconds: it has to be above 0")
     for name in tables:
         table(name)
-    if isinstance(where, str) and where:
+    if isinstance(where, str):
         from sockwright.sockets.diag.filter import parse_filter
 
-        where = parse_filter(where, family=family)
+        where = parse_filter(where, family=family) if where.strip() else ""
     selection = {
         "where": where,
         "states": states,
@@ -489,36 +392,19 @@ def watch(
     return Watch(tables, selection, interval, buffer)
 
 
-def _key(row: SocketRow) -> Key:
-    """Return what tells this socket from all others; those of /proc have no cookie."""
-    return row.protocol, row.cookie or (row.local, row.peer, row.inode)
-
-
-def _signature(row: SocketRow) -> bytes:
-    """Return what differs when a socket has changed."""
-    message = row.message
-    if not isinstance(row, InetSocket):
-        return message
-    # State, timer, retransmissions; the two queues, uid, inode. Not when the timer goes off.
-    return message[1:4] + message[56:72]
-
-
-def _outlives(row: SocketRow, before: SocketRow) -> bool:
-    """Tell whether `row` is the TIME-WAIT that is left of the connection `before`."""
-    return row.state_number == _TIME_WAIT != before.state_number
-
-
 def _shape(selection: dict[str, Any]) -> tuple[int, SocketFilter | None]:
-    """Return the mask of states that are watched, and the rest of the filter; None for all."""
+    """Return the states that are watched, and the filter without them; None where all are."""
     where, words = selection["where"], selection["states"]
-    mask = where.states if hasattr(where, "states") else None
+    states = ALL
     if words is not None:
-        mask = 0
+        states = 0
         for word in (words,) if isinstance(words, str) else words:
-            mask |= STATE_WORDS[word]
-    if not where and mask is None:
-        return ALL, None
+            states |= STATE_WORDS.get(word, 0)  # the first listing refuses words that there are not
+    if where == "" and states == ALL:
+        return states, None
     from sockwright.sockets.diag.filter import SocketFilter
 
-    condition = where.condition if hasattr(where, "condition") else where or None
-    return ALL if mask is None else mask, SocketFilter(condition)
+    if isinstance(where, SocketFilter):
+        states &= ALL if where.states is None else where.states
+        where = where.condition
+    return states, SocketFilter(where if where != "" else None)

@@ -1,0 +1,216 @@
+"""What has happened to sockets, found by comparing listings and by word of those that ended.
+
+Nothing is asked or waited for here: listings, rows of sockets that ended, and the time are given.
+The rules are those of `sockwright.sockets.diag.watching`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from sockwright.sockets.diag.events import with_owner
+from sockwright.sockets.diag.inet import InetSocket
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+    from typing import Literal
+
+    from sockwright.sockets.diag.row import SocketRow
+
+    Key = tuple[str, object]
+    EventKind = Literal["opened", "changed", "closed"]
+
+__all__ = ["Changes", "Event", "key_of"]
+
+_SYN_RECV, _NEW_SYN_RECV = 3, 12
+_TIMER_OF_RECORDS = 3  # idiag_timer of what the kernel keeps after the socket: TIME-WAIT
+# The kernel tells of an end a moment after the socket has left its tables.
+_PATIENCE_S = 0.25
+# What `Event.as_dict` tells of the time before.
+_TOLD = ("state", "receive_queue", "send_queue", "timer", "uid", "inode")
+
+
+class Event:
+    """Something that happened to a socket.
+
+    `kind` is "opened", "changed" or "closed"; `row` the socket as it is now, or was at its end;
+    `before` the row as it was last listed, None where it never was; `listed` whether it is still
+    one of those that are watched; `time_ns` when this was noticed, in nanoseconds since 1970.
+
+    The row of a TCP or UDP socket whose end the kernel told says UNCONN, what was left in its
+    queues, and, for TCP, the last `info`. Uid, inode and processes are those of `before`; without
+    it nobody knows them, and the row says 0.
+    """
+
+    __slots__ = ("before", "kind", "listed", "row", "time_ns")
+
+    def __init__(
+        self,
+        kind: EventKind,
+        row: SocketRow,
+        before: SocketRow | None,
+        time_ns: int,
+        *,
+        listed: bool,
+    ) -> None:
+        self.kind = kind
+        self.listed = listed
+        self.row = row
+        self.before = before
+        self.time_ns = time_ns
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the kind as ``event``, the time, the fields of the row, and those that changed."""
+        fields = self.row.as_dict()
+        found: dict[str, object] = {"event": self.kind, "time_ns": self.time_ns, **fields}
+        if self.kind == "changed" and not self.listed:
+            found["listed"] = False
+        if self.before is not None:
+            was = self.before.as_dict()
+            names = [name for name in _TOLD if was.get(name) != fields.get(name)]
+            found["before"] = {name: was.get(name) for name in names}
+        elif self.kind == "closed":
+            del found["uid"], found["inode"]
+        return found
+
+    def __repr__(self) -> str:
+        return f"<Event {self.kind} {self.row!r}>"
+
+
+class Changes:
+    """What there is, and what has happened to it: `events`, oldest first, for the caller to take.
+
+    `told` are the tables whose ends the kernel tells; `wanted` says of the row of a socket that has
+    ended, and was never listed, whether it is one of those that are watched. Times `now` are
+    seconds of a monotonic clock, times `now_ns` nanoseconds since 1970.
+    """
+
+    def __init__(self, told: Collection[str], wanted: Callable[[InetSocket], bool]) -> None:
+        self.events: deque[Event] = deque()
+        self._told = told
+        self._wanted = wanted
+        self._known: dict[Key, tuple[SocketRow, bytes]] = {}
+        # No longer listed; until when the kernel may still tell of their end.
+        self._missing: dict[Key, tuple[SocketRow, float]] = {}
+        self._closed: dict[Key, SocketRow] = {}  # since the last comparison
+
+    @property
+    def rows(self) -> list[SocketRow]:
+        """The sockets that are there, as they were last listed."""
+        return [row for row, _ in self._known.values()]
+
+    @property
+    def due(self) -> float | None:
+        """When `give_up` has something to do."""
+        return min((limit for _, limit in self._missing.values()), default=None)
+
+    def known(self, key: Key) -> SocketRow | None:
+        """Return the socket as it was last listed."""
+        found = self._known.get(key)
+        return None if found is None else found[0]
+
+    def lost(self, keys: Iterable[Key]) -> set[Key]:
+        """Return which of the sockets that are known are not among `keys`."""
+        return self._known.keys() - keys
+
+    def begin(self, rows: dict[Key, SocketRow]) -> None:
+        """Take the first listing, which is no event."""
+        self._known = {key: (row, _signature(row)) for key, row in rows.items()}
+
+    def compare(
+        self, rows: dict[Key, SocketRow], left: dict[Key, SocketRow], now_ns: int, now: float
+    ) -> None:
+        """Take the next listing; `left` are sockets that are there, but not wanted any more."""
+        gone, self._known = self._known, {}
+        closed, self._closed = self._closed, {}
+        for key, row in rows.items():
+            if key in self._missing:
+                continue  # a record, whose connection is still to be told as closed
+            before, old = gone.get(key, (None, b""))
+            if before is not None and _remains_of(row, before):
+                continue
+            gone.pop(key, None)
+            signature = _signature(row)
+            self._known[key] = row, signature
+            if before is None:
+                self._tell("opened", row, closed.get(key), now_ns)
+            elif signature != old:
+                self._tell("changed", row, before, now_ns)
+        for key, (before, _) in gone.items():
+            still = left.get(key)
+            if still is not None and not _remains_of(still, before):
+                self._tell("changed", still, before, now_ns, listed=False)
+            elif before.protocol in self._told and _is_whole(before):
+                self._missing[key] = before, now + _PATIENCE_S
+            else:
+                self._close(key, before, before, now_ns)
+
+    def end(self, row: InetSocket, now_ns: int) -> None:
+        """Take the row of a socket that the kernel says has ended."""
+        key = key_of(row)
+        if key in self._closed:
+            return  # it was told by comparing already, the kernel was slow
+        found = self._missing.pop(key, None) or self._known.get(key)
+        if found is None:
+            if self._wanted(row):
+                self._close(key, row, None, now_ns)
+            return
+        before = found[0]
+        if not _is_record(before):
+            self._known.pop(key, None)
+            row = with_owner(row, before)
+            if before.processes is not None:
+                row.processes = before.processes
+            self._close(key, row, before, now_ns)
+
+    def give_up(self, now_ns: int, now: float) -> None:
+        """Tell sockets as closed that are no longer listed, and of which the kernel is silent."""
+        late = [key for key, (_, limit) in self._missing.items() if limit <= now]
+        for key in late:
+            before, _ = self._missing.pop(key)
+            self._close(key, before, before, now_ns)
+
+    def _close(self, key: Key, row: SocketRow, before: SocketRow | None, now_ns: int) -> None:
+        self._closed[key] = before or row
+        self._tell("closed", row, before, now_ns, listed=False)
+
+    def _tell(
+        self,
+        kind: EventKind,
+        row: SocketRow,
+        before: SocketRow | None,
+        now_ns: int,
+        *,
+        listed: bool = True,
+    ) -> None:
+        self.events.append(Event(kind, row, before, now_ns, listed=listed))
+
+
+def key_of(row: SocketRow) -> Key:
+    """Return what tells this socket from all others; those of /proc have no cookie."""
+    return row.protocol, row.cookie or (row.local, row.peer, row.inode)
+
+
+def _signature(row: SocketRow) -> bytes:
+    """Return what differs when a socket has changed."""
+    message = row.message
+    if not isinstance(row, InetSocket):
+        return message
+    # State, timer, retransmissions; the two queues, uid, inode. Not when the timer goes off.
+    return message[1:4] + message[56:72]
+
+
+def _is_record(row: SocketRow) -> bool:
+    """Tell whether this is what is left of a connection: TIME-WAIT, or FIN-WAIT-2 before it."""
+    return isinstance(row, InetSocket) and row.message[2] == _TIMER_OF_RECORDS
+
+
+def _is_whole(row: SocketRow) -> bool:
+    """Tell whether this is a socket, whose end the kernel tells, and no record."""
+    return row.state_number not in {_SYN_RECV, _NEW_SYN_RECV} and not _is_record(row)
+
+
+def _remains_of(row: SocketRow, before: SocketRow) -> bool:
+    """Tell whether `row` is the record that is left of the connection `before`."""
+    return _is_record(row) and not _is_record(before)
