@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from sockwright.sockets.diag.phrases import (
     accept_queue,
-    count,
     holder,
     join,
     sentence,
+    sharing,
+    unread,
     waiting,
 )
 
@@ -44,7 +45,7 @@ _NETLINK = {
     11: "events of processes (connector)",
     12: "the firewall (netfilter)",
     15: "devices that come and go (uevent)",
-    16: "one of many subjects (generic netlink)",
+    16: "any of many subjects (generic netlink)",
     20: "RDMA",
     21: "cryptography",
 }
@@ -66,60 +67,66 @@ def explain(row: SocketRow, machine: Machine) -> str:
         "netlink": _netlink,
         "vsock": _vsock,
     }
-    return " ".join(map(sentence, tellers[row.protocol](row, machine)))
+    texts = tellers[row.protocol](row, machine) + sharing(row)
+    who = holder(row)
+    return " ".join(sentence(text, who) for text in texts)
 
 
 def _unix(row: UnixSocket, _: Machine) -> list[str]:
     who = holder(row)
     if row.state == "LISTEN":
-        texts = [f"{who} waits for connections {_unix_name(row)}"]
-        texts.append(accept_queue(row.receive_queue, row.send_queue, who, "wait or are refused"))
-        return texts
+        queue = accept_queue(row.receive_queue, row.send_queue, who, "wait or are refused")
+        return [f"{who} waits for connections {_unix_name(row, 'connect')}", queue]
+    gone = row.shutdown == "both" or row.peer_inode is None
     if row.type == "dgram" and row.path:
-        texts = [f"{who} receives datagrams {_unix_name(row)}"]
+        texts = [f"{who} receives datagrams {_unix_name(row, 'send some')}"]
+        if row.peer_inode:
+            texts.append(f"its own go to socket {row.peer_inode}")
+    elif row.type == "dgram" and row.peer_inode:
+        texts = [f"{who} sends datagrams to socket {row.peer_inode} of this machine"]
+    elif row.type == "dgram":
+        texts = [f"{who} can send datagrams, but nobody can reach it: it has no name"]
     elif row.state == "ESTAB" and row.peer_inode:
         texts = [f"connected to socket {row.peer_inode} of this machine"]
         if row.path:
-            texts[0] += f", {_unix_name(row)}"
+            texts[0] += f", accepted at {row.path}"
         else:
-            texts[0] += "; without a name, as one of a pair or the side that connected"
+            texts.append("it has no name: it is one of a pair, or the side that connected")
     elif row.state == "ESTAB":
-        gone = row.shutdown == "both" or row.peer_inode is None
         texts = ["the other end has been closed" if gone else "connected, but not accepted yet"]
-    elif row.type == "dgram":
-        texts = [f"{who} can send datagrams to paths, but nobody can reach it: it has no name"]
     elif row.path:
-        texts = [f"{who} has taken a name, but does not listen: connections are refused"]
+        texts = [f"{who} has taken the name {row.path}, but does not listen"]
     else:
         texts = [f"{who} has a socket that neither listens nor is connected"]
-    if row.receive_queue:
-        texts.append(f"{count(row.receive_queue, 'octet')} arrived and {who} has not read them")
+    texts += unread(row.receive_queue, who)
     if row.shutdown:
         ends = {"receive": "receiving", "send": "sending", "both": "sending and receiving"}
         texts.append(f"shut down for {ends[row.shutdown]}")
     return texts
 
 
-def _unix_name(row: UnixSocket) -> str:
-    if row.path.startswith("@"):
-        return (
-            f"at the abstract name {row.path}, which every process in this network namespace "
-            "reaches: no file guards it"
-        )
-    return f"at {row.path}, which whoever may write to that file reaches"
+def _unix_name(row: UnixSocket, what: str) -> str:
+    """Return the name, and who may do `what` there."""
+    path = row.path
+    if path.startswith("@"):
+        where = f"at the abstract name {path}: every process in this network namespace can {what},"
+        return f"{where} for no file guards it"
+    told = "" if path.startswith("/") else ", relative to the folder that the program was in"
+    return f"at the path {path}{told}: whoever may write to that file can {what}"
 
 
 def _packet(row: PacketSocketRow, machine: Machine) -> list[str]:
     who = holder(row)
-    where = f"on {machine.device(row.interface)}" if row.interface else "on every interface"
+    where = f"on {machine.device(row.interface)}" if row.interface else "on any interface"
     number = row.ethernet_protocol
     if not number:
         texts = [f"{who} can send frames and receives none: no protocol was chosen"]
     else:
         what = _FRAMES.get(number) or f"EtherType 0x{number:04x}"
-        frames = "every frame" if number == _EVERY_FRAME else f"every {what} frame"
-        way = "in and out" if number == _EVERY_FRAME else "that comes in"
-        texts = [f"{who} gets a copy of {frames} {where}, {way}"]
+        frames = f"every {what} frame that comes in"
+        if number == _EVERY_FRAME:
+            frames = "every frame that comes in or goes out"
+        texts = [f"{who} gets a copy of {frames} {where}"]
         if row.type == "dgram":
             texts[0] += ", without the link-layer header"
         if row.filter_instructions:

@@ -6,7 +6,7 @@ Each function returns sentences, without capital letter and full stop.
 from __future__ import annotations
 
 from sockwright.sockets.diag.explain_state import STATES
-from sockwright.sockets.diag.phrases import accept_queue, count, holder, join, waiting
+from sockwright.sockets.diag.phrases import accept_queue, count, holder, join, unread, waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,8 +71,10 @@ def explain_mptcp(row: MPTCPSocket, machine: Machine) -> list[str]:
         return texts
     if info.fallback:
         texts.append("the peer, or something on the way, does not know Multipath TCP: it is TCP")
-    elif info.subflows_total is not None:
-        texts.append(f"Multipath TCP spreads it over {count(info.subflows_total, 'path')}")
+    elif info.subflows_total is not None and info.subflows_total > 1:
+        texts.append(f"Multipath TCP spreads it over {info.subflows_total} paths (subflows)")
+    else:
+        texts.append("it could use more paths (Multipath TCP), and has found no more than one")
     return texts
 
 
@@ -84,7 +86,7 @@ def explain_udp(row: InetSocket, machine: Machine) -> list[str]:
     elif not row.local_port:
         texts = [f"{who} has a socket without a port: nobody can send to it yet"]
     else:
-        texts = [f"{who} receives datagrams to port {row.local_port}, {_reach(row, machine)}"]
+        texts = [f"{who} receives datagrams to port {row.local_port}{_reach(row, machine)}"]
     memory = row.memory
     if memory is None and row.receive_queue:
         texts.append(f"{row.receive_queue} octets of memory hold what {who} has not read")
@@ -123,8 +125,7 @@ def explain_sctp(row: SCTPSocket, machine: Machine) -> list[str]:
     texts = [telling.format(who=who, peer=row.peer)]
     if len(row.peer_addresses) > 1:
         texts[0] += f", which can also be reached at {join(row.peer_addresses[1:])}"
-    if row.receive_queue:
-        texts.append(f"{count(row.receive_queue, 'octet')} arrived and {who} has not read them")
+    texts += unread(row.receive_queue, who)
     if row.send_queue:
         texts.append(f"{count(row.send_queue, 'octet')} were sent and are not acknowledged yet")
     return texts
@@ -138,7 +139,7 @@ def _listens(row: InetSocket, machine: Machine) -> list[str]:
         lost = "are reset"
     queue = accept_queue(row.receive_queue, row.send_queue, who, lost)
     texts = [
-        f"{who} waits for connections to port {row.local_port}, {_reach(row, machine)}",
+        f"{who} waits for connections to port {row.local_port}{_reach(row, machine)}",
         queue,
     ]
     most = machine.setting("net.core.somaxconn")
@@ -158,16 +159,16 @@ def _reach(row: InetSocket, machine: Machine) -> str:
     device = machine.device(row.interface) if row.interface else ""
     if address in _ANY:
         text = _everywhere(row, machine)
-        return f"{text}, by way of {device} only" if device else text
+        return f", {text}, by way of {device} only" if device else f", {text}"
     plain = address.removeprefix("::ffff:")
     if plain.startswith("127.") or plain == "::1":
-        return "reachable from this machine only (loopback)"
+        return ", reachable from this machine only (loopback)"
     if _is_group(plain):
-        return f"of those that are sent to the group {plain}{f' on {device}' if device else ''}"
+        return f" that are sent to the group {plain}{f' on {device}' if device else ''}"
     names = machine.addresses.get(plain)
     if not names:
-        return f"at {plain}, which no interface of this machine has now: nobody reaches it"
-    where = f"at {plain} ({device or join(names)}) only"
+        return f", at {plain}, which no interface of this machine has now: nobody reaches it"
+    where = f", at {plain} ({device or join(names)}) only"
     return f"{where}; other machines reach it unless a firewall forbids it"
 
 

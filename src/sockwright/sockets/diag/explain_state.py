@@ -5,7 +5,7 @@ The queues of the kernel count SYN and FIN as one octet each; what is told here 
 
 from __future__ import annotations
 
-from sockwright.sockets.diag.phrases import count, holder, span, times
+from sockwright.sockets.diag.phrases import count, holder, span, times, unread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,11 +27,11 @@ def _established(row: InetSocket, _: Machine) -> list[str]:
     who = holder(row)
     if not row.inode:
         texts = [f"connected with {row.peer}, but no program has accepted the connection yet"]
-        if row.receive_queue:
+        if _counted(row, row.receive_queue):
             texts.append(f"{count(row.receive_queue, 'octet')} arrived already")
         return texts
-    texts = [f"connected with {row.peer}", *_unread(row.receive_queue, who)]
-    texts += _unacknowledged(row, row.send_queue)
+    texts = [f"connected with {row.peer}", *_unread(row, who)]
+    texts += _unacknowledged(row)
     timer = row.timer
     if timer is not None and timer.name == "keepalive":
         asked = f"in {span(timer.expires_ms)} the kernel asks whether the peer is still there"
@@ -69,7 +69,7 @@ def _syn_received(row: InetSocket, _: Machine) -> list[str]:
 
 def _fin_wait_1(row: InetSocket, _: Machine) -> list[str]:
     closed = f"{_closer(row)} has closed this side, and {row.peer} has not acknowledged that yet"
-    return [closed, *_still(row), *_repeated(row, "what is missing")]
+    return [closed, *_still(row)]
 
 
 def _fin_wait_2(row: InetSocket, _: Machine) -> list[str]:
@@ -81,7 +81,7 @@ def _fin_wait_2(row: InetSocket, _: Machine) -> list[str]:
         texts.append(f"no program waits for that: the kernel forgets it in {_time(row)}")
     elif row.inode:
         texts[0] += ", so it may still send"
-        texts += _unread(row.receive_queue, holder(row))
+        texts += _unread(row, holder(row))
     return texts
 
 
@@ -102,20 +102,20 @@ def _close_wait(row: InetSocket, _: Machine) -> list[str]:
     if row.receive_queue == 1:
         texts.append(f"{who} has not even read that the stream ends")
     elif row.receive_queue:
-        texts += _unread(row.receive_queue - 1, who)
+        texts += _unread(row, who, end=1)
     else:
         texts.append("it stays like this until the program calls close(2) or ends")
-    return texts + _unacknowledged(row, row.send_queue)
+    return texts + _unacknowledged(row)
 
 
 def _last_ack(row: InetSocket, _: Machine) -> list[str]:
     closed = f"both sides have closed, {row.peer} first; it has not acknowledged the end yet"
-    return [closed, *_still(row), *_repeated(row, "what is missing")]
+    return [closed, *_still(row)]
 
 
 def _closing(row: InetSocket, _: Machine) -> list[str]:
     closed = f"both sides closed at the same time; {row.peer} has not acknowledged this one's end"
-    return [closed, *_still(row), *_repeated(row, "what is missing")]
+    return [closed, *_still(row)]
 
 
 def _unconnected(row: InetSocket, _: Machine) -> list[str]:
@@ -149,24 +149,33 @@ def _time(row: InetSocket) -> str:
     return span(row.timer.expires_ms) if row.timer is not None else "a moment"
 
 
-def _unread(octets: int, who: str) -> list[str]:
-    if octets <= 0:
-        return []
-    them = "it" if octets == 1 else "them"
-    return [f"{count(octets, 'octet')} arrived and {who} has not read {them}"]
-
-
 def _still(row: InetSocket) -> list[str]:
-    """Tell of data before the FIN, which the send queue counts too."""
-    octets = row.send_queue - 1
+    """Tell of the FIN and of data before it, which the send queue counts too."""
+    octets = _counted(row, row.send_queue - 1)
     if octets <= 0:
-        return []
+        return _repeated(row, "the end (FIN)")
     verb = "is" if octets == 1 else "are"
-    return [f"{count(octets, 'octet')} sent before {verb} not acknowledged either"]
+    told = f"{count(octets, 'octet')} written before {verb} not acknowledged either"
+    return [told, *_repeated(row, "what is missing")]
 
 
-def _unacknowledged(row: InetSocket, octets: int) -> list[str]:
+def _counted(row: InetSocket, octets: int) -> int:
+    """Return the octets of a queue; 0 for Multipath TCP, whose queues count memory instead."""
+    return octets if row.protocol == "tcp" else 0
+
+
+def _unread(row: InetSocket, who: str, end: int = 0) -> list[str]:
+    """Tell of what was not read, but for the `end` (FIN), which the queue counts too."""
+    if row.protocol == "tcp":
+        return unread(row.receive_queue - end, who)
+    if not row.receive_queue:
+        return []
+    return [f"{row.receive_queue} octets of memory hold what {who} has not read"]
+
+
+def _unacknowledged(row: InetSocket) -> list[str]:
     """Tell of what was written and is not acknowledged, and of what the kernel does about it."""
+    octets = _counted(row, row.send_queue)
     if octets <= 0:
         return []
     timer = row.timer

@@ -9,8 +9,21 @@ if TYPE_CHECKING:
     from sockwright.sockets.diag.memory import SocketMemory
     from sockwright.sockets.diag.row import SocketRow
 
-__all__ = ["accept_queue", "count", "holder", "join", "sentence", "span", "times", "waiting"]
+__all__ = [
+    "accept_queue",
+    "count",
+    "holder",
+    "join",
+    "sentence",
+    "sharing",
+    "span",
+    "times",
+    "unread",
+    "waiting",
+]
 
+PROGRAM = "the program"
+"""What a process is called that is not known."""
 _MANY = 3  # how many of a list are named
 
 
@@ -47,17 +60,32 @@ def join(things: Sequence[str]) -> str:
 def holder(row: SocketRow) -> str:
     """Return who holds the socket: "nginx (pid 812)", or "the program" where that is not known."""
     found = row.processes
-    if not found:
-        return "the program"
-    first = found[0]
+    return f"{found[0].name} (pid {found[0].pid})" if found else PROGRAM
+
+
+def sharing(row: SocketRow) -> list[str]:
+    """Return how many processes hold the socket too."""
+    found = row.processes or ()
     others = len({process.pid for process in found}) - 1
-    text = f"{first.name} (pid {first.pid})"
-    return f"{text} and {count(others, 'more process', 'more processes')}" if others else text
+    if others < 1:
+        return []
+    verb = "has" if others == 1 else "have"
+    return [f"{count(others, 'more process', 'more processes')} {verb} this socket too"]
 
 
-def sentence(text: str) -> str:
-    """Return the text with a large first letter and a full stop."""
-    return f"{text[0].upper()}{text[1:]}."
+def unread(octets: int, who: str) -> list[str]:
+    """Return that so many octets wait to be read; nothing for none."""
+    if octets <= 0:
+        return []
+    them = "it" if octets == 1 else "them"
+    return [f"{count(octets, 'octet')} arrived and {who} has not read {them}"]
+
+
+def sentence(text: str, who: str) -> str:
+    """Return the text with a full stop, and a large first letter where it is not a name's."""
+    if not text.startswith(who) or who == PROGRAM:
+        text = text[0].upper() + text[1:]
+    return f"{text}."
 
 
 def accept_queue(waits: int, most: int, who: str, lost: str) -> str:
@@ -71,6 +99,8 @@ def accept_queue(waits: int, most: int, who: str, lost: str) -> str:
             f"its accept queue is full ({waits} of {count(most, 'place')} taken, and the kernel "
             f"allows one more than that): new connections {lost} until {who} accepts some"
         )
+    if not waits and not most:
+        return "its accept queue is empty; with 0 places it still holds one connection"
     if not waits:
         return f"its accept queue is empty, with {count(most, 'place')}"
     taken = "is" if waits == 1 else "are"
