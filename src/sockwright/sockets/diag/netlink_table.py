@@ -214,8 +214,11 @@ class NetlinkSocket(SocketRow):
 
     @property
     def local(self) -> str:
-        """Protocol and port as ``ss -n`` writes them: "0:1234"."""
-        return f"{self.netlink_protocol}:{self.port_id}"
+        """Protocol and port as ``ss -n`` writes them: "0:1234".
+
+        A port that the kernel chose beyond pids is below zero there: ss takes it for signed.
+        """
+        return f"{self.netlink_protocol}:{_signed(self.port_id)}"
 
     @property
     def local_named(self) -> str:
@@ -229,11 +232,14 @@ class NetlinkSocket(SocketRow):
     @property
     def peer(self) -> str:
         """Group and port it is connected to, "4:77", or "*" for none, as ``ss -n`` writes it."""
-        return f"{self.peer_group}:{self.peer_port_id}" if self.is_connected else "*"
+        if not self.is_connected:
+            return "*"
+        return f"{self.peer_group}:{_signed(self.peer_port_id)}"
 
     def as_dict(self) -> dict[str, object]:
         """Return every field that has a value, by its name."""
         found = super().as_dict()
+        found.pop("uid", None)
         for name in ("type", "netlink_protocol", "netlink_protocol_name", "port_id", "is_kernel",
                      "groups"):  # fmt: skip
             found[name] = getattr(self, name)
@@ -260,5 +266,9 @@ class NetlinkSocket(SocketRow):
             with open(f"/proc/{self.port_id}/comm", "rb") as file:
                 name = file.read().removesuffix(b"\n")
         except OSError:
-            return str(self.port_id)
+            return str(_signed(self.port_id))
         return f"{name.decode(errors='backslashreplace')}/{self.port_id}"
+
+
+def _signed(port_id: int) -> int:
+    return port_id - (1 << 32) if port_id >> 31 else port_id

@@ -181,6 +181,8 @@ class UnixSocket(SocketRow):
     def as_dict(self) -> dict[str, object]:
         """Return every field that has a value, by its name."""
         found = super().as_dict()
+        if self.uid is None:
+            found.pop("uid", None)
         found["type"] = self.type
         if self.name:
             found["path"] = self.path

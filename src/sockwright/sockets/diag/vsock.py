@@ -123,6 +123,7 @@ class VSockSocket(SocketRow):
     def as_dict(self) -> dict[str, object]:
         """Return every field that has a value, by its name."""
         found = super().as_dict()
+        found.pop("uid", None)
         found["type"] = self.type
         for name in ("local_cid", "local_port", "peer_cid", "peer_port"):
             value = getattr(self, name)
