@@ -27,7 +27,7 @@ from sockwright.sockets.diag.remarks import (
     missing,
     no_protocol,
 )
-from sockwright.sockets.diag.states import ALL, STATE_WORDS
+from sockwright.sockets.diag.states import ALL, BOUND_INACTIVE, STATE_WORDS
 from sockwright.sockets.diag.tables import TABLES, table
 
 TYPE_CHECKING = False
@@ -221,12 +221,8 @@ class _Listing:
 
     def _ask_for_both(self, diag: SockDiag, of: Table, program: bytes | None) -> None:
         """Add TCP sockets of both families, by one walk through the table instead of two."""
-        request = of.request("inet", self._states, self._extensions, program or b"")
-        # struct inet_diag_req has the same parts in another order, and no family: that is 0. What
-        # stood for the protocol and the padding are lengths that the kernel does not look at.
-        old = bytes((0, 0, 0, request[2])) + request[8:56] + request[4:8] + bytes(4) + request[56:]
         try:
-            datagrams = self._tries(diag, of, old, BOTH_FAMILIES)
+            datagrams = self._both_walks(diag, of, program or b"")
         except OSError as error:
             if error.errno not in _UNLISTED | _NO_PROGRAM:
                 raise
@@ -234,6 +230,45 @@ class _Listing:
                 self._ask_for(diag, of, family, program)
         else:
             self._add(of, datagrams, filtered=program is not None)
+
+    def _both_walks(self, diag: SockDiag, of: Table, program: bytes) -> list[Datagram]:
+        """Return TCP sockets of both families.
+
+        The kernel keeps sockets that have a port and nothing else in a table by itself, and walks
+        through both tables for a fifth of the time each socket takes: a thread sees to that.
+        """
+        bound = self._states & BOUND_INACTIVE
+        rest = self._states & ~BOUND_INACTIVE
+        if not (bound and rest):
+            return self._tries(diag, of, self._old(of, self._states, program), BOTH_FAMILIES)
+        from threading import Thread
+
+        came: list[list[Datagram]] = []
+        failed: list[Exception] = []
+
+        def ask_for_bound() -> None:
+            try:
+                came.append(self._tries(another, of, self._old(of, bound, program), BOTH_FAMILIES))
+            except Exception as error:
+                failed.append(error)
+
+        with SockDiag(self._namespace) as another:
+            thread = Thread(target=ask_for_bound, daemon=True)
+            thread.start()
+            try:
+                datagrams = self._tries(diag, of, self._old(of, rest, program), BOTH_FAMILIES)
+            finally:
+                thread.join()
+        if failed:
+            raise failed[0]
+        return came[0] + datagrams
+
+    def _old(self, of: Table, states: int, program: bytes) -> bytes:
+        """Return a request for both families: struct inet_diag_req, of Linux 2.6."""
+        request = of.request("inet", states, self._extensions, program)
+        # It has the same parts in another order, and no family: that is 0. What stood for protocol
+        # and padding are lengths there that the kernel does not look at.
+        return bytes((0, 0, 0, request[2])) + request[8:56] + request[4:8] + bytes(4) + request[56:]
 
     def _ask_for(self, diag: SockDiag, of: Table, family: str, program: bytes | None) -> None:
         """Add the sockets of one family."""

@@ -6,7 +6,7 @@ mask with bit ``1 << number``, which is what sock_diag(7) takes.
 
 from __future__ import annotations
 
-__all__ = ["ALL", "CONNECTED", "LISTENING", "STATES", "STATE_WORDS", "state_name"]
+__all__ = ["ALL", "BOUND_INACTIVE", "CONNECTED", "LISTENING", "STATES", "STATE_WORDS", "state_name"]
 
 # include/net/tcp_states.h. 12 is another way to wait for the last segment of the handshake, which
 # the kernel reports as 3; 13 a TCP socket that has a port, but neither listens nor is connected.
@@ -28,10 +28,12 @@ STATES = {
 """The name of each state, by its number."""
 
 _ESTABLISHED, _SYN_SENT, _SYN_RECV, _TIME_WAIT, _CLOSE, _LISTEN = 1, 2, 3, 6, 7, 10
-_BOUND_INACTIVE = 13
 
-ALL = sum(1 << number for number in range(1, 12)) | 1 << _BOUND_INACTIVE
-LISTENING = 1 << _LISTEN | 1 << _CLOSE | 1 << _BOUND_INACTIVE
+BOUND_INACTIVE = 1 << 13
+"""TCP sockets that have a port, but neither listen nor have a peer; from Linux 6.8 on."""
+ALL = sum(1 << number for number in range(1, 12)) | BOUND_INACTIVE
+"""Every state that the kernel can be asked for."""
+LISTENING = 1 << _LISTEN | 1 << _CLOSE | BOUND_INACTIVE
 """What `ss -l` lists: LISTEN, and the sockets without a peer."""
 CONNECTED = ALL & ~(LISTENING | 1 << _TIME_WAIT | 1 << _SYN_RECV)
 """What ss lists when it is asked for nothing else: no listeners, no sockets without a process."""
@@ -53,7 +55,7 @@ STATE_WORDS = {
     "listening": 1 << _LISTEN,
     "listen": 1 << _LISTEN,
     "closing": 1 << 11,
-    "bound-inactive": 1 << _BOUND_INACTIVE,
+    "bound-inactive": BOUND_INACTIVE,
     "all": ALL,
     "connected": ALL & ~LISTENING,
     "synchronized": ALL & ~LISTENING & ~(1 << _SYN_SENT),
@@ -64,5 +66,5 @@ STATE_WORDS = {
 
 
 def state_name(number: int) -> str:
-    """Return the name of a state, or its number where a later kernel has given it one of its own."""
+    """Return the name of a state, or its number where a later kernel gave it one of its own."""
     return STATES.get(number) or str(number)
