@@ -1,14 +1,13 @@
-"""Close a socket of another process: SOCK_DESTROY of sock_diag(7)."""
+"""Close the socket of another process: SOCK_DESTROY of sock_diag(7), what ``ss -K`` does."""
 
 from __future__ import annotations
 
 import errno
-import os
-import sys
+import struct
 
 from sockwright.errors import NotPossibleError
-from sockwright.sockets.diag.inet import InetSocket
-from sockwright.sockets.diag.netlink import DESTROY, attribute
+from sockwright.sockets.diag.inet import FAMILIES, InetSocket
+from sockwright.sockets.diag.netlink import DESTROY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,30 +16,64 @@ if TYPE_CHECKING:
 
 __all__ = ["destroy"]
 
-_PROTOCOLS = {"tcp": 6, "udp": 17, "udplite": 136, "raw": 255, "sctp": 132, "mptcp": 262}
-_AT_SOCKET, _END_SOCKET = 20, 68
+_REQUEST = struct.Struct("=BBBBI")  # inet_diag_req_v2: family, protocol, ext, pad, states
+_SOCKET_ID = slice(4, 52)  # inet_diag_sockid in a message: ports, addresses, interface, cookie
+_NO_COOKIES = {0, (1 << 64) - 1}  # 0: read from /proc; all ones asks for any socket
+_RAW = 255
+_PROTOCOLS = {"tcp": 6, "udp": 17, "raw": _RAW}
+_INSTEAD = {"mptcp": "its subflows are TCP sockets, which can be closed"}
 
 
 def destroy(row: SocketRow, diag: SockDiag) -> None:
-    """Close the socket that `row` is about, and no other, though its process still holds it.
+    """Close the socket that `row` is about, and no other, as if its network had failed.
+
+    `diag` is of the same network namespace. Afterwards the process still holds its descriptor, and
+    its next call fails with ECONNABORTED; the peer of a TCP connection gets RST. A listener accepts
+    no more, a UDP socket receives no more, and what no process holds (TIME-WAIT, a connection that
+    is not accepted yet) is forgotten. The kernel looks the socket up by its addresses and then
+    compares the cookie, so that a later socket is not taken for it.
+
+    Of sockets that share one address (SO_REUSEPORT) it finds one, of its own choice: the others are
+    not found until that one is closed. Who closes several therefore tries those that were not found
+    again, for as long as some are closed.
 
     Raises:
-        NotPossibleError: this kernel cannot close sockets of this kind.
-        OSError: as the kernel says; PermissionError without CAP_NET_ADMIN, FileNotFoundError when
-            the socket is gone.
+        NotPossibleError: the kernel closes no sockets of this kind, or none at all.
+        PermissionError: this takes CAP_NET_ADMIN in the user namespace that owns the network.
+        FileNotFoundError: the kernel does not find the socket, or no longer.
+        OSError: as the kernel says; EINVAL for a TCP listener that belongs to one of MPTCP.
     """
-    if not isinstance(row, InetSocket):
-        raise NotPossibleError(f"the kernel closes no {row.protocol} sockets of others")
-    protocol = _PROTOCOLS[row.protocol]
-    family = row._octets[row._at + 16]
-    sockid = row._octets[row._at + _AT_SOCKET : row._at + _END_SOCKET]
-    request = bytes((family, min(protocol, 255), 0, 0)) + b"\xff" * 4 + sockid
-    if protocol > 255:
-        request += attribute(3, protocol.to_bytes(4, sys.byteorder))
+    name = row.protocol
+    protocol = _PROTOCOLS.get(name)
+    if protocol is None or not isinstance(row, InetSocket):
+        raise NotPossibleError(f"the kernel closes no {name} sockets", _INSTEAD.get(name, ""))
+    if row.cookie in _NO_COOKIES:
+        text = f"this kernel does not tell the cookie of {name} sockets, and closes none without"
+        raise NotPossibleError(text)
+    # A raw socket is looked up by its protocol, which stands where others have their port.
+    number = row.local_port if protocol == _RAW else 0
+    request = _REQUEST.pack(FAMILIES[row.family], protocol, 0, number, 0)
     try:
-        diag.ask(DESTROY, request)
+        diag.ask(DESTROY, request + row.message[_SOCKET_ID])
     except OSError as error:
-        if error.errno == errno.EOPNOTSUPP:
-            text = f"this kernel closes no {row.protocol} sockets (CONFIG_INET_DIAG_DESTROY)"
-            raise NotPossibleError(text) from None
-        raise OSError(error.errno, os.strerror(error.errno or 0)) from None
+        raise _told(error, row) from error
+
+
+def _told(error: OSError, row: SocketRow) -> Exception:
+    """Return the error with what it means here."""
+    if error.errno == errno.EOPNOTSUPP:
+        text = f"this kernel closes no {row.protocol} sockets"
+        return NotPossibleError(text, "it takes one built with CONFIG_INET_DIAG_DESTROY")
+    from sockwright.sockets.explain import explained
+    from sockwright.sockets.privileges import Capability
+
+    hint = ""
+    if error.errno == errno.ENOENT:
+        hint = (
+            "it is closed by now"
+            if row.state != "UNCONN" or row.protocol != "tcp"
+            else "it is closed by now, or neither listens nor is connected"
+        )
+    elif error.errno == errno.EINVAL:
+        hint = "a listener of MPTCP is not closed by its TCP socket"
+    return explained(error, f"close {row!r}", needs=Capability.CAP_NET_ADMIN, hint=hint)

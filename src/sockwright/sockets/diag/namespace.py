@@ -1,18 +1,43 @@
-"""Look into another network namespace, after network_namespaces(7) and setns(2)."""
+"""Look into another network namespace, after network_namespaces(7), setns(2), ioctl_nsfs(2).
+
+Rules:
+
+- A socket belongs for ever to the namespace that its thread was in when it was opened, and an open
+  file of /proc/net likewise. So nobody has to stay there in order to list: `open_socket` and
+  `open_table` bring these here, and then the calling thread goes on where it always was.
+- To go there takes CAP_SYS_ADMIN over that namespace *and* where one is. Root has both, goes, and
+  comes back. Who owns a namespace by way of a user namespace, as an ordinary user owns the hosts
+  of ``sw lab``, has only the first, and gets the second by joining that user namespace: which only
+  a process with one thread can do, and from which nobody comes back. So a copy of this process
+  (fork) goes there, opens what is asked for, hands it over and ends. It runs the few lines of
+  `_hand_over` and nothing else, so that locks which other threads held at that moment do not matter
+  to it. With what it hands over the owner may do all that he may do there, close sockets for
+  instance: the kernel counts him as privileged over what he owns.
+- Users are numbered as the user namespace sees them in which the socket was opened: on such a
+  socket the owner himself is user 0, if that is how he mapped himself.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 
+from sockwright.errors import NotPossibleError, UsageError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import TracebackType
+    from io import FileIO
+    from typing import BinaryIO, NoReturn
 
-__all__ = ["namespace", "open_socket"]
+__all__ = ["namespace", "open_socket", "open_table"]
 
-_CLONE_NEWNET = 0x40000000
+_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
+_NS_GET_USERNS, _NS_GET_NSTYPE = 0xB701, 0xB703  # linux/nsfs.h
 _NAMES = "/run/netns"
+_HERE = "/proc/thread-self/ns/net"
+_MOST = 64  # octets of an answer of the process that goes there
+_OWNERS = "it takes root with CAP_SYS_PTRACE and CAP_SYS_ADMIN, or the user who owns it"
 
 
 class _Inside:
@@ -22,42 +47,46 @@ class _Inside:
 
     def __init__(self, target: int | str | None) -> None:
         self._target = target
-        self._back = -1
+        self._back: FileIO | None = None
 
     def __enter__(self) -> None:
         if self._target is None:
             return
-        there = _open(self._target)
-        try:
-            self._back = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-            _setns(there, _CLONE_NEWNET)
-        finally:
-            os.close(there)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._target is not None:
+        with _find(self._target) as there:
             try:
-                _setns(self._back, _CLONE_NEWNET)
-            finally:
-                os.close(self._back)
+                self._back = _enter(there)
+            except PermissionError:
+                text = f"{_described(self._target)} cannot be entered"
+                remedy = "to go there and come back takes CAP_SYS_ADMIN, as root has"
+                raise NotPossibleError(text, remedy) from None
+
+    def __exit__(self, *_: object) -> None:
+        back, self._back = self._back, None
+        if back is not None:
+            _leave(back)
 
 
 def namespace(target: int | str | None) -> _Inside:
     """Move this thread into a network namespace for the length of a ``with`` block.
 
-    `target` is the number of a process, a name under /run/netns (``ip netns``), a path such as
-    ``/proc/PID/ns/net``, or None to stay. Inside, the sockets that this thread opens and what it
-    reads in /proc/thread-self/net are that namespace's. Sockets keep the namespace in which they
-    were opened, so the block is best left as soon as they are.
+    `target` is the number of a process, a name under /run/netns as ``ip netns`` gives, a path such
+    as ``/proc/PID/ns/net``, or None to stay. A string of digits is a name where there is such a
+    name, else a process. The namespace is looked up once: a process that ends later takes nothing
+    away.
+
+    Inside, the sockets that this thread opens are of that namespace, and so is what it reads in
+    /proc/thread-self/net (not in /proc/net, which is that of the first thread). Other threads stay
+    where they are, threads started inside stay there. An ``await`` or ``yield`` inside would let
+    others run in that namespace: for sockets alone `open_socket` is better.
+
+    /proc stays the one of this process: `find_processes` shows all processes of this PID namespace
+    and those below it, whatever network namespace they are in, by the numbers that they have here.
 
     Raises:
-        UsageError: there is no such process or name.
-        NotPossibleError: this takes CAP_SYS_ADMIN; `open_socket` may do without.
+        UsageError: there is no such process, name or path, or it is no network namespace.
+        NotPossibleError: this user may not go there and come back; `open_socket` may do.
+        OSError: as the kernel says; also at the end, where the thread gave its privileges up inside
+            and cannot go back.
     """
     return _Inside(target)
 
@@ -65,29 +94,209 @@ def namespace(target: int | str | None) -> _Inside:
 def open_socket(
     target: int | str | None, family: int, kind: int, protocol: int = 0
 ) -> socket.socket:
-    """Open a socket in a network namespace; `target` as for `namespace`.
+    """Open a socket in a network namespace; `target` as for `namespace`, the rest as for a socket.
 
-    Also works for an ordinary user whose own the namespace is, such as a host of ``sw lab``: a
-    process that goes there for good opens the socket and hands it over.
+    It works for root, and for an ordinary user in the namespaces that he owns, such as the hosts of
+    ``sw lab``. For the latter a copy of this process is made.
 
     Raises:
-        UsageError: there is no such process or name.
+        UsageError: as `namespace`.
         NotPossibleError: the namespace belongs to another user.
         OSError: as the kernel says.
     """
-    with namespace(target):
-        return socket.socket(family, kind, protocol)
+    return socket.socket(fileno=_open_there(target, f"socket {family:d} {kind:d} {protocol:d}"))
 
 
-def _open(target: int | str) -> int:
+def open_table(target: int | str | None, name: str) -> BinaryIO:
+    """Open /proc/net/`name` of a network namespace to read it; `target` as for `namespace`.
+
+    Raises: as `open_socket`; FileNotFoundError where the kernel has no such table.
+    """
+    return open(_open_there(target, f"table {name}"), "rb")
+
+
+def _open_there(target: int | str | None, request: str) -> int:
+    """Open in a namespace what `_open_here` can open. Raises: as `open_socket`."""
+    if target is None:
+        return _open_here(request)
+    with _find(target) as there:
+        try:
+            back = _enter(there)
+        except PermissionError:
+            return _ask_another(target, there, request)
+        try:
+            return _open_here(request)
+        finally:
+            _leave(back)
+
+
+def _open_here(request: str) -> int:
+    """Open "socket FAMILY TYPE PROTOCOL" or "table NAME"; return a descriptor. Raises: OSError."""
+    what, *words = request.split(" ")
+    if what == "socket":
+        return socket.socket(*map(int, words)).detach()
+    return os.open(f"/proc/thread-self/net/{words[0]}", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _ask_another(target: int | str, there: FileIO, request: str) -> int:
+    """Have a process of its own go there and open it. Raises: NotPossibleError, OSError."""
+    from fcntl import ioctl
+
+    closed = NotPossibleError(f"{_described(target)} is closed to this user", _OWNERS)
+    try:
+        owner = ioctl(there, _NS_GET_USERNS)
+    except PermissionError:
+        raise closed from None  # it belongs to a user namespace beside or above ours
+    with open(owner, "rb", buffering=0) as user, _open("/proc/self/ns/user") as ours:
+        if _same(user, ours):
+            raise closed
+        answer, descriptors = _ask(user, there, request)
+    step, _, number = answer.partition(" ")
+    if step == "done":
+        return descriptors[0]
+    if step == "enter" and int(number) == errno.EPERM:
+        raise closed
+    if not answer:
+        raise RuntimeError("the process that was to open a socket elsewhere was ended")
+    raise OSError(int(number), os.strerror(int(number)))
+
+
+def _ask(user: FileIO, there: FileIO, request: str) -> tuple[str, list[int]]:
+    """Have a copy of this process open it; return its answer, empty where it was ended before."""
+    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours:
+        with its:
+            child = _fork()
+            if child == 0:
+                _hand_over(its, user.fileno(), there.fileno(), request)
+        try:
+            answer, descriptors, _, _ = socket.recv_fds(ours, _MOST, 1, socket.MSG_CMSG_CLOEXEC)
+        finally:
+            _wait(child)
+    return answer.decode(), descriptors
+
+
+def _fork() -> int:
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # threads: see the module
+        return os.fork()
+
+
+def _hand_over(channel: socket.socket, user: int, there: int, request: str) -> NoReturn:
+    """Go there for good, open it, send it and end."""
+    step = "enter"
+    try:
+        _setns(user, _CLONE_NEWUSER)
+        _setns(there, _CLONE_NEWNET)
+        step = "open"
+        made = _open_here(request)
+        socket.send_fds(channel, [b"done"], [made])
+    except OSError as error:
+        channel.send(f"{step} {error.errno}".encode())
+    finally:
+        os._exit(0)
+
+
+def _wait(child: int) -> None:
+    try:
+        os.waitpid(child, 0)
+    except ChildProcessError:
+        return  # this program ignores SIGCHLD, so the kernel has waited for it
+
+
+def _find(target: int | str) -> FileIO:
+    """Open a network namespace. Raises: UsageError, NotPossibleError, OSError."""
+    from fcntl import ioctl
+
+    path = _path(target)
+    try:
+        # A path may be a pipe that nobody writes to.
+        there = _open(path, os.O_NONBLOCK)
+    except PermissionError:
+        raise NotPossibleError(f"{_described(target)} is closed to this user", _OWNERS) from None
+    except (FileNotFoundError, NotADirectoryError, ProcessLookupError, ValueError):
+        raise UsageError(_absence(target)) from None
+    except IsADirectoryError:
+        raise UsageError(f"{path} is a folder, and no network namespace") from None
+    try:
+        kind = ioctl(there, _NS_GET_NSTYPE)
+    except OSError as error:
+        there.close()
+        if error.errno != errno.ENOTTY:
+            raise
+        kind = 0
+    if kind != _CLONE_NEWNET:
+        there.close()
+        raise UsageError(f"{path} is no network namespace")
+    return there
+
+
+def _path(target: int | str) -> str:
     text = str(target)
-    path = text if "/" in text else f"{_NAMES}/{text}"
-    if isinstance(target, int) or (text.isdecimal() and not os.path.exists(path)):
-        path = f"/proc/{target}/ns/net"
-    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    if "/" in text:
+        return text
+    name = f"{_NAMES}/{text}"
+    number = text.isascii() and text.isdecimal() and not os.path.exists(name)
+    return f"/proc/{text}/ns/net" if number or isinstance(target, int) else name
+
+
+def _described(target: int | str) -> str:
+    path = _path(target)
+    if path.startswith(f"{_NAMES}/"):
+        return f"the network namespace {path.removeprefix(f'{_NAMES}/')!r}"
+    process = path.removeprefix("/proc/").removesuffix("/ns/net")
+    if "/" not in process:
+        return f"the network namespace of process {process}"
+    return f"the network namespace {path}"
+
+
+def _absence(target: int | str) -> str:
+    """Say that there is no such namespace, and which there are."""
+    path = _path(target)
+    if not path.startswith(f"{_NAMES}/"):
+        return f"{_described(target)} is not there: it has ended, or never was"
+    try:
+        names = ", ".join(sorted(os.listdir(_NAMES)))
+    except OSError:
+        names = ""
+    there_are = f"'ip netns list' shows {names}" if names else "'ip netns list' shows none"
+    return f"{_described(target)} is not there; {there_are}"
+
+
+def _open(path: str, flags: int = 0) -> FileIO:
+    return open(path, "rb", buffering=0, opener=lambda name, mode: os.open(name, mode | flags))
+
+
+def _enter(there: FileIO) -> FileIO:
+    """Move this thread to a network namespace; return the one it was in. Raises: OSError."""
+    back = _open(_HERE)
+    try:
+        if not _same(there, back):  # or it would take a privilege to stay
+            _setns(there.fileno(), _CLONE_NEWNET)
+    except BaseException:  # a Ctrl-C among them, which may come behind the system call
+        _leave(back)
+        raise
+    return back
+
+
+def _leave(back: FileIO) -> None:
+    """Move this thread back and close `back`. Raises: OSError."""
+    with back, _open(_HERE) as here:
+        if not _same(here, back):
+            _setns(back.fileno(), _CLONE_NEWNET)
+
+
+def _same(one: FileIO, other: FileIO) -> bool:
+    return os.path.sameopenfile(one.fileno(), other.fileno())
 
 
 def _setns(descriptor: int, kind: int) -> None:
+    """Do as setns(2), which Python has from 3.12 on. Raises: OSError."""
+    if hasattr(os, "setns"):
+        os.setns(descriptor, kind)
+        return
     import ctypes
 
     libc = ctypes.CDLL(None, use_errno=True)

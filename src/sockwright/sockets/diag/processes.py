@@ -129,15 +129,19 @@ class _Facts:
 
 
 class _Piece:
-    """Some descriptors of one table of them, and those that turned out to be sockets."""
+    """Some descriptors of one table of them, and those that turned out to be sockets.
 
-    __slots__ = ("descriptors", "folder", "links", "pid")
+    `closed` says that the kernel lists them, but does not tell this user what they are.
+    """
+
+    __slots__ = ("closed", "descriptors", "folder", "links", "pid")
 
     def __init__(self, pid: str, folder: str, descriptors: list[str]) -> None:
         self.pid = pid
         self.folder = folder
         self.descriptors = descriptors
         self.links: list[tuple[str, str]] = []
+        self.closed = False
 
 
 def find_processes(wanted: Container[int] | None = None) -> ProcessTable:
@@ -158,6 +162,7 @@ def find_processes(wanted: Container[int] | None = None) -> ProcessTable:
     table = ProcessTable()
     pieces = _pieces(table)
     _read(pieces)
+    table.unreadable += len({piece.pid for piece in pieces if piece.closed})
     known: dict[str, _Facts | None] = {}
     for piece in pieces:
         found = [(int(link[_SIZE:-1]), descriptor) for link, descriptor in piece.links]
@@ -287,6 +292,9 @@ def _read_links(piece: _Piece) -> None:
         for descriptor in piece.descriptors:
             try:
                 link = readlink(before + descriptor, dir_fd=folder)
+            except PermissionError:
+                piece.closed = True
+                return
             except OSError:
                 continue  # closed meanwhile
             if link[:_SIZE] == _BEGIN:
