@@ -1,6 +1,8 @@
-"""`SocketFilter`: which sockets a listing is to show."""
+"""`SocketFilter`: which sockets a listing is to show; `parse_filter` makes one of text."""
 
 from __future__ import annotations
+
+from sockwright.sockets.diag.states import ALL, STATE_WORDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,55 +17,132 @@ __all__ = ["SocketFilter", "parse_filter"]
 class SocketFilter:
     """States and a condition, either of which may be absent. Immutable; equal by what it says.
 
-    `states` is a mask of states, None where the filter does not speak of them. `families` are the
-    address families that its hosts name ("inet", "unix" ...): rows of others never match; None
-    where they name none. As text it is in the language again.
+    `states` is a mask (see `sockwright.sockets.diag.states`), None where the filter does not speak
+    of states. `str` is the filter in the language of ss(8).
     """
 
     __slots__ = ("condition", "families", "states")
+    condition: Condition | None
+    families: frozenset[str] | None
+    states: int | None
 
     def __init__(self, condition: Condition | None = None, states: int | None = None) -> None:
-        self.condition = condition
-        self.states = states
-        self.families: frozenset[str] | None = None
+        named = frozenset() if condition is None else condition.families
+        for name, value in (
+            ("condition", condition), ("states", states), ("families", named or None),
+        ):  # fmt: skip
+            object.__setattr__(self, name, value)
 
     def resolved(self) -> SocketFilter:
-        """Return it with names of devices and cgroups looked up here and now, once for all.
+        """Return it with names of interfaces and control groups looked up, once for all.
 
-        To be called inside the network namespace that is listed. `program` and `matches` of a
-        filter that was not resolved look them up each time.
+        Best inside the network namespace that is listed, before it is used: `program` and `matches`
+        of a filter that is not resolved look names up each time.
 
         Raises: FilterError where a name is not known.
         """
-        return self
+        if self.condition is None:
+            return self
+        return SocketFilter(self.condition.resolved(), self.states)
 
     def program(self, family: str) -> bytes | None:
-        """Return the bytecode for inet_diag's sockets of `family` ("inet" or "inet6").
+        """Return the bytecode for the kernel's sockets of `family`, "inet" or "inet6".
 
-        Empty where every socket of the family passes. None where the kernel cannot tell (the
-        program is too long for it): then each row is to be asked by `matches`. The same is right
-        where the kernel refuses a program with EINVAL (an old one that lacks an operation), or with
-        EPERM (it compares marks for CAP_NET_ADMIN only).
+        Empty where every socket of the family passes. None where the program would be too long for
+        the kernel: then each row is to be asked by `matches`. The same is right where the kernel
+        refuses a program with EINVAL (it is too old for an operation) or EPERM (it compares marks
+        for CAP_NET_ADMIN only).
+
+        Raises: FilterError where a name is not known.
         """
-        raise NotImplementedError
+        from sockwright.sockets.diag.filter.bytecode import REJECT_ALL, compile_condition
+
+        if self.families is not None and family not in self.families:
+            return REJECT_ALL
+        if self.condition is None:
+            return b""
+        return compile_condition(self.condition.resolved(), family)
 
     def matches(self, row: SocketRow) -> bool:
-        """Tell whether a row passes: its state, its family and the condition.
+        """Tell whether a row passes: by its state, its family and the condition.
 
-        Raises: NotPossibleError where the row does not tell what is asked for (its mark is told to
-        CAP_NET_ADMIN only).
+        Raises:
+            NotPossibleError: the kernel did not tell the mark of the socket.
+            FilterError: a name is not known.
         """
-        raise NotImplementedError
+        if self.states is not None and not self.states >> row.state_number & 1:
+            return False
+        if self.families is not None and row.family not in self.families:
+            return False
+        return self.condition is None or self.condition.matches(row)
+
+    def __str__(self) -> str:
+        parts = [] if self.states is None else _state_words(self.states)
+        if self.condition is not None:
+            parts.append(str(self.condition))
+        return " ".join(parts)
+
+    def __repr__(self) -> str:
+        states = "" if self.states is None else f", states={self.states:#x}"
+        return f"SocketFilter({self.condition!r}{states})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SocketFilter):
+            return NotImplemented
+        return (self.condition, self.states) == (other.condition, other.states)
+
+    def __hash__(self) -> int:
+        return hash((self.condition, self.states))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a filter does not change: {name!r} cannot be set")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"a filter does not change: {name!r} cannot be deleted")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return SocketFilter, (self.condition, self.states)
 
 
 def parse_filter(
     text: str, *, family: str | None = None, protocols: Collection[str] = ("tcp", "udp")
 ) -> SocketFilter:
-    """Return the filter that `text` describes, in the language of ss(8); empty text passes all.
+    """Return the filter that `text` describes, in the language of ss(8). Empty text passes all.
 
-    `family` is that of hosts that name none (as ``ss -f``); `protocols` are those whose services
-    (/etc/services) a port may be named by.
+    `family` ("inet", "inet6", "unix", "link", "netlink", "vsock") is that of hosts that name none,
+    as ``ss -f`` has it; `protocols` are those whose services (/etc/services) ports are named by.
+    Hosts are resolved here; names of interfaces and control groups have to be there, but stay names
+    until the filter is used.
 
-    Raises: FilterError at the word that is wrong.
+    Raises:
+        FilterError: a word is wrong; it says which, why, and what would fit.
+        ValueError: there is no such family.
+        TypeError: the filter is no text.
     """
-    raise NotImplementedError
+    if not isinstance(text, str):
+        raise TypeError(f"a filter is text, not {text!r}")
+    if not text or text.isspace():
+        return SocketFilter()
+    from sockwright.sockets.diag.filter.host_syntax import FAMILIES
+    from sockwright.sockets.diag.filter.parser import parse
+
+    if family is not None and family not in FAMILIES:
+        raise ValueError(f"there is no family {family!r}; there are {', '.join(FAMILIES)}")
+    states, condition = parse(text, family, protocols)
+    return SocketFilter(condition, states)
+
+
+def _state_words(mask: int) -> list[str]:
+    """Return the words that ask for these states."""
+    for word in ("all", "connected", "synchronized", "bucket", "big"):
+        if STATE_WORDS[word] == mask:
+            return ["state", word]
+    single = {bits: word for word, bits in reversed(STATE_WORDS.items()) if bits.bit_count() == 1}
+    left_out = ALL & ~mask
+    if left_out.bit_count() < mask.bit_count():
+        return [part for bits, word in _each(left_out, single) for part in ("exclude", word)]
+    return [part for bits, word in _each(mask, single) for part in ("state", word)]
+
+
+def _each(mask: int, words: dict[int, str]) -> list[tuple[int, str]]:
+    return [(bits, words[bits]) for bits in sorted(words) if mask & bits]

@@ -1,0 +1,93 @@
+"""Patterns of names as fnmatch(3) reads them, compiled to regular expressions over octets.
+
+`*` stands for any octets, slashes too, `?` for one, `[a-z]`, `[!a-z]`, `[^a-z]` and `[[:digit:]]`
+for one of a set; a backslash takes the meaning of what follows. An open bracket that is not closed
+stands for itself. Case makes no difference in ASCII.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+__all__ = ["compile_glob"]
+
+_CLASSES = {
+    b"alnum": rb"0-9A-Za-z",
+    b"alpha": rb"A-Za-z",
+    b"blank": rb" \t",
+    b"cntrl": rb"\x00-\x1f\x7f",
+    b"digit": rb"0-9",
+    b"graph": rb"\x21-\x7e",
+    b"lower": rb"a-z",
+    b"print": rb"\x20-\x7e",
+    b"punct": rb"\x21-\x2f\x3a-\x40\x5b-\x60\x7b-\x7e",
+    b"space": rb" \t\n\r\f\v",
+    b"upper": rb"A-Z",
+    b"xdigit": rb"0-9A-Fa-f",
+}
+_CLASS = re.compile(rb"\[:([a-z]+):\]")
+_NOTHING = rb"[^\x00-\xff]"
+
+
+def compile_glob(pattern: str) -> re.Pattern[bytes]:
+    """Return the expression that the whole name has to match."""
+    octets = os.fsencode(pattern)
+    pieces = [b""]
+    at = 0
+    while at < len(octets):
+        if octets[at] == ord("*"):
+            pieces.append(b"")
+            at += 1
+        else:
+            one, at = _element(octets, at)
+            pieces[-1] += one
+    first, *others = pieces
+    # What stands between two stars may be taken where it is first found: no way back, no explosion.
+    middle = b"".join(b"(?>.*?" + piece + b")" for piece in others[:-1])
+    last = b".*" + others[-1] if others else b""
+    return re.compile(first + middle + last, re.DOTALL | re.IGNORECASE)
+
+
+def _element(octets: bytes, at: int) -> tuple[bytes, int]:
+    """Return the expression of the one octet that is described at `at`, and what follows."""
+    one = octets[at : at + 1]
+    if one == b"?":
+        return b".", at + 1
+    if one == b"[" and (found := _set(octets, at + 1)):
+        return found
+    if one == b"\\" and at + 1 < len(octets):
+        return re.escape(octets[at + 1 : at + 2]), at + 2
+    return re.escape(one), at + 1
+
+
+def _set(octets: bytes, at: int) -> tuple[bytes, int] | None:
+    """Return the expression of the set whose bracket opened before `at`; None if none closes it."""
+    negated = octets[at : at + 1] in {b"!", b"^"}
+    at += negated
+    start = at
+    members = b""
+    while at < len(octets):
+        if octets[at : at + 1] == b"]" and at > start:
+            if not members:
+                return (b"." if negated else _NOTHING), at + 1
+            return b"[" + b"^" * negated + members + b"]", at + 1
+        if found := _CLASS.match(octets, at):
+            members += _CLASSES.get(found[1], b"")
+            at = found.end()
+            continue
+        low, at = _member(octets, at)
+        if octets[at : at + 1] == b"-" and octets[at + 1 : at + 2] not in {b"]", b""}:
+            high, at = _member(octets, at + 1)
+            if low <= high:
+                members += b"\\x%02x-\\x%02x" % (low, high)
+        else:
+            members += b"\\x%02x" % low
+    return None
+
+
+def _member(octets: bytes, at: int) -> tuple[int, int]:
+    """Return the octet that a member of a set stands for, and what follows it."""
+    if octets[at : at + 1] == b"\\" and at + 1 < len(octets):
+        at += 1
+    return octets[at], at + 1
