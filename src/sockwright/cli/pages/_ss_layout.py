@@ -14,15 +14,16 @@ Two spaces at least stand between columns, whatever they hold.
 
 from __future__ import annotations
 
-from itertools import repeat
+from itertools import chain, repeat
 
 from sockwright.cli.clean import clean
-from sockwright.cli.pages._ss_cells import first_process, processes_text
+from sockwright.cli.pages._ss_cells import Texts, first_process, processes_text
 from sockwright.cli.width import text_width
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import Any
 
     from sockwright.cli.pages._ss_cells import Cells
     from sockwright.cli.screen import Screen
@@ -103,12 +104,12 @@ def _over(line: str, texts: Sequence[str], width: int) -> str:
 class _Column:
     """Texts below each other, made safe to show; `width` is that of the widest, head included."""
 
-    __slots__ = ("_colour", "_gap", "_right", "_shown", "head", "texts", "width")
+    __slots__ = ("_colour", "_gap", "_plain", "_right", "head", "texts", "width")
 
     def __init__(
         self,
         head: str,
-        texts: Sequence[str],
+        texts: Texts,
         *,
         right: bool = False,
         gap: str = _GAP,
@@ -119,26 +120,21 @@ class _Column:
         self._right = right
         self._gap = gap
         self._colour = colour
-        # What many sockets share is looked at once.
-        distinct = set(texts)
+        distinct = texts.distinct()
         everything = "".join(distinct)
-        if everything.isascii() and everything.isprintable():
-            self._shown = dict(zip(distinct, distinct, strict=True))
-            width = max(map(len, distinct), default=0)
-        else:
-            self._shown = {text: clean(text) for text in distinct}
-            width = max(map(text_width, self._shown.values()), default=0)
+        self._plain = everything.isascii() and everything.isprintable()
+        width = max(map(len if self._plain else _width, distinct), default=0)
         self.width = max(width, len(head))
 
     def narrow(self, width: int) -> None:
         """Make the column `width` wide, or less if every text that fits there does."""
-        widths = map(text_width, self._shown.values())
+        widths = map(_width, self.texts.distinct())
         self.width = max((one for one in widths if one <= width), default=0)
         self.width = max(self.width, len(self.head))
 
     def overflow(self) -> set[str]:
         """Return the texts that are wider than the column."""
-        return {text for text, shown in self._shown.items() if text_width(shown) > self.width}
+        return {text for text in self.texts.distinct() if _width(text) > self.width}
 
     def title(self) -> str:
         """Return the head, padded like the texts."""
@@ -147,19 +143,31 @@ class _Column:
 
     def padded(self) -> Iterator[str]:
         """Yield each text, padded to the width and coloured, with the gap behind it."""
-        padded = {text: self._pad(shown) for text, shown in self._shown.items()}
-        return map(padded.__getitem__, self.texts)
+        return chain.from_iterable(
+            map(self._pad(texts).__getitem__, keys) for keys, texts in self.texts.parts
+        )
 
     def bare(self) -> Iterator[str]:
         """Yield each text as it is shown, without padding."""
-        return map(self._shown.__getitem__, self.texts)
+        return map(clean, self.texts)
 
-    def _pad(self, text: str) -> str:
+    def _pad(self, texts: dict[Any, str]) -> dict[Any, str]:
+        width, gap = self.width, self._gap
+        if self._plain and self._colour is None:
+            pad = str.rjust if self._right else str.ljust
+            return {key: pad(text, width) + gap for key, text in texts.items()}
+        return {key: self._pad_one(clean(text)) + gap for key, text in texts.items()}
+
+    def _pad_one(self, text: str) -> str:
         spaces = " " * (self.width - text_width(text))
         colour = self._colour(text) if self._colour is not None else ""
         if colour:
             text = colour + text + _OFF
-        return (spaces + text if self._right else text + spaces) + self._gap
+        return spaces + text if self._right else text + spaces
+
+
+def _width(text: str) -> int:
+    return text_width(clean(text))
 
 
 class _Endpoint:
@@ -167,7 +175,7 @@ class _Endpoint:
 
     __slots__ = ("address", "port")
 
-    def __init__(self, head: str, addresses: Sequence[str], ports: Sequence[str]) -> None:
+    def __init__(self, head: str, addresses: Texts, ports: Texts) -> None:
         self.address = _Column(f"{head} Address:", addresses, right=True, gap="")
         self.port = _Column("Port", ports)
 
@@ -190,24 +198,26 @@ class _Table:
     __slots__ = ("_front", "_local", "_long", "_peer", "_process", "_processes", "_processes_below")
 
     def __init__(self, cells: Cells, *, colour: bool, for_people: bool) -> None:
-        received, sent = (list(map(str, numbers)) for numbers in cells.queues)
-        if for_people and "LISTEN" in set(cells.state):
+        sent = cells.send_queue
+        if for_people and "LISTEN" in cells.state.distinct():
             # Of a listener the queue holds connections, and the other number is their limit.
             pairs = zip(cells.state, sent, strict=True)
-            sent = [f"of {limit}" if state == "LISTEN" else limit for state, limit in pairs]
+            sent = Texts([f"of {limit}" if state == "LISTEN" else limit for state, limit in pairs])
         self._front = [
             _Column("State", cells.state, colour=_colour_of_state if colour else None),
-            _Column("Recv-Q", received, right=True),
+            _Column("Recv-Q", cells.receive_queue, right=True),
             _Column("Send-Q", sent, right=True),
         ]
-        if cells.netid:
+        if cells.netid is not None:
             self._front.insert(0, _Column("Netid", cells.netid))
         self._local = _Endpoint("Local", cells.local, cells.local_port)
         self._peer = _Endpoint("Peer", cells.peer, cells.peer_port)
         self._processes = cells.processes
         self._process: _Column | None = None
         if cells.processes is not None:
-            self._process = _Column("Process:PID", list(map(processes_text, cells.processes)))
+            self._process = _Column(
+                "Process:PID", Texts(list(map(processes_text, cells.processes)))
+            )
         self._processes_below = False
         self._long: frozenset[int] = frozenset()  # the rows that have their peer below
 
@@ -219,7 +229,7 @@ class _Table:
     def fit(self, width: int) -> None:
         """Make columns give way until no line is wider than `width`, as far as that can be."""
         if self._width() > width and self._processes is not None:
-            self._process = _Column("Process:PID", list(map(first_process, self._processes)))
+            self._process = _Column("Process:PID", Texts(list(map(first_process, self._processes))))
         if self._width() > width:
             self._local.shorten_head("Local")
             self._peer.shorten_head("Peer")
@@ -250,7 +260,7 @@ class _Table:
     def more(self) -> Iterator[list[str]]:
         """Yield what of each socket stands below its line."""
         peers = self._peer.texts() if self._long else []
-        for row in range(len(self._local.address.texts)):
+        for row, _ in enumerate(self._local.address.texts):
             more = [f"peer {peers[row]}"] if row in self._long else []
             if self._processes_below and self._processes is not None and self._processes[row]:
                 more.append(f"held by {processes_text(self._processes[row])}")
@@ -279,7 +289,7 @@ class _Table:
 
 
 def _is_idle(column: _Column) -> bool:
-    return column.head.endswith("-Q") and set(column.texts) <= {"0"}
+    return column.head.endswith("-Q") and column.texts.distinct() <= {"0"}
 
 
 def _colour_of_state(state: str) -> str:

@@ -23,33 +23,29 @@ class Names:
     2 seconds; what has no name by then stays a number.
     """
 
-    __slots__ = ("_by_host", "_hosts", "_protocols", "_services", "_until")
+    __slots__ = ("_by_host", "_hosts", "_ports", "_until")
 
     def __init__(self, *, hosts: bool = False) -> None:
-        self._services: dict[tuple[str, str], str] | None = None
-        self._protocols: dict[str, str] | None = None
+        self._ports: dict[str, dict[str, str]] = {}
         self._hosts = hosts
         self._by_host: dict[str, str] = {}
         self._until = 0.0
 
-    def port(self, protocol: str, number: int) -> str:
-        """Return the name of a port; of a raw socket, the name of its protocol."""
-        text = str(number)
-        if protocol == "raw":
-            if self._protocols is None:
-                self._protocols = {
-                    words[1]: words[0] for words in reversed(list(_lines("/etc/protocols")))
-                }
-            return self._protocols.get(text, text)
-        if self._services is None:
-            self._services = {}
+    def ports(self, protocol: str) -> dict[str, str]:
+        """Return the names of the ports of a protocol by their numbers as text.
+
+        Of raw sockets, whose "port" is the protocol above IP, the names of protocols.
+        """
+        if not self._ports:
+            self._ports["raw"] = {}
+            for words in _lines("/etc/protocols"):
+                self._ports["raw"].setdefault(words[1], words[0])
             for words in _lines("/etc/services"):
                 port, _, of = words[1].partition("/")
-                self._services.setdefault((of, port), words[0])
-        found = self._services.get((_SERVICES_OF.get(protocol, protocol), text))
-        return found or text
+                self._ports.setdefault(of, {}).setdefault(port, words[0])
+        return self._ports.get(_SERVICES_OF.get(protocol, protocol), {})
 
-    def address(self, text: str) -> str:
+    def host(self, text: str) -> str:
         """Return the name of the host at an address, as `text` has it, or `text` again."""
         return text
 

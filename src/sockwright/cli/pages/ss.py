@@ -29,11 +29,13 @@ def _show(listing: Listing, screen: Screen) -> None:
     from sockwright.cli.pages._ss_cells import cells_of
     from sockwright.cli.pages._ss_layout import show_table
     from sockwright.cli.pages._ss_names import Names
+    from sockwright.sockets.diag.devices import device_names
 
     args = listing.args
     cells = cells_of(
         listing.rows,
         None if args.numeric else Names(),
+        device_names(),
         netid=listing.with_netid,
         processes=args.processes,
     )
