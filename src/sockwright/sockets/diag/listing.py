@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from sockwright.sockets.diag.filter import Condition, SocketFilter
-    from sockwright.sockets.diag.netlink import Datagram
+    from sockwright.sockets.diag.netlink import Messages
     from sockwright.sockets.diag.row import SocketRow
     from sockwright.sockets.diag.tables import Table
 
@@ -231,7 +231,7 @@ class _Listing:
         else:
             self._add(of, datagrams, filtered=program is not None)
 
-    def _both_walks(self, diag: SockDiag, of: Table, program: bytes) -> list[Datagram]:
+    def _both_walks(self, diag: SockDiag, of: Table, program: bytes) -> list[Messages]:
         """Return TCP sockets of both families.
 
         The kernel keeps sockets that have a port and nothing else in a table by itself, and walks
@@ -243,7 +243,7 @@ class _Listing:
             return self._tries(diag, of, self._old(of, self._states, program), BOTH_FAMILIES)
         from threading import Thread
 
-        came: list[list[Datagram]] = []
+        came: list[list[Messages]] = []
         failed: list[Exception] = []
 
         def ask_for_bound() -> None:
@@ -284,7 +284,7 @@ class _Listing:
 
     def _tries(
         self, diag: SockDiag, of: Table, request: bytes, kind: int = BY_FAMILY
-    ) -> list[Datagram]:
+    ) -> list[Messages]:
         """Return what the kernel answers to a request; the last of three uneven answers."""
         for _ in range(_TRIES):
             try:
@@ -294,7 +294,7 @@ class _Listing:
         self.remarks.append(interrupted(of.name, _TRIES))
         return datagrams
 
-    def _add(self, of: Table, datagrams: list[Datagram], *, filtered: bool) -> None:
+    def _add(self, of: Table, datagrams: list[Messages], *, filtered: bool) -> None:
         datagrams = _each_once(datagrams, of.row)
         rows: Iterator[SocketRow] = chain.from_iterable(
             map(of.row, repeat(octets), offsets) for octets, offsets in datagrams
@@ -334,7 +334,7 @@ def _as_filter(where: str | Condition | SocketFilter) -> SocketFilter | None:
     return where if isinstance(where, SocketFilter) else SocketFilter(where)
 
 
-def _each_once(datagrams: list[Datagram], row: type[SocketRow]) -> list[Datagram]:
+def _each_once(datagrams: list[Messages], row: type[SocketRow]) -> list[Messages]:
     """Return the messages without the earlier ones about the same socket."""
     # The lower half of the cookie differs as long as fewer than 2**32 sockets were listed since the
     # machine started; where it does not, a second look takes all of it.
@@ -352,7 +352,7 @@ def _each_once(datagrams: list[Datagram], row: type[SocketRow]) -> list[Datagram
     return [(octets, kept[number]) for number, (octets, _) in enumerate(datagrams)]
 
 
-def _words(datagrams: list[Datagram], place: int) -> list[int]:
+def _words(datagrams: list[Messages], place: int) -> list[int]:
     """Return the number of 32 bits that stands at `place` in each message."""
     found: list[int] = []
     for octets, offsets in datagrams:

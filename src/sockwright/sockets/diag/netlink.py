@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Self
 
-    Datagram = tuple[bytes, Sequence[int]]
+    Messages = tuple[bytes, Sequence[int]]
     """Octets of messages, and where each message in them starts."""
 
 __all__ = [
@@ -62,7 +62,7 @@ class DumpInterrupted(Exception):  # noqa: N818  # no failure: what came is good
     `datagrams` is what it told nevertheless.
     """
 
-    def __init__(self, datagrams: list[Datagram]) -> None:
+    def __init__(self, datagrams: list[Messages]) -> None:
         super().__init__("the tables of sockets changed during the dump")
         self.datagrams = datagrams
 
@@ -112,7 +112,7 @@ class SockDiag:
         """Close the socket. Idempotent."""
         self.socket.close()
 
-    def dump(self, request: bytes, kind: int = BY_FAMILY) -> list[Datagram]:
+    def dump(self, request: bytes, kind: int = BY_FAMILY) -> list[Messages]:
         """Ask for every socket that `request` describes; return the messages, as they came.
 
         `kind` is the type of the request, and of every message in the answer.
@@ -124,7 +124,7 @@ class SockDiag:
             TimeoutError: the kernel does not answer.
         """
         self._send(kind, _DUMP, request)
-        datagrams: list[Datagram] = []
+        datagrams: list[Messages] = []
         interrupted = False
         while True:
             datagram = self._receive()
