@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["SsRow", "read_listing"]
 
-_NETIDS = "tcp|mptcp|udp|raw|sctp|dccp|u_str|u_dgr|u_seq|p_raw|p_dgr|nl|v_str|v_dgr|xdp|ti_st|icmp6"
+_NETIDS = (
+    "tcp|mptcp|udplite|udp|raw|sctp|dccp|u_str|u_dgr|u_seq|p_raw|p_dgr|nl|v_str|v_dgr|xdp|ti_st"
+)
 _STATES = (
     "UNCONN|LISTEN|ESTAB|SYN-SENT|SYN-RECV|FIN-WAIT-1|FIN-WAIT-2|TIME-WAIT|CLOSE-WAIT|LAST-ACK"
     "|CLOSING|UNKNOWN"
