@@ -104,7 +104,10 @@ def dump(
     """
     chosen = [table(name) for name in tables] or list(TABLES.values())
     extensions = (INFO if info else 0) | (MEMORY if memory else 0) | (OPTIONS if options else 0)
-    listing = _Listing(_mask(states), _as_filter(where), family, extensions, namespace)
+    wanted = _as_filter(where)
+    if wanted is not None and wanted.condition is not None:
+        wanted = _resolved(wanted, namespace)
+    listing = _Listing(_mask(states), wanted, family, extensions, namespace)
     try:
         diag = SockDiag(namespace)
     except OSError as error:
@@ -332,6 +335,30 @@ def _as_filter(where: str | Condition | SocketFilter) -> SocketFilter | None:
     from sockwright.sockets.diag.filter import SocketFilter
 
     return where if isinstance(where, SocketFilter) else SocketFilter(where)
+
+
+def _resolved(where: SocketFilter, target: int | str | None) -> SocketFilter:
+    """Return a filter with its names of interfaces looked up where the sockets are.
+
+    Raises: FilterError; NotPossibleError where that namespace is closed to this user.
+    """
+    if target is None:
+        return where.resolved()
+    from sockwright.filters import FilterError
+    from sockwright.sockets.diag.namespace import namespace
+
+    try:
+        with namespace(target):
+            return where.resolved()
+    except NotPossibleError:
+        # The owner of a lab may open sockets in it without going there. Only names would need that.
+        try:
+            nothing_to_look_up = where.resolved() == where
+        except FilterError:
+            nothing_to_look_up = False
+        if nothing_to_look_up:
+            return where
+        raise
 
 
 def _each_once(datagrams: list[Messages], row: type[SocketRow]) -> list[Messages]:
