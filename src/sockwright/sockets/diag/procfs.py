@@ -81,7 +81,7 @@ def read_proc(table: Table, family: str) -> list[bytes]:
     if name in _INET_FILES:
         return list(_read_inet(name, family))
     if name == "sctp":
-        return list(_read_sctp(family))
+        return list(_sctp_messages(family, _read("sctp/eps"), _read("sctp/assocs")))
     reader = _READERS.get(name)
     if reader is None:
         raise NotPossibleError(f"/proc lists no {name} sockets")
@@ -161,9 +161,9 @@ def _ip_address(digits: bytes) -> bytes:
 # --- sctp ----------------------------------------------------------------------------------------
 
 
-def _read_sctp(family: str) -> Iterator[bytes]:
+def _sctp_messages(family: str, endpoints: bytes, associations: bytes) -> Iterator[bytes]:
     number = socket.AF_INET6 if family == "inet6" else socket.AF_INET
-    for line in _read("sctp/eps").splitlines()[1:]:
+    for line in endpoints.splitlines()[1:]:
         # ENDPT, SOCK, STY, SST, HBKT, LPORT, UID, INODE, LADDRS
         words = line.split()
         locals_ = [_text_address(word) for word in words[8:]]
@@ -176,7 +176,7 @@ def _read_sctp(family: str) -> Iterator[bytes]:
             uid=int(words[6]),
             inode=int(words[7]),
         )
-    for line in _read("sctp/assocs").splitlines()[1:]:
+    for line in associations.splitlines()[1:]:
         # ASSOC, SOCK, STY, SST, ST, HBKT, ASSOC-ID, TX_QUEUE, RX_QUEUE, UID, INODE, LPORT, RPORT,
         # LADDRS, <->, RADDRS, then a tab and numbers
         words = line.partition(b"\t")[0].split()

@@ -10,6 +10,7 @@ import os
 
 from sockwright.sockets.diag.listing import dump
 from sockwright.sockets.diag.namespace import namespace as inside
+from sockwright.sockets.diag.states import state_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class TCPCounters:
         self.time_wait = tcp.get("tw", 0)
         """Connections in TIME-WAIT."""
         self.in_use = in_use
-        """Sockets that have a port or a peer, TIME-WAIT included."""
+        """Sockets that listen or have a peer, but for SYN-RECV and TIME-WAIT."""
         self.allocated = tcp.get("alloc", 0)
         """Sockets in the memory of the machine, of all its network namespaces."""
 
@@ -78,7 +79,7 @@ class TCPCounters:
     def closed(self) -> int:
         """What ``ss -s`` calls closed: `allocated` without those in use here.
 
-        It counts the sockets of other network namespaces.
+        Sockets of other network namespaces are among them, and TIME-WAIT twice.
         """
         return self.allocated - (self.in_use - self.time_wait)
 
@@ -209,13 +210,15 @@ def summarize(namespace: int | str | None = None) -> Summary:
 
 def _states(namespace: int | str | None) -> tuple[dict[str, dict[str, int]], list[Remark]]:
     listing = dump(namespace=namespace)
-    counts: dict[tuple[str, str], int] = {}
+    counts: dict[tuple[str, int], int] = {}
     for row in listing:
-        key = row.netid, row.state
+        key = row.netid, row.state_number
         counts[key] = counts.get(key, 0) + 1
     states: dict[str, dict[str, int]] = {}
-    for (netid, state), count in counts.items():
-        states.setdefault(netid, {})[state] = count
+    for (netid, number), count in counts.items():
+        # Several numbers may have one name.
+        of_netid, name = states.setdefault(netid, {}), state_name(number)
+        of_netid[name] = of_netid.get(name, 0) + count
     return states, listing.remarks
 
 

@@ -1,0 +1,111 @@
+"""What is summed up: the numbers of ``ss -s``, and the sockets by state."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sockwright.sockets.diag.listing import dump
+from sockwright.sockets.diag.summary import Summary, Transport, summarize
+
+if TYPE_CHECKING:
+    from tests.sockets.diag.population import Population
+
+pytestmark = pytest.mark.needs("root", "namespaces")
+
+
+def numbers_of(text: str) -> dict[str, tuple[int, ...]]:
+    """Return the numbers of each line of ``ss -s`` by its first word."""
+    lines = [line for line in text.splitlines() if line and not line.startswith("Transport")]
+    return {
+        # There are two lines of TCP; the first has a colon.
+        re.split(r"\s", line)[0]: tuple(map(int, re.findall(r"\b\d+\b", line)))
+        for line in lines
+    }
+
+
+def as_ss_has_them(summary: Summary) -> dict[str, tuple[int, ...]]:
+    def three(transport: Transport) -> tuple[int, ...]:
+        return transport.total, transport.inet, transport.inet6
+
+    tcp = summary.tcp
+    return {
+        "Total:": (summary.sockets,),
+        "TCP:": (tcp.total, tcp.established, tcp.closed, tcp.orphaned, tcp.time_wait),
+        "RAW": three(summary.transport("raw")),
+        "UDP": three(summary.transport("udp")),
+        "TCP": three(summary.transport("tcp")),
+        "INET": three(summary.internet),
+        "FRAG": three(summary.transport("frag")),
+    }
+
+
+@pytest.mark.needs("ss")
+def test_every_number_is_that_of_ss(machine: Population) -> None:
+    # Other namespaces share some of the counters, so a moment is awaited in which they stand still.
+    for _ in range(50):
+        before = as_ss_has_them(summarize(machine.pid))
+        told = numbers_of(machine.run("ss", "-s").stdout.decode())
+        after = as_ss_has_them(summarize(machine.pid))
+        if before == after:
+            break
+    # ss has a socket of its own while it counts, for the names of protocols.
+    assert told.pop("Total:")[0] - before.pop("Total:")[0] in {0, 1}
+    assert told == before
+
+
+def test_sockets_are_counted_by_state(machine: Population) -> None:
+    summary = summarize(machine.pid)
+    with machine.inside():
+        rows = list(dump())
+    for row in rows:
+        assert row.state in summary.states[row.netid]
+    tcp = summary.states["tcp"]
+    assert tcp["LISTEN"] == sum(row.netid == "tcp" and row.state == "LISTEN" for row in rows)
+    assert tcp["ESTAB"] + tcp["CLOSE-WAIT"] == summary.tcp.established
+    assert tcp["TIME-WAIT"] == summary.tcp.time_wait
+
+
+def test_what_cannot_be_listed_is_said(machine: Population) -> None:
+    summary = summarize(machine.pid)
+    with machine.inside():
+        listing = dump()
+    assert [str(remark) for remark in summary.remarks] == [str(one) for one in listing.remarks]
+
+
+def test_a_new_socket_is_counted_by_its_ip_version(machine: Population) -> None:
+    before = summarize(machine.pid)
+    with machine.inside():
+        more = [socket.socket(family, socket.SOCK_RAW, 250) for family in (2, 10, 10)]
+    after = summarize(machine.pid)
+    for sock in more:
+        sock.close()
+    was, now = before.transport("raw"), after.transport("raw")
+    assert (now.inet - was.inet, now.inet6 - was.inet6, now.total - was.total) == (1, 2, 3)
+    assert after.internet.total - before.internet.total == 3
+    with pytest.raises(KeyError):
+        after.transport("quic")
+
+
+def test_memory_is_told_in_octets_with_its_limits(machine: Population) -> None:
+    summary = summarize(machine.pid)
+    memory = {one.name: one for one in summary.memory}
+    assert set(memory) == {"tcp", "udp", "frag"}
+    tcp = memory["tcp"]
+    assert tcp.used % os.sysconf("SC_PAGE_SIZE") == 0
+    assert tcp.pressure is not None
+    assert tcp.limit is not None
+    assert 0 < tcp.used < tcp.pressure < tcp.limit
+    assert memory["frag"].as_dict() == {"used": 0}
+
+
+def test_the_dict_has_everything_by_its_name(machine: Population) -> None:
+    fields = summarize(machine.pid).as_dict()
+    assert list(fields) == ["sockets", "transports", "tcp", "memory_octets", "states"]
+    transports = fields["transports"]
+    assert isinstance(transports, dict)
+    assert set(transports["udplite"]) == {"total", "inet", "inet6"}
