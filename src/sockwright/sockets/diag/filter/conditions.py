@@ -19,7 +19,7 @@ from sockwright.sockets.diag.filter.refusal import Refusal, refuse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import ClassVar
 
     from sockwright.sockets.diag.row import SocketRow
@@ -36,6 +36,7 @@ __all__ = [
     "Not",
     "Port",
     "escape",
+    "index_of",
 ]
 
 MAX_DEPTH = 100
@@ -76,8 +77,10 @@ class Condition:
         """
         raise NotImplementedError
 
-    def resolved(self) -> Condition:
-        """Return the same with names replaced by what they stand for now, in this namespace.
+    def resolved(self, devices: Mapping[str, int] | None = None) -> Condition:  # noqa: ARG002  # names none
+        """Return the same with names replaced by what they stand for now.
+
+        Names of interfaces are looked up in `devices`, or else in the namespace of this thread.
 
         Raises: FilterError where there is nothing of that name.
         """
@@ -168,9 +171,9 @@ class _Several(Condition):
         for one in self.conditions:
             yield from one.leaves()
 
-    def resolved(self) -> Condition:
-        """Return the same with names replaced by what they stand for now, in this namespace."""
-        return type(self)(one.resolved() for one in self.conditions)
+    def resolved(self, devices: Mapping[str, int] | None = None) -> Condition:
+        """Return the same with names replaced by what they stand for now."""
+        return type(self)(one.resolved(devices) for one in self.conditions)
 
     def __str__(self) -> str:
         parts = (f"( {one} )" if isinstance(one, _Several) else str(one) for one in self.conditions)
@@ -235,9 +238,9 @@ class Not(Condition):
         """Tell whether the socket of `row` does not meet it."""
         return not self.condition.matches(row)
 
-    def resolved(self) -> Condition:
-        """Return the same with names replaced by what they stand for now, in this namespace."""
-        return Not(self.condition.resolved())
+    def resolved(self, devices: Mapping[str, int] | None = None) -> Condition:
+        """Return the same with names replaced by what they stand for now."""
+        return Not(self.condition.resolved(devices))
 
     def __invert__(self) -> Condition:
         """Return the condition itself: what is not not so is so."""
@@ -310,7 +313,7 @@ class Autobound(Condition):
         """Tell whether the kernel is likely to have bound the socket of `row`."""
         return sides.is_autobound(row, self.ports or names.ephemeral_ports())
 
-    def resolved(self) -> Autobound:
+    def resolved(self, devices: Mapping[str, int] | None = None) -> Autobound:  # noqa: ARG002  # names none
         """Return the same with the ports that the kernel hands out in this namespace."""
         return Autobound(self.ports or names.ephemeral_ports())
 
@@ -337,17 +340,17 @@ class Device(Condition):
             raise ValueError(f"an index of an interface is at most {_MOST_NUMBER}")
         super().__init__(device)
 
-    def index(self) -> int:
+    def index(self, devices: Mapping[str, int] | None = None) -> int:
         """Return the index of the interface. Raises: FilterError where there is none."""
-        return found(self, names.device_index, self.device)
+        return index_of(self, self.device, devices)
 
     def matches(self, row: SocketRow) -> bool:
         """Tell whether the socket of `row` is bound to it."""
         return sides.interface(row) == self.index()
 
-    def resolved(self) -> Device:
-        """Return the same with the index that the interface has in this namespace."""
-        return Device(self.index())
+    def resolved(self, devices: Mapping[str, int] | None = None) -> Device:
+        """Return the same with the index that the interface has."""
+        return Device(self.index(devices))
 
     def __str__(self) -> str:
         name = str(self.device)
@@ -405,11 +408,15 @@ class Cgroup(Condition):
         """Tell whether the socket of `row` belongs there."""
         return sides.cgroup_id(row) == self.resolved().number
 
-    def resolved(self) -> Cgroup:
+    def resolved(self, devices: Mapping[str, int] | None = None) -> Cgroup:  # noqa: ARG002  # names none
         """Return the same with the number that the group has now."""
         if self.number is not None:
             return self
-        return Cgroup(self.path, found(self, names.cgroup_number, self.path))
+        try:
+            return Cgroup(self.path, names.cgroup_number(self.path))
+        except Refusal as error:
+            text = str(self)
+            refuse(text, 0, len(text), error.reason, error.hint)
 
     def __str__(self) -> str:
         return f"cgroup {escape(self.path)}"
@@ -429,15 +436,15 @@ def escape(word: str) -> str:
     return f"\\{text}" if _KEYWORD.match(text) else text
 
 
-def found(about: Condition, look_up: Callable[[str], int], name: int | str) -> int:
-    """Return the number that `name` stands for, itself where it is one.
+def index_of(about: Condition, device: int | str, devices: Mapping[str, int] | None = None) -> int:
+    """Return the index of an interface, given that or its name; `about` is what asks for it.
 
     Raises: FilterError where there is none.
     """
-    if isinstance(name, int):
-        return name
+    if isinstance(device, int):
+        return device
     try:
-        return look_up(name)
+        return names.device_index(device, devices)
     except Refusal as error:
         text = str(about)
         refuse(text, 0, len(text), error.reason, error.hint)

@@ -15,7 +15,7 @@ from sockwright.sockets.diag.filter.conditions import (
     Mark,
     Port,
 )
-from sockwright.sockets.diag.filter.host_syntax import FAMILIES, parse_host
+from sockwright.sockets.diag.filter.host_syntax import FAMILIES, Reading, parse_host
 from sockwright.sockets.diag.filter.refusal import Refusal, refuse
 
 __all__ = ["PortSide", "autobound", "cgroup", "dev", "dport", "dst", "fwmark", "sport", "src"]
@@ -125,7 +125,7 @@ def cgroup(path: str) -> Condition:
 
 def _host(side: str, host: str, family: str | None) -> Condition:
     try:
-        return parse_host(side, host, family, ("tcp", "udp"))
+        return parse_host(side, host, Reading(family))
     except Refusal as error:
         length = len(host) if error.length is None else error.length
         refuse(host, error.start if error.length is not None else 0, length, error.reason,

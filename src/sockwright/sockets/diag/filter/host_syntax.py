@@ -20,14 +20,13 @@ from sockwright.sockets.diag.netlink_table import NETLINK_PROTOCOLS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
-__all__ = ["FAMILIES", "parse_host", "parse_port"]
+__all__ = ["FAMILIES", "Reading", "parse_host", "parse_port"]
 
 FAMILIES = ("inet", "inet6", "unix", "link", "netlink", "vsock")
 """The families that a host can be of."""
 
-_INET = (None, "inet", "inet6")
 _ANY = frozenset(("", "*", "any", "all", "default"))
 _MOST_PORT = 0xFFFF
 _MOST_NUMBER = 0xFFFF_FFFF
@@ -35,36 +34,51 @@ _IPV4 = re.compile(r"[0-9a-fA-FxX]+(?:\.[0-9a-fA-FxX]+){0,3}")
 _ORDERED = frozenset(("<", "<=", ">", ">="))
 
 
-def parse_host(side: str, text: str, family: str | None, protocols: Collection[str]) -> Condition:
-    """Return the condition that `side` ("src", "dst") is the host `text`.
+class Reading:
+    """How words are read.
 
-    `family` is the one it is of where it names none. Raises: Refusal.
+    `family` is that of hosts that name none, `protocols` those whose services name ports, `devices`
+    the indexes of interfaces by name (None: those of the namespace of this thread).
     """
+
+    __slots__ = ("devices", "family", "protocols")
+
+    def __init__(
+        self,
+        family: str | None = None,
+        protocols: Collection[str] = ("tcp", "udp"),
+        devices: Mapping[str, int] | None = None,
+    ) -> None:
+        self.family = family
+        self.protocols = protocols
+        self.devices = devices
+
+
+def parse_host(side: str, text: str, reading: Reading) -> Condition:
+    """Return the condition that `side` ("src", "dst") is the host `text`. Raises: Refusal."""
     named, body, offset = _family(text)
-    family = named or family
+    family = named or reading.family
     if family == "unix":
         return UnixHost(side, body)
     try:
         if family == "link":
-            return _link(side, body)
+            return _link(side, body, reading)
         if family == "netlink":
             return _netlink(side, body)
         if family == "vsock":
             return _vsock(side, body)
-        return _inet(side, body, family, protocols)
+        return _inet(side, body, family, reading)
     except Refusal as error:
         raise error.behind(offset, len(body)) from None
 
 
-def parse_port(
-    side: str, operator: str, text: str, family: str | None, protocols: Collection[str]
-) -> Condition:
+def parse_port(side: str, operator: str, text: str, reading: Reading) -> Condition:
     """Return the condition that the port of `side` compares so with ``[FAMILY:][:]PORT``.
 
     Raises: Refusal.
     """
     named, body, offset = _family(text)
-    family = named or family
+    family = named or reading.family
     if family == "unix":
         word = "src" if side == "src" else "dst"
         raise Refusal("Unix sockets have no ports", f"{word} takes a pattern of their names")
@@ -74,16 +88,16 @@ def parse_port(
     if body in {"", "*"}:
         return _any_port(side, operator, body, family)
     try:
-        return _one_port(side, operator, body, family, protocols)
+        return _one_port(side, operator, body, family, reading)
     except Refusal as error:
         raise error.behind(offset, len(body)) from None
 
 
 def _one_port(
-    side: str, operator: str, body: str, family: str | None, protocols: Collection[str]
+    side: str, operator: str, body: str, family: str | None, reading: Reading
 ) -> Condition:
     if family == "link":
-        device = _device(body)
+        device = _device(body, reading)
         if isinstance(device, int):
             return Port(side, operator, device, "link")
         if operator in _ORDERED:
@@ -97,7 +111,7 @@ def _one_port(
     if ":" in body or "." in body:
         hint = f"for addresses there is {side}: {side} 10.0.0.1:22"
         raise Refusal(f"{body!r} is no port", hint)
-    return Port(side, operator, _port(body, protocols), family)
+    return Port(side, operator, _port(body, reading), family)
 
 
 def _any_port(side: str, operator: str, body: str, family: str | None) -> Condition:
@@ -119,13 +133,13 @@ def _family(text: str) -> tuple[str | None, str, int]:
 # inet, inet6
 
 
-def _inet(side: str, text: str, family: str | None, protocols: Collection[str]) -> Condition:
+def _inet(side: str, text: str, family: str | None, reading: Reading) -> Condition:
     address, prefix, port_text = _divide(text)
     at = len(text) - len(port_text)
     port = None
     if port_text not in {"", "*"}:
         try:
-            port = _port(port_text, protocols)
+            port = _port(port_text, reading)
         except Refusal as error:
             raise error.behind(at, len(port_text)) from None
     if address in _ANY:
@@ -224,10 +238,10 @@ def _mask(text: str) -> int | None:
     return bits if mask == (0xFFFF_FFFF << (32 - bits)) & 0xFFFF_FFFF else None
 
 
-def _port(text: str, protocols: Collection[str]) -> int:
+def _port(text: str, reading: Reading) -> int:
     number = names.number(text)
     if number is None:
-        return names.service_port(text, protocols)
+        return names.service_port(text, reading.protocols)
     if number > _MOST_PORT:
         raise Refusal(f"{text} is no port: the largest is {_MOST_PORT}")
     return number
@@ -236,7 +250,7 @@ def _port(text: str, protocols: Collection[str]) -> int:
 # link, netlink, vsock
 
 
-def _link(side: str, text: str) -> Condition:
+def _link(side: str, text: str, reading: Reading) -> Condition:
     protocol_text, _, device_text = text.partition(":")
     protocol = None
     if protocol_text not in {"", "*"}:
@@ -249,7 +263,7 @@ def _link(side: str, text: str) -> Condition:
     device = None
     if device_text not in {"", "*"}:
         try:
-            device = _device(device_text)
+            device = _device(device_text, reading)
         except Refusal as error:
             raise error.behind(len(protocol_text) + 1, len(device_text)) from None
     if protocol is None and device is None:
@@ -257,12 +271,12 @@ def _link(side: str, text: str) -> Condition:
     return LinkHost(side, protocol, device)
 
 
-def _device(text: str) -> int | str:
+def _device(text: str, reading: Reading) -> int | str:
     """Return the index that `text` is, or the name of an interface that is there."""
     number = names.number(text)
     if number is not None:
         return number
-    names.device_index(text)
+    names.device_index(text, reading.devices)
     return text
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 
 from sockwright.sockets.diag.filter import names, sides
-from sockwright.sockets.diag.filter.conditions import Condition, escape, found
+from sockwright.sockets.diag.filter.conditions import Condition, escape, index_of
 from sockwright.sockets.diag.inet import InetSocket
 from sockwright.sockets.diag.netlink_table import NETLINK_PROTOCOLS, NetlinkSocket
 from sockwright.sockets.diag.packet import PacketSocketRow
@@ -19,6 +19,7 @@ from sockwright.sockets.diag.vsock import VSockSocket
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import re
+    from collections.abc import Mapping
 
     from sockwright.sockets.diag.row import SocketRow
 
@@ -184,16 +185,13 @@ class LinkHost(_Host):
         protocol = row.ethernet_protocol if self.side == "src" else 0
         if self.protocol is not None and protocol != self.protocol:
             return False
-        return self.device is None or sides.port(row, self.side) == self._index()
+        return self.device is None or sides.port(row, self.side) == index_of(self, self.device)
 
-    def resolved(self) -> LinkHost:
-        """Return the same with the index that the device has in this namespace."""
+    def resolved(self, devices: Mapping[str, int] | None = None) -> LinkHost:
+        """Return the same with the index that the device has."""
         if self.device is None:
             return self
-        return LinkHost(self.side, self.protocol, self._index())
-
-    def _index(self) -> int:
-        return 0 if self.device is None else found(self, names.device_index, self.device)
+        return LinkHost(self.side, self.protocol, index_of(self, self.device, devices))
 
     def _text(self) -> str:
         protocol = "*" if self.protocol is None else _link_name(self.protocol)

@@ -14,7 +14,7 @@ from sockwright.sockets.diag.filter.refusal import Refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
 __all__ = [
     "LINK_PROTOCOLS",
@@ -126,12 +126,16 @@ def host_addresses(name: str, family: str | None) -> list[str]:
     raise Refusal(f"the host {name!r} is not known ({reason})", "an address fits as well")
 
 
-def device_index(name: str) -> int:
-    """Return the index of an interface. Raises: Refusal."""
-    try:
-        return socket.if_nametoindex(name)
-    except (OSError, ValueError):
-        names = [known for _, known in socket.if_nameindex()]
+def device_index(name: str, devices: Mapping[str, int] | None = None) -> int:
+    """Return the index of an interface, of `devices` or else of this namespace. Raises: Refusal."""
+    if devices is None:
+        try:
+            return socket.if_nametoindex(name)
+        except (OSError, ValueError):
+            devices = {known: index for index, known in socket.if_nameindex()}
+    if name in devices:
+        return devices[name]
+    names = list(devices)
     guess = near(name, names)
     hint = f"did you mean {guess}?" if guess else f"there are {', '.join(names[:8])}"
     raise Refusal(f"there is no interface {name!r}", hint)

@@ -24,14 +24,13 @@ from sockwright.sockets.diag.filter.conditions import (
     Mark,
     Not,
 )
-from sockwright.sockets.diag.filter.host_syntax import parse_host, parse_port
+from sockwright.sockets.diag.filter.host_syntax import Reading, parse_host, parse_port
 from sockwright.sockets.diag.filter.lexer import HEADS, OPERATORS, Token, tokens
 from sockwright.sockets.diag.filter.refusal import Refusal, refuse
 from sockwright.sockets.diag.states import ALL, STATE_WORDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection
     from typing import NoReturn
 
 __all__ = ["parse"]
@@ -48,23 +47,20 @@ _TERMS = (*HEADS, "autobound", "not", "state", "exclude")
 _MARK_BITS = 0xFFFF_FFFF
 
 
-def parse(
-    expression: str, family: str | None, protocols: Collection[str]
-) -> tuple[int | None, Condition | None]:
+def parse(expression: str, reading: Reading) -> tuple[int | None, Condition | None]:
     """Return the mask of states and the condition of a filter, None for what it does not have.
 
     Raises: FilterError at the word that is wrong.
     """
-    return _Parser(expression, family, protocols).filter()
+    return _Parser(expression, reading).filter()
 
 
 class _Parser:
     """Reads the tokens from left to right; `token` is the next one."""
 
-    def __init__(self, expression: str, family: str | None, protocols: Collection[str]) -> None:
+    def __init__(self, expression: str, reading: Reading) -> None:
         self._expression = expression
-        self._family = family
-        self._protocols = protocols
+        self._reading = reading
         self._tokens = list(tokens(expression))
         self._index = 0
         self._nesting = 0
@@ -199,14 +195,14 @@ class _Parser:
         """Return the condition that a head, an operator and a value make. Raises: Refusal."""
         if head in {"sport", "dport"}:
             side = _SIDES[head]
-            return parse_port(side, operator, value.text, self._family, self._protocols)
+            return parse_port(side, operator, value.text, self._reading)
         if operator not in {"=", "!="}:
             self._fail(compared, f"{head} is equal or not, nothing else", "= and != fit")
         found: Condition
         if head in {"src", "dst"}:
-            found = parse_host(head, value.text, self._family, self._protocols)
+            found = parse_host(head, value.text, self._reading)
         elif head == "dev":
-            found = _device(value)
+            found = _device(value, self._reading)
         elif head == "fwmark":
             found = _mark(value.text)
         else:
@@ -248,14 +244,14 @@ class _Parser:
         self._fail(token, f"no condition starts with {token.text!r}", hint)
 
 
-def _device(value: Token) -> Device:
+def _device(value: Token, reading: Reading) -> Device:
     """Return the condition about an interface by index, or by a name that is there."""
     number = None if value.escaped else names.number(value.text)
     if number is not None:
         if number > _MARK_BITS:
             raise Refusal(f"{value.text} is no index of an interface", "ip link lists them")
         return Device(number)
-    names.device_index(value.text)
+    names.device_index(value.text, reading.devices)
     return Device(value.text)
 
 

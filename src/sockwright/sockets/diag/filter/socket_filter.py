@@ -6,7 +6,7 @@ from sockwright.sockets.diag.states import ALL, STATE_WORDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from sockwright.sockets.diag.filter.conditions import Condition
     from sockwright.sockets.diag.row import SocketRow
@@ -33,17 +33,18 @@ class SocketFilter:
         ):  # fmt: skip
             object.__setattr__(self, name, value)
 
-    def resolved(self) -> SocketFilter:
+    def resolved(self, devices: Mapping[str, int] | None = None) -> SocketFilter:
         """Return it with names of interfaces and control groups looked up, once for all.
 
-        Best inside the network namespace that is listed, before it is used: `program` and `matches`
-        of a filter that is not resolved look names up each time.
+        Names of interfaces are looked up in `devices`, the indexes by their names, or else in the
+        network namespace of this thread. `program` and `matches` of a filter that is not resolved
+        look names up each time.
 
         Raises: FilterError where a name is not known.
         """
         if self.condition is None:
             return self
-        return SocketFilter(self.condition.resolved(), self.states)
+        return SocketFilter(self.condition.resolved(devices), self.states)
 
     def program(self, family: str) -> bytes | None:
         """Return the bytecode for the kernel's sockets of `family`, "inet" or "inet6".
@@ -105,14 +106,18 @@ class SocketFilter:
 
 
 def parse_filter(
-    text: str, *, family: str | None = None, protocols: Collection[str] = ("tcp", "udp")
+    text: str,
+    *,
+    family: str | None = None,
+    protocols: Collection[str] = ("tcp", "udp"),
+    devices: Mapping[str, int] | None = None,
 ) -> SocketFilter:
     """Return the filter that `text` describes, in the language of ss(8). Empty text passes all.
 
     `family` ("inet", "inet6", "unix", "link", "netlink", "vsock") is that of hosts that name none,
     as ``ss -f`` has it; `protocols` are those whose services (/etc/services) ports are named by.
-    Hosts are resolved here; names of interfaces and control groups have to be there, but stay names
-    until the filter is used.
+    Hosts are resolved here; interfaces (of `devices`, or of the namespace of this thread) and
+    control groups have to be there, but stay names until the filter is used.
 
     Raises:
         FilterError: a word is wrong; it says which, why, and what would fit.
@@ -123,12 +128,12 @@ def parse_filter(
         raise TypeError(f"a filter is text, not {text!r}")
     if not text or text.isspace():
         return SocketFilter()
-    from sockwright.sockets.diag.filter.host_syntax import FAMILIES
+    from sockwright.sockets.diag.filter.host_syntax import FAMILIES, Reading
     from sockwright.sockets.diag.filter.parser import parse
 
     if family is not None and family not in FAMILIES:
         raise ValueError(f"there is no family {family!r}; there are {', '.join(FAMILIES)}")
-    states, condition = parse(text, family, protocols)
+    states, condition = parse(text, Reading(family, protocols, devices))
     return SocketFilter(condition, states)
 
 
