@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     Line = Sequence[Part]
     Picture = Callable[[int, int], Sequence[Line]]
 
-__all__ = ["Live", "cut"]
+__all__ = ["Live", "cut", "speaks_unicode"]
 
 _ENTER = "\x1b[?1049h\x1b[?25l\x1b[2J"  # alternate screen, no cursor
 _LEAVE = "\x1b[0m\x1b[?25h\x1b[?1049l"
@@ -199,6 +199,13 @@ class Live:
         finally:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
+
+
+def speaks_unicode(stream: TextIO) -> bool:
+    """Tell whether a terminal shows what is beyond ASCII, braille and arrows among it."""
+    # The kernel's own console takes UTF-8, but has few of its characters.
+    utf_8 = (stream.encoding or "").lower().replace("-", "") == "utf8"
+    return utf_8 and os.environ.get("TERM", "") != "linux"
 
 
 def cut(text: str, width: int) -> str:

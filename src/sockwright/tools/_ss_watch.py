@@ -1,29 +1,169 @@
-"""`sw ss --watch`: rows of what happens to sockets, for `sockwright.tools.ss`.
+"""`sw ss --watch`: what happens to sockets, for `sockwright.tools.ss`.
 
-`run()` of the verb calls, with the keyword arguments that it would give to `dump`::
+`run()` of the verb calls, with the arguments that it would give to `dump`::
 
-    yield from watching(
-        tables, selection, interval=args.watch, count=args.count, duration=args.duration,
-        frames=not args.json and sys.stdout.isatty(), title="tcp, state established",
-    )
+    selection = {"where": …, "states": …, "family": …, "processes": …, "namespace": …}
+    return (yield from watching(tables, selection, interval=1.0, unwanted=…, title=…,
+                                frames=wants_frames(json=args.json)))
 
-    def watching(tables: Sequence[str], selection: Mapping[str, Any], *, interval: float = 1.0,
-                 count: int | None = None, duration: float | None = None, frames: bool,
-                 title: str = "") -> Generator[object, None, int]
+`watching` first yields `Begun`. With `frames` a `Frame` follows whenever the picture on a terminal
+is to be drawn anew, else each `Event` of the library by itself, which --json prints as it is. The
+verb's page hands the rows that follow to the page of this when it meets the first::
 
-With `frames` it yields one `Frame` whenever the picture on a terminal is to be drawn anew, else the
-`SocketEvent` of the library, one by one: with --json each is a line as it is. The verb's page has
-
-    from sockwright.tools._ss_watch import Frame
-    if isinstance(row, Frame):          # the first row tells
+    if isinstance(row, Begun):
         from sockwright.cli.pages._ss_watch import show_watch
-        show_watch(chain([row], rows), screen, cells)
-    if isinstance(row, SocketEvent):    # into a pipe
-        from sockwright.cli.pages._ss_watch import show_events
-        show_events(chain([row], rows), screen, cells)
-
-where `cells(row: SocketRow) -> Sequence[tuple[str, str]]` gives (head, text) of each column that the
-ordinary table would show for this row, most important first where the last ones may be cut off.
-
-The return value is the exit status: 0, also after Ctrl-C, as with `sw capture`.
+        show_watch(row, rows, screen, names, devices, netid=…)
 """
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from sockwright.tools._stopping import stopping
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+    from typing import Any
+
+    from sockwright.sockets.diag.changes import Event
+    from sockwright.sockets.diag.row import SocketRow
+    from sockwright.sockets.diag.watching import Watch
+
+__all__ = ["Begun", "Frame", "Said", "wants_frames", "watching"]
+
+_LEAST_S = 0.1  # between two pictures
+
+
+class Said:
+    """Something to say beside the rows, on standard error."""
+
+    aside = True
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Begun(Said):
+    """From now on nothing is missed.
+
+    `rows` are the sockets that are there, `title` says what is watched; `sees_ends` tells whether
+    the kernel tells of sockets that close.
+    """
+
+    __slots__ = ("frames", "processes", "rows", "sees_ends", "title")
+
+    def __init__(
+        self,
+        rows: Sequence[SocketRow],
+        title: str,
+        *,
+        frames: bool,
+        processes: bool,
+        sees_ends: bool,
+    ) -> None:
+        what = f" ({title})" if title else ""
+        how = "" if sees_ends else "; closed ones are found by comparing listings"
+        super().__init__(f"watching {len(rows)} sockets{what}{how}; Ctrl-C ends it")
+        self.rows = rows
+        self.title = title
+        self.frames = frames
+        self.processes = processes
+        self.sees_ends = sees_ends
+
+
+class Frame:
+    """What has happened since the frame before: it is time to draw."""
+
+    aside = True
+    __slots__ = ("events",)
+
+    def __init__(self, events: Sequence[Event]) -> None:
+        self.events = events
+
+    def __str__(self) -> str:
+        return ""
+
+
+def wants_frames(*, json: bool) -> bool:
+    """Tell whether standard output is a terminal that can be drawn on."""
+    return not json and sys.stdout.isatty() and os.environ.get("TERM", "") not in {"", "dumb"}
+
+
+def watching(
+    tables: Sequence[str],
+    selection: Mapping[str, Any],
+    *,
+    interval: float = 1.0,
+    count: int | None = None,
+    duration: float | None = None,
+    unwanted: Collection[str] = (),
+    frames: bool = False,
+    title: str = "",
+) -> Generator[object, None, int]:
+    """Yield what happens to sockets until Ctrl-C; return the exit status.
+
+    Ends after `count` events or `duration` seconds too. Rows whose Netid is `unwanted` are left
+    out; `title` says what is watched.
+
+    Raises: what `watch` raises.
+    """
+    from sockwright.sockets.diag.watching import watch
+
+    with watch(*tables, **selection, interval=interval) as sockets, stopping(sockets.stop):
+        yield Begun(
+            [row for row in sockets.rows if row.netid not in unwanted],
+            title,
+            frames=frames,
+            processes=bool(selection.get("processes")),
+            sees_ends=sockets.sees_ends,
+        )
+        told: list[str] = []
+        least = _LEAST_S if frames else 0.0
+        for events in _rounds(
+            sockets, interval, count=count, duration=duration, least=least, unwanted=unwanted
+        ):
+            for remark in sockets.remarks:
+                if remark.text not in told:
+                    told.append(remark.text)
+                    yield Said(remark.text)
+            if frames:
+                yield Frame(events)
+            else:
+                yield from events
+    return 0
+
+
+def _rounds(
+    sockets: Watch,
+    interval: float,
+    *,
+    count: int | None,
+    duration: float | None,
+    least: float,
+    unwanted: Collection[str],
+) -> Iterator[list[Event]]:
+    """Yield events as they come, none where a while was quiet; not more often than `least`."""
+    until = None if duration is None else time.monotonic() + duration
+    left = count
+    last = time.monotonic()
+    while True:
+        now = time.monotonic()
+        rest = interval if until is None else min(interval, until - now)
+        events = sockets.wait(max(0.0, rest))
+        while not sockets.stopped and (early := last + least - time.monotonic()) > 0:
+            events += sockets.wait(early)
+        last = time.monotonic()
+        events = [event for event in events if event.row.netid not in unwanted]
+        if left is not None:
+            events = events[:left]
+            left -= len(events)
+        yield events
+        if sockets.stopped or left == 0 or (until is not None and last >= until):
+            return
