@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 TYPE_CHECKING = False
@@ -16,6 +17,7 @@ __all__ = ["VerbParser", "complete", "verb_parser"]
 
 
 _EXAMPLES = "examples:\n"
+_WIDTH_OF_A_PIPE = 80
 
 
 class VerbParser(argparse.ArgumentParser):
@@ -43,7 +45,9 @@ class VerbParser(argparse.ArgumentParser):
 
 def verb_parser(verb: Verb, module: VerbModule) -> VerbParser:
     """Return the parser of `verb`, whose imported file is `module`."""
-    parser = VerbParser(prog=f"sw {verb.name}", allow_abbrev=False)
+    # The formatter from the start on: argparse makes one to check its own -h.
+    name = f"sw {verb.name}"
+    parser = VerbParser(prog=name, formatter_class=_Formatter, allow_abbrev=False)
     _fill(parser, verb, module)
     return parser
 
@@ -93,6 +97,11 @@ def _examples(examples: Iterable[tuple[str, str]]) -> str:
 class _Formatter(argparse.HelpFormatter):
     """Folds prose to the width and leaves the commands of the examples whole, to be copied."""
 
+    def __init__(self, prog: str) -> None:
+        # argparse makes a formatter to check each option, and each would look for the width with
+        # shutil: 3 ms of every start.
+        super().__init__(prog, width=_width() - 2)
+
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         if not text.startswith(_EXAMPLES):
             return super()._fill_text(text, width, indent)
@@ -101,3 +110,14 @@ class _Formatter(argparse.HelpFormatter):
             if line.startswith("#"):
                 lines[index] = super()._fill_text(line[1:], width, "  # ")
         return "\n".join(lines)
+
+
+def _width() -> int:
+    """Return the width for the help: that of COLUMNS, of the terminal, or of a pipe."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns):
+        return int(columns)
+    try:
+        return os.get_terminal_size(1).columns or _WIDTH_OF_A_PIPE
+    except OSError:  # no terminal
+        return _WIDTH_OF_A_PIPE
