@@ -77,7 +77,7 @@ _ESSENTIALS = struct.Struct("=BBBB2s2s16s16sI8xIIIII").unpack_from
 _PORTS = struct.Struct(">HH").unpack_from
 _NUMBERS = struct.Struct("=IQIIIII").unpack_from
 _AT_FAMILY, _AT_STATE, _AT_TIMER, _AT_RETRANSMITS = 16, 17, 18, 19
-_AT_PORTS, _AT_SOURCE, _AT_DESTINATION, _AT_NUMBERS = 20, 24, 40, 56
+_AT_PORTS, _AT_SOURCE, _AT_DESTINATION, _AT_NUMBERS, _AT_SOCKID_END = 20, 24, 40, 56, 68
 _SIZE = 88
 _MOST_PROTOCOL = 255
 
@@ -439,7 +439,7 @@ class RawSocketRow(InetSocket):
 
 
 class SCTPSocket(InetSocket):
-    """An SCTP endpoint or association."""
+    """An SCTP endpoint or association; both have the inode and cookie of the endpoint's socket."""
 
     __slots__ = ()
     protocol = "sctp"
@@ -488,6 +488,18 @@ class SCTPSocket(InetSocket):
         return found
 
     _more = ("info",)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SCTPSocket):
+            return NotImplemented
+        return self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+    def _identity(self) -> tuple[bool, bytes]:
+        sockid = self._octets[self._at + _AT_PORTS : self._at + _AT_SOCKID_END]
+        return self.is_association, sockid
 
     def _addresses(self, wanted: int) -> tuple[str, ...]:
         from sockwright.sockets.diag.sctp_info import addresses

@@ -364,15 +364,15 @@ def _resolved(where: SocketFilter, target: int | str | None) -> SocketFilter:
 def _each_once(datagrams: list[Messages], row: type[SocketRow]) -> list[Messages]:
     """Return the messages without the earlier ones about the same socket."""
     # The lower half of the cookie differs as long as fewer than 2**32 sockets were listed since the
-    # machine started; where it does not, a second look takes all of it.
+    # machine started; where it does not, a second look compares rows, which know what they are
+    # about: the associations of an SCTP socket share its cookie.
     halves = _words(datagrams, row._cookie_at)
     if len(set(halves)) == len(halves):
         return datagrams
-    last: dict[bytes, tuple[int, int]] = {}
+    last: dict[SocketRow, tuple[int, int]] = {}
     for number, (octets, offsets) in enumerate(datagrams):
         for at in offsets:
-            cookie = octets[at + row._cookie_at : at + row._cookie_at + 8]
-            last[cookie] = (number, at)
+            last[row(octets, at)] = (number, at)
     kept: list[list[int]] = [[] for _ in datagrams]
     for number, at in last.values():
         kept[number].append(at)
