@@ -6,7 +6,9 @@ ss has no output for programs, so its lines are taken apart here, for iproute2 6
 - a name of a process ends at its first ")", the rest is lost;
 - the address of a UNIX socket is its path, a space and its inode; a path may hold spaces;
 - of UNIX sockets ``-e`` says "ino:" of the file; the own stands behind the path; of netlink
-  sockets it says nothing, and of raw ones only where the kernel has raw_diag.
+  sockets it says nothing, and of raw ones only where the kernel has raw_diag;
+- with raw_diag and beside other kinds it calls raw sockets "???", or "icmp6";
+- associations of SCTP follow their socket, with "`- " before the state instead of "sctp".
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["SsRow", "read_listing"]
 
 _NETIDS = (
-    "tcp|mptcp|udplite|udp|raw|sctp|dccp|u_str|u_dgr|u_seq|p_raw|p_dgr|nl|v_str|v_dgr|xdp|ti_st"
+    "tcp|mptcp|udplite|udp|raw|sctp|u_str|u_dgr|u_seq|p_raw|p_dgr|nl|v_str|v_dgr|icmp6?|[?]{3}"
 )
 _STATES = (
     "UNCONN|LISTEN|ESTAB|SYN-SENT|SYN-RECV|FIN-WAIT-1|FIN-WAIT-2|TIME-WAIT|CLOSE-WAIT|LAST-ACK"
@@ -85,6 +87,8 @@ def _row(text: str, netid: str, state: str) -> SsRow:
     row = _ROW.fullmatch(text)
     assert row, text
     netid = row["netid"] or ("sctp" if row["part"] else netid)
+    if netid[:1] in {"?", "i"}:
+        netid = "raw"
     if netid.startswith("u_"):
         unix = _UNIX.fullmatch(row["rest"])
         assert unix, text
