@@ -34,7 +34,7 @@ class SocketMemory(Structure):
     @classmethod
     def from_meminfo(cls, octets: bytes) -> SocketMemory:
         """Return what INET_DIAG_MEMINFO tells; what it does not is None."""
-        received, queued, forward, sending = _BRIEF.unpack_from(octets)
+        received, queued, forward, sending = _BRIEF.unpack_from(octets.ljust(_BRIEF.size, b"\0"))
         limits = (_UNTOLD,) * 3
         whole = (received, _UNTOLD, sending, _UNTOLD, forward, queued, *limits)
         return cls(_WHOLE.pack(*whole))
