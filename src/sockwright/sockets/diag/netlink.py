@@ -118,8 +118,8 @@ class SockDiag:
         `kind` is the type of the request, and of every message in the answer.
 
         Raises:
-            DumpInterrupted: the answer came, but the kernel says that it is uneven, or had no room
-                for all that this socket was to receive (ENOBUFS).
+            DumpInterrupted: the kernel says that its answer is uneven, or had no room for all that
+                this socket was to receive (ENOBUFS).
             OSError: as the kernel says; ENOENT where it cannot list these sockets.
             TimeoutError: the kernel does not answer.
         """
@@ -142,9 +142,11 @@ class SockDiag:
                 if what == _OVERRUN:
                     interrupted = True
                     continue
-                _check(datagram, end)
-                if interrupted or flags & _DUMP_INTR:
+                number = _error_number(datagram, end)
+                if interrupted or flags & _DUMP_INTR or number == errno.ENOBUFS:
                     raise DumpInterrupted(datagrams)
+                if number:
+                    raise OSError(number, os.strerror(number))
                 return datagrams
 
     def ask(self, kind: int, request: bytes) -> bytes:
@@ -161,7 +163,9 @@ class SockDiag:
             if not datagram or HEADER.unpack_from(datagram)[3] != self._sequence:
                 continue
             if HEADER.unpack_from(datagram)[1] == _ERROR:
-                _check(datagram, 0)
+                number = _error_number(datagram, 0)
+                if number:
+                    raise OSError(number, os.strerror(number))
                 return told
             told = datagram
 
@@ -206,7 +210,7 @@ def _messages(datagram: bytes, kind: int) -> tuple[Sequence[int], int, bool]:
     interrupted = bool(flags & _DUMP_INTR)
     offsets = []
     at = 0
-    while at < len(datagram):
+    while at + HEADER.size <= len(datagram):
         if words[(at >> 2) + 1] != usual:
             _, what, flags, _, _ = HEADER.unpack_from(datagram, at)
             if what != kind:
@@ -232,9 +236,8 @@ def attributes(octets: bytes, at: int, end: int) -> dict[int, bytes]:
     return found
 
 
-def _check(datagram: bytes, at: int) -> None:
-    """Raise what an ERROR or DONE message says. Raises: OSError."""
-    if len(datagram) >= at + HEADER.size + _NUMBER.size:
-        number = -_NUMBER.unpack_from(datagram, at + HEADER.size)[0]
-        if number:
-            raise OSError(number, os.strerror(number))
+def _error_number(datagram: bytes, at: int) -> int:
+    """Return the errno that an ERROR or DONE message holds; 0 where all went well."""
+    if len(datagram) < at + HEADER.size + _NUMBER.size:
+        return 0
+    return -_NUMBER.unpack_from(datagram, at + HEADER.size)[0]  # type: ignore[no-any-return]
