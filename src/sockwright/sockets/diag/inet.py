@@ -285,7 +285,7 @@ class InetSocket(SocketRow):
 
     @property
     def class_id(self) -> int | None:
-        """The class of tc(8), by SO_PRIORITY or the control group; 0 for none."""
+        """The class of tc(8): SO_PRIORITY, or what the control group net_cls gave; 0 for none."""
         return self._number(_CLASS_ID)
 
     @property
