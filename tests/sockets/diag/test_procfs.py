@@ -52,7 +52,7 @@ def inet_fields(row: SocketRow) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize("family", ["inet", "inet6"])
-@pytest.mark.parametrize("name", ["tcp", "udp", "udplite"])
+@pytest.mark.parametrize("name", ["tcp", "udp", "udplite", "raw"])
 def test_sockets_of_ip_are_those_of_sock_diag(machine: Population, name: str, family: str) -> None:
     rows = rows_of(machine, name, family)
     with machine.inside():
@@ -170,6 +170,31 @@ def test_a_namespace_without_sockets_has_none(machine: Population) -> None:
 def test_what_proc_does_not_list_is_said(machine: Population, name: str) -> None:
     with pytest.raises(NotPossibleError, match=f"lists no {name} sockets"):
         rows_of(machine, name, TABLES[name].families[0])
+
+
+def test_sctp_sockets_are_those_of_sock_diag(machine: Population) -> None:
+    if "sctp" in machine.refused:
+        pytest.skip("this kernel has no SCTP")
+
+    def fields(row: SocketRow) -> tuple[object, ...]:
+        # Which of its addresses a socket has in `local` differs: sock_diag shows the first even
+        # where that is of another family than the socket.
+        assert isinstance(row, SCTPSocket)
+        ports = row.local_port, row.peer_port
+        addresses = sorted(row.local_addresses), sorted(row.peer_addresses)
+        # The length that the queue of a listener may have is not in /proc.
+        send_queue = 0 if row.state == "LISTEN" else row.send_queue
+        queues = row.receive_queue, send_queue
+        return row.family, row.state, ports, addresses, queues, row.uid, row.inode
+
+    for family in ("inet", "inet6"):
+        rows = rows_of(machine, "sctp", family)
+        with machine.inside():
+            told = [row for row in dump("sctp", family=family) if isinstance(row, SCTPSocket)]
+        # /proc has listeners and associations, sock_diag the sockets of associations as well.
+        told = [row for row in told if row.state == "LISTEN" or row.peer_addresses]
+        assert sorted(map(fields, rows)) == sorted(map(fields, told))
+        assert rows
 
 
 # As net/sctp/proc.c of the kernel prints them; few kernels have SCTP.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,9 +93,19 @@ def test_a_path_may_hold_any_octets(machine: Population, name: str, path: bytes)
 
 
 def test_device_and_inode_are_those_of_the_file(machine: Population) -> None:
-    row = row_of(machine, "unix bound, not listening")
-    stat = Path(f"/proc/{machine.pid}/cwd/bound").stat()
+    # In memory, since of an overlay the kernel and stat(2) may name different devices.
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        path = Path(folder, "socket")
+        with machine.inside():
+            sock = socket.socket(socket.AF_UNIX)
+        with sock:
+            sock.bind(os.fspath(path))
+            stat = path.stat()
+            row = rows_of(machine)[os.fstat(sock.fileno()).st_ino]
+    assert row.path == os.fspath(path)
     assert row.vfs == (stat.st_dev, stat.st_ino & 0xFFFFFFFF)
+    fields = row.as_dict()
+    assert fields["vfs"] == {"device": stat.st_dev, "inode": stat.st_ino & 0xFFFFFFFF}
 
 
 def test_a_direction_that_is_shut_down_is_named(machine: Population) -> None:

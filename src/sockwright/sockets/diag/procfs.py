@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from sockwright.sockets.diag.tables import Table
 
-    _Addresses = list[tuple[int, bytes]]  # family and octets of each
-
 __all__ = ["read_proc"]
 
 # Of the thread, since a thread may have entered another network namespace than its process.
@@ -166,62 +164,77 @@ def _sctp_messages(family: str, endpoints: bytes, associations: bytes) -> Iterat
     for line in endpoints.splitlines()[1:]:
         # ENDPT, SOCK, STY, SST, HBKT, LPORT, UID, INODE, LADDRS
         words = line.split()
-        locals_ = [_text_address(word) for word in words[8:]]
-        yield from _sctp_message(
-            number,
-            int(words[3]),
-            (locals_, []),
-            ports=(int(words[5]), 0),
-            queues=(0, 0),
-            uid=int(words[6]),
-            inode=int(words[7]),
-        )
+        addresses = words[8:], words[:0]
+        if _sctp_family(*addresses) == number:
+            yield _sctp_message(
+                number,
+                int(words[3]),
+                addresses,
+                ports=(int(words[5]), 0),
+                queues=(0, 0),
+                uid=int(words[6]),
+                inode=int(words[7]),
+            )
     for line in associations.splitlines()[1:]:
         # ASSOC, SOCK, STY, SST, ST, HBKT, ASSOC-ID, TX_QUEUE, RX_QUEUE, UID, INODE, LPORT, RPORT,
         # LADDRS, <->, RADDRS, then a tab and numbers
         words = line.partition(b"\t")[0].split()
         middle = words.index(b"<->")
-        yield from _sctp_message(
-            number,
-            int(words[4]),
-            (
-                [_text_address(word) for word in words[13:middle]],
-                [_text_address(word) for word in words[middle + 1 :]],
-            ),
-            ports=(int(words[11]), int(words[12])),
-            queues=(int(words[8]), int(words[7])),
-            uid=int(words[9]),
-            inode=int(words[10]),
-        )
+        addresses = words[13:middle], words[middle + 1 :]
+        if _sctp_family(*addresses) == number:
+            yield _sctp_message(
+                number,
+                int(words[4]),
+                addresses,
+                ports=(int(words[11]), int(words[12])),
+                queues=(int(words[8]), int(words[7])),
+                uid=int(words[9]),
+                inode=int(words[10]),
+            )
+
+
+def _sctp_family(*addresses: list[bytes]) -> int:
+    """Return the family of a socket with these addresses, which /proc does not tell.
+
+    A socket of IPv6 may have addresses of both.
+    """
+    return (
+        socket.AF_INET6
+        if any(b":" in word for words in addresses for word in words)
+        else socket.AF_INET
+    )
 
 
 def _sctp_message(
     family: int,
     state: int,
-    addresses: tuple[_Addresses, _Addresses],
+    addresses: tuple[list[bytes], list[bytes]],
     *,
     ports: tuple[int, int],
     queues: tuple[int, int],
     uid: int,
     inode: int,
-) -> Iterator[bytes]:
-    """Yield the message of an endpoint or association, where its first address is of `family`."""
-    own, _ = addresses
-    if not own or own[0][0] != family:
-        return
-    first = b"".join((found[0][1] if found else b"").ljust(16, b"\0") for found in addresses)
-    attributes = b"".join(
-        attribute(kind, b"".join(_sockaddr(*address, port) for address in found))
-        for kind, found, port in zip((_SCTP_LOCALS, _SCTP_PEERS), addresses, ports, strict=True)
-        if found
+) -> bytes:
+    """Return the message of an endpoint or association; `addresses` are its own and its peer's."""
+    chosen = attributes = b""
+    for kind, words, port in zip((_SCTP_LOCALS, _SCTP_PEERS), addresses, ports, strict=True):
+        # A star stands before the primary one, which is the one to show.
+        starred = [_text_address(word) for word in sorted(words, key=_is_not_primary)]
+        chosen += next((octets for its, octets in starred if its == family), b"").ljust(16, b"\0")
+        if words:
+            told = (_sockaddr(*_text_address(word), port) for word in words)
+            attributes += attribute(kind, b"".join(told))
+    return _inet_message(
+        family, state, chosen, ports, queues=queues, uid=uid, inode=inode, attributes=attributes
     )
-    yield _inet_message(
-        family, state, first, ports, queues=queues, uid=uid, inode=inode, attributes=attributes
-    )
+
+
+def _is_not_primary(word: bytes) -> bool:
+    return not word.startswith(b"*")
 
 
 def _text_address(word: bytes) -> tuple[int, bytes]:
-    """Return family and octets of an address, which "*" marks as the primary one."""
+    """Return family and octets of an address."""
     text = word.lstrip(b"*").decode()
     family = socket.AF_INET6 if ":" in text else socket.AF_INET
     return family, socket.inet_pton(family, text)

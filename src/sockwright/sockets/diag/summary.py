@@ -10,7 +10,6 @@ import os
 
 from sockwright.sockets.diag.listing import dump
 from sockwright.sockets.diag.namespace import namespace as inside
-from sockwright.sockets.diag.states import state_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -210,15 +209,13 @@ def summarize(namespace: int | str | None = None) -> Summary:
 
 def _states(namespace: int | str | None) -> tuple[dict[str, dict[str, int]], list[Remark]]:
     listing = dump(namespace=namespace)
-    counts: dict[tuple[str, int], int] = {}
+    counts: dict[tuple[str, str], int] = {}
     for row in listing:
-        key = row.netid, row.state_number
+        key = row.netid, row.state
         counts[key] = counts.get(key, 0) + 1
     states: dict[str, dict[str, int]] = {}
-    for (netid, number), count in counts.items():
-        # Several numbers may have one name.
-        of_netid, name = states.setdefault(netid, {}), state_name(number)
-        of_netid[name] = of_netid.get(name, 0) + count
+    for (netid, state), count in counts.items():
+        states.setdefault(netid, {})[state] = count
     return states, listing.remarks
 
 

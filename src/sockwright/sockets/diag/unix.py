@@ -105,7 +105,8 @@ class UnixSocket(SocketRow):
     def vfs(self) -> tuple[int, int] | None:
         """Device and inode of the file that it is bound to, as stat(2) tells them; None for none.
 
-        The kernel tells the lower 32 bits of the inode.
+        The kernel tells the lower 32 bits of the inode, and of an overlay its own device, where
+        stat(2) may name that of a layer.
         """
         value = self.attributes.get(_VFS)
         if value is None:
