@@ -1,0 +1,166 @@
+"""The machine of `filtered_sockets.py`, asked three ways: ss, our program in the kernel, `matches`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from sockwright.sockets.diag.filter import SocketFilter
+from sockwright.sockets.diag.inet import FAMILIES, inet_request
+from sockwright.sockets.diag.namespace import namespace
+from sockwright.sockets.diag.netlink import SockDiag
+from sockwright.sockets.diag.states import ALL
+from sockwright.sockets.diag.tables import TABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from sockwright.sockets.diag.row import SocketRow
+
+__all__ = ["Machine", "key"]
+
+_PROGRAM = Path(__file__).with_name("filtered_sockets.py")
+_SECONDS = 60
+_PROTOCOLS = {"tcp": 6, "udp": 17}
+# What tells one socket from all others, in a line of ``ss -HOne``.
+_COOKIE = re.compile(r"\ssk:([0-9a-f]+)(?:\s|$)")
+_UNIX = re.compile(r"^u_\S+ .* (\d+)\s+\* \d+", re.DOTALL)
+_NETLINK = re.compile(r"^(?:nl\s+)?\S+\s+\d+\s+\d+\s+(\S+)\s+\*")
+
+
+class Machine:
+    """The machine; a context manager."""
+
+    def __init__(self) -> None:
+        self._end = contextlib.ExitStack()
+        self.pid = 0
+        self.chosen: list[int] = []
+        self.cgroup = ""
+        """A control group with sockets of its own, as a path that ss takes; "" without cgroup2."""
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as end:
+            folder = end.enter_context(tempfile.TemporaryDirectory(prefix="sw-"))
+            group = _make_cgroup(end)
+            process = end.enter_context(
+                subprocess.Popen(
+                    ["unshare", "--net", "--", sys.executable, "-I", "-S", _PROGRAM, group],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    cwd=folder,
+                )
+            )
+            assert process.stdin is not None
+            assert process.stdout is not None
+            end.callback(process.stdin.close)
+            line = process.stdout.readline()
+            assert line, "the machine did not come up; see above"
+            told = json.loads(line)
+            self.pid, self.chosen, self.cgroup = told["pid"], told["chosen"], group
+            self._end = end.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.close()
+
+    def ask_ss(self, questions: Iterable[Sequence[str]]) -> list[tuple[frozenset[object], str]]:
+        """Run ``ss -HOnae`` with each of the lists of words; return the keys of rows and stderr.
+
+        One shell runs them all: a process of ss takes 4 ms, one of Python that starts it 10.
+        """
+        script = ["exec 2>&1"]
+        for words in questions:
+            script += [f"ss -HOnae {shlex.join(words)}; printf '\\0'"]
+        done = subprocess.run(
+            ["nsenter", f"--target={self.pid}", "--net", "--", "sh", "-s"],
+            input="\n".join(script).encode(errors="surrogateescape"),
+            capture_output=True,
+            timeout=_SECONDS,
+            check=True,
+        )
+        texts = done.stdout.decode(errors="surrogateescape").split("\0")
+        return [_keys(text) for text in texts[:-1]]
+
+    def rows(self, *tables: str) -> list[SocketRow]:
+        """Return all sockets of the tables."""
+        with self.inside(), SockDiag() as diag:
+            return list(
+                chain.from_iterable(
+                    _ask(diag, TABLES[name].row, TABLES[name].request(family, ALL, 0, b""))
+                    for name in tables
+                    for family in TABLES[name].families
+                )
+            )
+
+    def ask_kernel(self, filters: Iterable[SocketFilter]) -> list[frozenset[object]]:
+        """Return the keys of the TCP and UDP sockets that pass the program of each filter."""
+        with self.inside(), SockDiag() as diag:
+            return [frozenset(map(key, _filtered(diag, one))) for one in filters]
+
+    @contextlib.contextmanager
+    def inside(self) -> Iterator[None]:
+        """Have this thread be on the machine."""
+        with namespace(self.pid):
+            yield
+
+
+def key(row: SocketRow) -> object:
+    """Return what tells the socket of `row` from all others, in terms of what ss prints of it."""
+    if row.family == "unix":
+        return row.inode
+    return row.local if row.family == "netlink" else f"{row.cookie:x}"
+
+
+def _filtered(diag: SockDiag, asked: SocketFilter) -> Iterator[SocketRow]:
+    for family, number in FAMILIES.items():
+        program = asked.program(family)
+        assert program is not None
+        states = ALL if asked.states is None else asked.states
+        for name, protocol in _PROTOCOLS.items():
+            request = inet_request(number, protocol, states, 0, program)
+            yield from _ask(diag, TABLES[name].row, request)
+
+
+def _ask(diag: SockDiag, row: type[SocketRow], request: bytes) -> Iterator[SocketRow]:
+    for datagram, offsets in diag.dump(request):
+        for at in offsets:
+            yield row(datagram, at)
+
+
+def _keys(text: str) -> tuple[frozenset[object], str]:
+    found: set[object] = set()
+    errors = []
+    for line in text.splitlines():
+        if unix := _UNIX.match(line):
+            found.add(int(unix[1]))
+        elif cookie := _COOKIE.search(line):
+            found.add(cookie[1])
+        elif netlink := _NETLINK.match(line):
+            found.add(netlink[1])
+        else:
+            errors.append(line)
+    return frozenset(found), "\n".join(errors)
+
+
+def _make_cgroup(end: contextlib.ExitStack) -> str:
+    """Make a control group of version 2, as long as `end` lasts; return its folder, or nothing."""
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        _, where, kind, *_ = line.split(" ")
+        if kind == "cgroup2":
+            folder = Path(where) / f"sw-test-{os.getpid()}"
+            try:
+                folder.mkdir()
+            except OSError:
+                return ""
+            end.callback(folder.rmdir)
+            return str(folder)
+    return ""

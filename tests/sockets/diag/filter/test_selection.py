@@ -1,0 +1,119 @@
+"""Filters select the same sockets as ss: by the kernel, with our program, and by `matches`.
+
+SOCKWRIGHT_SOCKET_FILTERS says how many random filters of TCP and UDP sockets are tried.
+"""
+
+from __future__ import annotations
+
+import os
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.sockets.diag.filter.machine import Machine, key
+from tests.sockets.diag.filter.random_filters import Filters
+from tests.sockets.diag.filter.ss_model import is_quirky, ss_selects
+
+from sockwright.sockets.diag.filter import SocketFilter, parse_filter
+from sockwright.sockets.diag.filter.conditions import Autobound
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sockwright.sockets.diag.row import SocketRow
+
+pytestmark = pytest.mark.needs("root", "namespaces", "ss", "nsenter")
+
+_INET = int(os.environ.get("SOCKWRIGHT_SOCKET_FILTERS", "400"))
+_OTHERS = _INET // 4
+
+
+@pytest.fixture(scope="module")
+def machine() -> Iterator[Machine]:
+    with Machine() as made:
+        yield made
+
+
+def _parsed(machine: Machine, texts: list[str]) -> list[SocketFilter]:
+    with machine.inside():
+        return [parse_filter(text).resolved() for text in texts]
+
+
+def _texts(make: Callable[[], str], number: int) -> list[str]:
+    return [make() for _ in range(number)]
+
+
+def _differences(
+    texts: list[str], ours: list[frozenset[object]], theirs: list[frozenset[object]],
+    rows: dict[object, SocketRow],
+) -> list[str]:  # fmt: skip
+    """Return a line for each text whose sockets are not the same."""
+    return [
+        f"{text}: {sorted(map(repr, (rows.get(one, one) for one in first ^ second)))}"
+        for text, first, second in zip(texts, ours, theirs, strict=True)
+        if first != second
+    ]
+
+
+def test_tcp_and_udp(machine: Machine) -> None:
+    source = Filters(Random(4), machine.chosen, machine.cgroup)
+    texts = _texts(source.inet, _INET)
+    filters = _parsed(machine, texts)
+    rows = {key(row): row for row in machine.rows("tcp", "udp")}
+    assert len(rows) > 100
+    kernel = machine.ask_kernel(filters)
+    python = [
+        frozenset(one for one, row in rows.items() if asked.matches(row)) for asked in filters
+    ]
+    assert not _differences(texts, kernel, python, rows)
+    answers = machine.ask_ss(["-tu", *text.split()] for text in texts)
+    assert not [(text, said) for text, (_, said) in zip(texts, answers, strict=True) if said]
+    ss = [found for found, _ in answers]
+
+    (unasked,) = machine.ask_kernel([SocketFilter(Autobound((0, 65535)))])
+    for text, asked, ours, theirs in zip(texts, filters, kernel, ss, strict=True):
+        condition = asked.condition
+        if condition is None or not is_quirky(condition):
+            assert ours == theirs, text
+            continue
+        expected = {
+            one
+            for one, row in rows.items()
+            if _passes_but_for_condition(asked, row) and ss_selects(condition, row, unasked, one)
+        }
+        assert theirs == expected, text
+
+
+def _passes_but_for_condition(asked: SocketFilter, row: SocketRow) -> bool:
+    """Tell whether a row has the states and the family that a filter asks for."""
+    states = asked.states is None or asked.states >> row.state_number & 1 == 1
+    return states and (asked.families is None or row.family in asked.families)
+
+
+def test_unix(machine: Machine) -> None:
+    _test_others(machine, Filters.unix, "unix", "-x")
+
+
+def test_packet(machine: Machine) -> None:
+    _test_others(machine, Filters.packet, "packet", "-0")
+
+
+def test_netlink(machine: Machine) -> None:
+    _test_others(machine, Filters.netlink, "netlink", "-fnetlink")
+
+
+def _test_others(machine: Machine, make: Callable[[Filters], str], table: str, option: str) -> None:
+    source = Filters(Random(5), machine.chosen, machine.cgroup)
+    texts = _texts(lambda: make(source), _OTHERS)
+    filters = _parsed(machine, texts)
+    # Without the sockets by which ss and we ask: each sees only its own.
+    ((every, _),) = machine.ask_ss([[option]])
+    rows = {key(row): row for row in machine.rows(table) if key(row) in every}
+    assert len(every) - 1 <= len(rows)
+    python = [
+        frozenset(one for one, row in rows.items() if asked.matches(row)) for asked in filters
+    ]
+    answers = machine.ask_ss([option, text] for text in texts)
+    assert not [(text, said) for text, (_, said) in zip(texts, answers, strict=True) if said]
+    ss = [found & rows.keys() for found, _ in answers]
+    assert not _differences(texts, python, ss, rows)
