@@ -20,8 +20,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable
+    from typing import Any
 
-__all__ = ["FAMILIES", "KINDS", "QUERIES", "Request", "read_filter_file", "request"]
+    from sockwright.sockets.diag.filter import SocketFilter
+    from sockwright.sockets.diag.row import SocketRow
+
+__all__ = ["FAMILIES", "KINDS", "QUERIES", "Request", "request", "selection"]
 
 _ESTABLISHED = STATE_WORDS["established"]
 _CLOSE = STATE_WORDS["close"]
@@ -124,20 +128,26 @@ class Request:
 
     @property
     def family(self) -> str | None:
-        """The one family of IP that is wanted; None for both."""
-        wanted = self.families & _INET
-        return next(iter(wanted)) if len(wanted) == 1 else None
+        """The one family that is wanted; None where there are several."""
+        return next(iter(self.families)) if len(self.families) == 1 else None
 
-    @property
-    def unwanted(self) -> frozenset[str]:
-        """The kinds that come with the tables, but were not asked for."""
-        asked = set(self.kinds)
+    def only_kinds(self, rows: Iterable[SocketRow]) -> Iterable[SocketRow]:
+        """Leave out rows that came with their table, but whose kind or family was not asked for."""
         tables = set(self.tables)
-        return frozenset(
-            kind.netid
-            for kind in KINDS.values()
-            if kind.table in tables and kind.netid not in asked
-        )
+        others = {kind.netid for kind in KINDS.values() if kind.table in tables} - set(self.kinds)
+        if others:
+            rows = (row for row in rows if row.netid not in others)
+        if self.family is None and len(self.families & _INET) == 1:
+            rows = (row for row in rows if row.family in self.families)
+        return rows
+
+    def in_order(self, rows: Iterable[SocketRow]) -> list[SocketRow]:
+        """Return `rows` table by table, in the order of `KINDS`."""
+        found = list(rows)
+        if not self.named:
+            places = {table: place for place, table in enumerate(self.tables)}
+            found.sort(key=lambda row: places[row.protocol])
+        return found
 
     @property
     def state_words(self) -> tuple[str, ...]:
@@ -206,8 +216,39 @@ def _near(word: str, known: Iterable[str]) -> str:
     return f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(names)}"
 
 
-def read_filter_file(path: str) -> str:
-    """Return the filter in the file at `path`, "-" for standard input. Raises: OSError."""
+def selection(asked: Request, args: argparse.Namespace) -> dict[str, Any]:
+    """Return the arguments for `sockwright.sockets.dump` beside the tables.
+
+    Raises:
+        FilterError: the filter is wrong.
+        OSError: its file cannot be read.
+    """
+    where: SocketFilter | str = ""
+    words = " ".join(args.filter)
+    if args.filter_file is not None:
+        words = f"{words} {_read(args.filter_file)}".strip()
+    states: tuple[str, ...] | None = asked.state_words
+    if words:
+        from sockwright.sockets.diag.filter import parse_filter
+
+        last = args.families[-1] if args.families else None
+        where = parse_filter(words, family=last, protocols=asked.tables)
+        if where.states is not None:
+            states = None
+    explain = args.explain
+    return {
+        "where": where,
+        "states": states,
+        "family": asked.family,
+        "info": args.info or explain,
+        "memory": args.memory or explain,
+        "options": args.tos,
+        "processes": args.processes or explain,
+        "namespace": args.namespace,
+    }
+
+
+def _read(path: str) -> str:
     import sys
 
     if path == "-":

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from sockwright.sockets.diag.inet import InetSocket, endpoint_text
+from sockwright.sockets.diag.inet import InetSocket, SCTPSocket, endpoint_text
 from sockwright.sockets.diag.states import state_name
 
 TYPE_CHECKING = False
@@ -103,7 +103,8 @@ def cells_of(
         cells.netid = None
     for kind, group in groupby(rows, type):
         run = list(group)
-        if issubclass(kind, InetSocket):
+        # SCTP has states of its own.
+        if issubclass(kind, InetSocket) and not issubclass(kind, SCTPSocket):
             _add_inet(cells, run, names, devices)
         else:
             _add(cells, run, names, devices)
@@ -116,19 +117,28 @@ def endpoint(
     row: SocketRow, side: str, names: Names | None, devices: Mapping[int, str]
 ) -> tuple[str, str]:
     """Return address and port of one `side` of `row`, "local" or "peer"."""
-    if isinstance(row, InetSocket):
-        device = devices.get(row.interface, "") if side == "local" else ""
-        address, mark, port = (row.local_on(device) if device else getattr(row, side)).rpartition(
-            ":"
-        )
-        if names is None:
-            return address + mark, port
-        return names.host(address) + mark, names.ports(row.protocol).get(port, port)
     text: str = getattr(row, side)
-    if names is not None:
-        text = getattr(row, f"{side}_named", text)
+    index = getattr(row, "interface", 0) if side == "local" else 0
+    if index:
+        text = row.local_on(devices.get(index, ""))  # type: ignore[attr-defined]
+    if names is not None and not isinstance(row, InetSocket):
+        text = _named(row, side, devices) or text
     address, mark, port = text.rpartition(" " if row.family == "unix" else ":")
-    return (address + mark, port) if mark else (port, "")
+    if not mark:  # one wildcard for both
+        return port, ""
+    if names is not None and isinstance(row, InetSocket):
+        return names.host(address) + mark, names.ports(row.protocol).get(port, port)
+    return address + mark, port
+
+
+def _named(row: SocketRow, side: str, devices: Mapping[int, str]) -> str:
+    """Return an endpoint of another family with names for numbers, "" where it has none."""
+    if row.family == "netlink" and side == "local":
+        return row.local_named  # type: ignore[attr-defined,no-any-return]
+    if row.family == "link" and side == "local":
+        device = devices.get(row.interface, "")  # type: ignore[attr-defined]
+        return row.local_on(device, numeric=False)  # type: ignore[attr-defined,no-any-return]
+    return ""
 
 
 def _add(
@@ -186,11 +196,21 @@ def _add_inet(
             text = endpoint_text(family, address, 0, device).removesuffix(":*")
             texts[key] = (text if names is None else names.host(text)) + ":"
         if _ANY_HOST in addresses:  # whether that is IPv6 alone, or both, each socket tells
-            for at, address in enumerate(addresses):
-                if address == _ANY_HOST:
-                    keys[at] = text = endpoint(rows[at], side, names, devices)[0]
-                    texts[text] = text
+            for at in _places(addresses, _ANY_HOST):
+                keys[at] = text = endpoint(rows[at], side, names, devices)[0]
+                texts[text] = text
         column.add(keys, texts)
+
+
+def _places(values: tuple[bytes, ...], wanted: bytes) -> Iterator[int]:
+    """Yield the places of one value; few of many, so that a step for each value is too many."""
+    at = -1
+    try:
+        while True:
+            at = values.index(wanted, at + 1)
+            yield at
+    except ValueError:
+        return
 
 
 def processes_text(processes: Sequence[Process]) -> str:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sockwright.cli.pages._ss_cells import Cells
     from sockwright.cli.screen import Screen
 
-__all__ = ["show_table"]
+__all__ = ["show_fields", "show_table"]
 
 _GAP = "  "
 _BELOW = "    "
@@ -76,6 +76,42 @@ def show_table(
     if screen.colour and head:
         head = f"{_BOLD}{head[:-1]}{_OFF}\n"
     screen.verbatim(head + text + "\n" if text else head)
+
+
+def show_fields(
+    heads: Sequence[str], columns: Sequence[list[str]], screen: Screen, *, header: bool = True
+) -> None:
+    """Write columns of texts, numbers to the right.
+
+    Where a terminal is too narrow for them, each row is a block of lines, "name value".
+    """
+    made = [
+        _Column(head, Texts(texts), right=bool(texts) and all(map(_is_number, texts)))
+        for head, texts in zip(heads, columns, strict=True)
+    ]
+    title = "".join(column.title() for column in made).rstrip()
+    if not screen.terminal or len(title) <= screen.width >= _line_width(made):
+        if header:
+            screen.verbatim((f"{_BOLD}{title}{_OFF}" if screen.colour else title) + "\n")
+        lines = map("".join, zip(*(column.padded() for column in made), strict=True))
+        screen.verbatim("".join(f"{line.rstrip()}\n" for line in lines))
+        return
+    indent = max(map(len, heads)) + len(_GAP)
+    for row in zip(*(column.bare() for column in made), strict=True):
+        for head, text in zip(heads, row, strict=True):
+            parts = screen.fold(text, screen.width - indent) or [""]
+            screen.line((head.ljust(indent), "bold"), parts[0])
+            for part in parts[1:]:
+                screen.line(" " * indent, part)
+        screen.line()
+
+
+def _is_number(text: str) -> bool:
+    return not text or text.isdecimal()
+
+
+def _line_width(columns: Sequence[_Column]) -> int:
+    return sum(column.width for column in columns) + len(_GAP) * (len(columns) - 1)
 
 
 def _and(one: list[str], other: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Names for the numbers of a listing: services, protocols of IP, hosts.
+"""Names for the numbers of a listing: services, protocols of IP, hosts, interfaces.
 
 Services and protocols come from /etc/services and /etc/protocols, each read once and whole: asking
 the C library for one of them reads the file again each time.
@@ -6,30 +6,33 @@ the C library for one of them reads the file again each time.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Names"]
+__all__ = ["Devices", "Names"]
 
-_LOOKUPS = 64
+_MOST_HOSTS = 256
 _SECONDS = 2.0
+_ANY = {"", "*", "0.0.0.0", "::"}  # no address to listen on, but one without a name
 
 
 class Names:
     """What ports, and with `hosts` addresses, are called here. Looks into files when first asked.
 
-    Hosts are asked of the resolver, which may go over the network: at most 64 of them, for at most
-    2 seconds; what has no name by then stays a number.
+    Hosts are asked of the resolver, which may go over the network: 256 of them at most, and for 2
+    seconds at most, all together; what has no name by then stays a number.
     """
 
-    __slots__ = ("_by_host", "_hosts", "_ports", "_until")
+    __slots__ = ("_by_host", "_hosts", "_left_s", "_ports")
 
     def __init__(self, *, hosts: bool = False) -> None:
         self._ports: dict[str, dict[str, str]] = {}
         self._hosts = hosts
         self._by_host: dict[str, str] = {}
-        self._until = 0.0
+        self._left_s = _SECONDS
 
     def ports(self, protocol: str) -> dict[str, str]:
         """Return the names of the ports of a protocol by their numbers as text.
@@ -47,7 +50,62 @@ class Names:
 
     def host(self, text: str) -> str:
         """Return the name of the host at an address, as `text` has it, or `text` again."""
-        return text
+        if not self._hosts:
+            return text
+        if text not in self._by_host:
+            self._by_host[text] = self._resolved(text)
+        return self._by_host[text]
+
+    def _resolved(self, text: str) -> str:
+        address = text.partition("%")[0].strip("[]")
+        if address in _ANY or self._left_s <= 0 or len(self._by_host) >= _MOST_HOSTS:
+            return text
+        import socket
+        import threading
+        import time
+
+        found: list[str] = []
+
+        def ask() -> None:
+            try:
+                flags = socket.NI_NAMEREQD
+                found.append(socket.getnameinfo((address, 0), flags)[0])
+            except OSError:
+                pass
+
+        begin = time.monotonic()
+        # The resolver has time-outs of its own, which are longer than anyone wants to wait here.
+        asking = threading.Thread(target=ask, daemon=True)
+        asking.start()
+        asking.join(self._left_s)
+        self._left_s -= time.monotonic() - begin
+        return found[0] if found else text
+
+
+class Devices(Mapping[int, str]):
+    """The names of interfaces by their indexes, asked of the kernel when there is one to name."""
+
+    __slots__ = ("_names", "_namespace")
+
+    def __init__(self, namespace: int | str | None = None) -> None:
+        self._namespace = namespace
+        self._names: dict[int, str] | None = None
+
+    def __getitem__(self, index: int) -> str:
+        return self._all()[index] if index else ""
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def _all(self) -> dict[int, str]:
+        if self._names is None:
+            from sockwright.sockets.diag.devices import device_names
+
+            self._names = device_names(self._namespace)
+        return self._names
 
 
 # Protocols that have the ports of another.

@@ -1,42 +1,164 @@
-"""Sockets as a table whose columns never run together."""
+"""Sockets as a table whose columns never run together; what is beside them on standard error."""
 
 from __future__ import annotations
 
 import sys
 
-from sockwright.tools.ss import Aside, Listing
+from sockwright.cli.pages._ss_layout import show_fields, show_table
+from sockwright.cli.pages._ss_names import Devices, Names
+from sockwright.tools.ss import View
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    import argparse
+    from collections.abc import Callable, Iterable, Iterator
 
     from sockwright.cli.screen import Screen
+    from sockwright.sockets.diag.summary import Summary
+    from sockwright.tools._ss_close import Closed
+    from sockwright.tools._ss_fields import FieldName, Table
+    from sockwright.tools._ss_graph import Connection
+    from sockwright.tools._ss_watch import Begun
+    from sockwright.tools.ss import Listing
 
 __all__ = ["render"]
 
 
 def render(rows: Iterable[object], screen: Screen) -> None:
-    """Show listings as tables, asides on standard error."""
-    for row in rows:
-        if isinstance(row, Listing):
-            _show(row, screen)
-        elif isinstance(row, Aside):
-            screen.stream.flush()
-            print(f"sw ss: {row}", file=sys.stderr)
+    """Show listings as tables, asides on standard error, live views as they come."""
+    # By name, since most of these classes live in modules that only some runs load.
+    shows: dict[str, Callable[..., None]] = {
+        "Listing": _show_listing,
+        "Table": _show_fields,
+        "FieldName": _show_names,
+        "Summary": _show_summary,
+        "Closed": _show_closed,
+        "Begun": _show_watch,
+        "Connection": _show_graph,
+    }
+    rest = iter(rows)
+    view: View | None = None
+    for row in rest:
+        show = shows.get(type(row).__name__)
+        if isinstance(row, View):
+            view = row
+        elif show is not None:
+            show(row, rest, screen, view)
+        elif getattr(row, "aside", False) and str(row):
+            _say(str(row), screen)
 
 
-def _show(listing: Listing, screen: Screen) -> None:
+def _say(text: str, screen: Screen) -> None:
+    from sockwright.cli.screen import Screen as Beside
+
+    screen.stream.flush()
+    Beside(sys.stderr).message(f"sw ss: {text}")
+
+
+def _names(args: argparse.Namespace) -> Names | None:
+    return None if args.numeric else Names(hosts=args.resolve)
+
+
+def _show_listing(listing: Listing, _: Iterator[object], screen: Screen, view: View) -> None:
     from sockwright.cli.pages._ss_cells import cells_of
-    from sockwright.cli.pages._ss_layout import show_table
-    from sockwright.cli.pages._ss_names import Names
-    from sockwright.sockets.diag.devices import device_names
+    from sockwright.cli.pages._ss_details import Details
 
-    args = listing.args
+    args = view.args
     cells = cells_of(
         listing.rows,
-        None if args.numeric else Names(),
-        device_names(),
-        netid=listing.with_netid,
+        _names(args),
+        Devices(args.namespace),
+        netid=view.with_netid,
         processes=args.processes,
     )
-    show_table(cells, screen, header=not args.no_header)
+    details = Details(args)
+    below = map(details.lines, listing.rows) if details.wanted else None
+    show_table(cells, screen, header=not args.no_header, one_line=args.one_line, below=below)
+
+
+def _show_fields(table: Table, _: Iterator[object], screen: Screen, __: View) -> None:
+    if not table.csv:
+        show_fields(table.names, table.columns, screen, header=table.header)
+        return
+    import csv
+
+    from sockwright.cli.clean import clean
+
+    lines = csv.writer(screen.stream, lineterminator="\r\n")
+    if table.header:
+        lines.writerow(table.names)
+    rows = zip(*table.columns, strict=True)
+    # Programs get every octet as it is; on a terminal it could act.
+    lines.writerows(([clean(text) for text in row] for row in rows) if screen.terminal else rows)
+    screen.stream.flush()
+
+
+def _show_names(first: FieldName, rest: Iterator[object], screen: Screen, _: View) -> None:
+    from itertools import chain
+
+    from sockwright.cli.table import render_table
+
+    render_table(chain([first], rest), screen)
+
+
+def _show_closed(closed: Closed, _: Iterator[object], screen: Screen, __: View) -> None:
+    row = closed.row
+    styles = {"closed": "green", "gone": "", "failed": "red"}
+    reason = f"  {closed.reason}" if closed.reason else ""
+    ends = f"  {row.netid}  {row.local}  {row.peer}"
+    screen.line((closed.outcome, styles[closed.outcome]), ends, reason)
+
+
+def _show_watch(begun: Begun, rest: Iterator[object], screen: Screen, view: View) -> None:
+    from sockwright.cli.pages._ss_watch import show_watch
+
+    args = view.args
+    show_watch(begun, rest, screen, _names(args), Devices(args.namespace), netid=view.with_netid)
+
+
+def _show_graph(connection: Connection, rest: Iterator[object], screen: Screen, _: View) -> None:
+    from sockwright.cli.pages._ss_graph import show_graph
+
+    show_graph(connection, rest, screen)
+
+
+def _show_summary(summary: Summary, _: Iterator[object], screen: Screen, __: View) -> None:
+    from sockwright.cli.units import octets
+
+    tcp = summary.tcp
+    screen.line(("Sockets", "bold"), f"  {summary.sockets} held by processes")
+    told = (
+        f"{tcp.established} established, {tcp.time_wait} in TIME-WAIT, {tcp.in_use} in use; "
+        f"on the whole machine {tcp.allocated} allocated, {tcp.orphaned} orphaned"
+    )
+    _show_subject("TCP", told, screen)
+    uses = []
+    for use in summary.memory:
+        limit = f" of {octets(use.limit)}" if use.limit is not None else ""
+        name = {"frag": "fragments"}.get(use.name, use.name.upper())
+        uses.append(f"{name} {octets(use.used)}{limit}")
+    _show_subject("Memory", ", ".join(uses), screen)
+    screen.line()
+    transports = [*summary.transports, summary.internet]
+    columns = [
+        [one.name for one in transports],
+        *([str(getattr(one, name)) for one in transports] for name in ("total", "inet", "inet6")),
+    ]
+    show_fields(("Transport", "Total", "IPv4", "IPv6"), columns, screen)
+    screen.line()
+    counts = [
+        (kind, state, str(count))
+        for kind, states in summary.states.items()
+        for state, count in sorted(states.items())
+    ]
+    show_fields(("Netid", "State", "Sockets"), list(map(list, zip(*counts, strict=True))), screen)
+    for remark in summary.remarks:
+        if remark.kind != "fallback":
+            _say(str(remark), screen)
+
+
+def _show_subject(subject: str, text: str, screen: Screen) -> None:
+    first, *others = screen.fold(text, screen.width - 9) if screen.terminal else [text]
+    screen.line((subject.ljust(9), "bold"), first)
+    for line in others:
+        screen.line(" " * 9, line)

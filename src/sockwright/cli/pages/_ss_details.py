@@ -1,0 +1,236 @@
+"""What stands under a socket in the table of `sw ss`: its timer, owner, memory, TCP_INFO.
+
+A line for each subject, which begins with its name: "time: rtt 0.037 ms, rto 204 ms". What is 0,
+off or unknown is left out; names are those of the kernel, with units in words.
+"""
+
+from __future__ import annotations
+
+from sockwright.cli.units import bit_rate
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterator, Mapping
+
+    from sockwright.sockets.diag.machine import Machine
+    from sockwright.sockets.diag.row import SocketRow
+
+__all__ = ["Details"]
+
+# Fields of TCPInfo by subject. What is in none of them is told behind the last.
+_SUBJECTS = (
+    ("time", ("rtt_us", "rttvar_us", "min_rtt_us", "rcv_rtt_us", "rto_us", "ato_us",
+              "last_data_sent_ms", "last_data_recv_ms", "last_ack_recv_ms")),
+    ("window", ("snd_cwnd", "snd_ssthresh", "snd_wnd", "rcv_wnd", "rcv_space", "rcv_ssthresh",
+                "notsent_bytes")),
+    ("segment", ("snd_mss", "rcv_mss", "advmss", "pmtu")),
+    ("rate", ("send_rate", "delivery_rate", "delivery_rate_app_limited", "pacing_rate",
+              "max_pacing_rate", "rcv_rate")),
+    ("sent", ("bytes_sent", "bytes_acked", "segs_out", "data_segs_out", "delivered",
+              "delivered_ce")),
+    ("received", ("bytes_received", "segs_in", "data_segs_in", "received_ce")),
+    ("trouble", ("ca_state", "unacked", "sacked", "lost", "retrans", "total_retrans",
+                 "bytes_retrans", "retransmits", "backoff", "probes", "dsack_dups", "reord_seen",
+                 "rcv_ooopack", "rehash", "total_rto", "total_rto_recoveries",
+                 "total_rto_time_ms")),
+    ("held back", ("busy_time_us", "rwnd_limited_us", "sndbuf_limited_us")),
+)  # fmt: skip
+_FLAGS = ("timestamps", "sack", "ecn", "ecn_seen", "syn_data", "usec_ts", "tfo_child")
+_RATES = {"send_rate", "delivery_rate", "pacing_rate", "max_pacing_rate", "rcv_rate", "bw"}
+# Told elsewhere: in a column, in the first line, or meaning nothing to a reader.
+_ELSEWHERE = {"state", "snd_wscale", "rcv_wscale", "wscale", "last_ack_sent_ms", "fackets", *_FLAGS}
+_USUAL = {"ca_state": "open", "accecn_opt_seen": "not seen", "reordering": 3}
+_LISTEN = "LISTEN"
+_MINUTE_S, _HOUR_S = 60, 3600
+# Fields of a row that have a column, or a subject of their own; -e tells all others.
+_TOLD = {
+    "protocol", "family", "state", "receive_queue", "send_queue", "local", "peer", "processes",
+    "local_address", "local_port", "peer_address", "peer_port", "timer", "memory", "info",
+    "congestion", "congestion_info", "ulp", "tos", "tclass", "class_id", "socket_options", "type",
+    "path", "uid", "inode", "cookie", "cgroup_id", "shutdown", "peer_inode", "is_kernel",
+    "netlink_protocol", "netlink_protocol_name", "port_id", "ethernet_protocol",
+    "ethernet_protocol_name", "interface", "local_cid", "peer_cid",
+}  # fmt: skip
+
+
+class Details:
+    """Makes the lines under a socket, of those subjects that the arguments ask for."""
+
+    __slots__ = ("_args", "_groups", "_machine", "_users")
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self._args = args
+        self._users: dict[int, str] = {}
+        self._groups: dict[int, str] | None = None
+        self._machine: Machine | None = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is anything to tell."""
+        args = self._args
+        return bool(
+            args.timers or args.extended or args.memory or args.info or args.tos or args.cgroup
+            or args.sockopt or args.explain
+        )  # fmt: skip
+
+    def lines(self, row: SocketRow) -> list[str]:
+        """Return the lines of one socket."""
+        args = self._args
+        lines = []
+        if args.timers:
+            lines += _timer(row)
+        if args.extended:
+            lines += self._extended(row)
+        elif args.cgroup:
+            lines += _line("control group", self._group(row))
+        if args.tos:
+            told = {name: getattr(row, name, None) for name in ("tos", "tclass", "class_id")}
+            lines += _line("service", *_pairs(told, keep_zero=True))
+        if args.sockopt:
+            on = getattr(row, "socket_options", None)
+            lines += _line("options", *(name for name, set_ in _dict(on).items() if set_))
+        if args.memory:
+            told = _dict(getattr(row, "memory", None))
+            lines += _line("memory", *_pairs(told, keep_zero=True))
+        if args.info:
+            lines += self._info(row)
+        if args.explain:
+            lines.append(self._sentence(row))
+        return lines
+
+    def _extended(self, row: SocketRow) -> Iterator[str]:
+        about = []
+        if row.uid is not None:
+            about.append(f"uid {row.uid}{self._user(row.uid)}")
+        if row.inode:
+            about.append(f"inode {row.inode}")
+        about.append(f"cookie {row.cookie:x}")
+        about += self._group(row)
+        yield from _line("owner", *about)
+        rest = {name: value for name, value in row.as_dict().items() if name not in _TOLD}
+        if shut := getattr(row, "shutdown", ""):
+            rest["shutdown"] = shut
+        yield from _line("more", *_pairs(rest))
+
+    def _group(self, row: SocketRow) -> list[str]:
+        number = getattr(row, "cgroup_id", None)
+        if number is None:
+            return []
+        if self._groups is None:
+            from sockwright.sockets.diag.cgroup import cgroup_paths
+
+            self._groups = cgroup_paths()
+        return [f"cgroup {self._groups.get(number) or f'unreachable:{number:x}'}"]
+
+    def _user(self, uid: int) -> str:
+        if self._args.numeric:
+            return ""
+        if uid not in self._users:
+            import pwd
+
+            try:
+                self._users[uid] = f" ({pwd.getpwuid(uid).pw_name})"
+            except KeyError:
+                self._users[uid] = ""
+        return self._users[uid]
+
+    def _info(self, row: SocketRow) -> Iterator[str]:
+        info = getattr(row, "info", None)
+        congestion = getattr(row, "congestion", None)
+        if row.protocol != "tcp" or info is None:
+            yield from _line(row.protocol, *_pairs(_dict(info), exact=self._args.numeric))
+            return
+        told = info.as_dict()
+        first = [congestion] if congestion else []
+        if row.state != _LISTEN:
+            first += [name for name in _FLAGS if told.get(name)]
+            if told.get("wscale"):
+                first.append(f"wscale {told['snd_wscale']},{told['rcv_wscale']}")
+        yield from _line("tcp", *first)
+        yield from _line(congestion or "", *_pairs(_dict(getattr(row, "congestion_info", None))))
+        ulp = _dict(getattr(row, "ulp", None))
+        yield from _line(str(ulp.pop("name", "")), *_pairs(ulp))
+        if row.state == _LISTEN:
+            return
+        exact = self._args.numeric
+        for subject, names in _SUBJECTS:
+            some = {name: told.pop(name) for name in names if name in told}
+            yield from _line(subject, *_pairs(some, exact=exact))
+        rest = {name: value for name, value in told.items() if name not in _ELSEWHERE}
+        yield from _line("more", *_pairs(rest, exact=exact))
+
+    def _sentence(self, row: SocketRow) -> str:
+        from sockwright.sockets.diag.explain import explain
+
+        if self._machine is None:
+            from sockwright.sockets.diag.machine import Machine
+
+            self._machine = Machine.gather(self._args.namespace)
+        return explain(row, self._machine)
+
+
+def _timer(row: SocketRow) -> Iterator[str]:
+    timer = getattr(row, "timer", None)
+    if timer is None:
+        return
+    times = timer.retransmits
+    again = f", {times} time{'' if times == 1 else 's'} without an answer" if times else ""
+    yield f"timer: {timer.name}, in {_span(timer.expires_ms)}{again}"
+
+
+def _line(subject: str, *parts: str | list[str]) -> Iterator[str]:
+    """Yield a line about a subject, none where there is nothing to tell."""
+    told = [part for part in parts if isinstance(part, str)]
+    told += [one for part in parts if isinstance(part, list) for one in part]
+    if told:
+        yield f"{subject}: {', '.join(told)}"
+
+
+def _dict(value: object) -> dict[str, object]:
+    as_dict: Callable[[], dict[str, object]] | None = getattr(value, "as_dict", None)
+    return {} if as_dict is None else dict(as_dict())
+
+
+def _pairs(
+    fields: Mapping[str, object], *, keep_zero: bool = False, exact: bool = False
+) -> Iterator[str]:
+    """Yield "name value" of each field that has something to tell."""
+    for name, value in fields.items():
+        if value is None or value is False or value in ("", ()):
+            continue
+        if not keep_zero and (value == 0 or _USUAL.get(name) == value) and value is not True:
+            continue
+        if value is True:
+            yield name
+        elif hasattr(value, "as_dict"):
+            yield f"{name} ({', '.join(_pairs(_dict(value)))})"
+        elif isinstance(value, dict):
+            yield f"{name} ({', '.join(_pairs(value))})"
+        elif isinstance(value, list | tuple):
+            told = (" ".join(_pairs(_dict(one))) if _dict(one) else str(one) for one in value)
+            yield f"{name} {' '.join(told)}"
+        elif isinstance(value, int) and name.endswith("_us"):
+            yield f"{name[:-3]} {_span(value / 1000)}"
+        elif isinstance(value, int) and name.endswith("_ms"):
+            yield f"{name[:-3]} {_span(value)}"
+        elif isinstance(value, int) and name in _RATES and not exact:
+            yield f"{name} {bit_rate(value)}"
+        elif isinstance(value, int) and name in _RATES:
+            yield f"{name} {value * 8} bit/s"
+        elif isinstance(value, float):
+            yield f"{name} {value:g}"
+        else:
+            yield f"{name} {value}"
+
+
+def _span(milliseconds: float) -> str:
+    """Return a time: "0.037 ms", "204 ms", "59 s", "1 h 59 min"."""
+    seconds = milliseconds / 1000
+    if seconds >= _HOUR_S:
+        return f"{int(seconds // _HOUR_S)} h {int(seconds % _HOUR_S // _MINUTE_S)} min"
+    if seconds >= _MINUTE_S:
+        return f"{int(seconds // _MINUTE_S)} min {int(seconds % _MINUTE_S)} s"
+    if seconds >= 1:
+        return f"{seconds:.3g} s"
+    return f"{milliseconds:.4g} ms"

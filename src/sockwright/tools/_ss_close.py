@@ -1,0 +1,133 @@
+"""`sw ss -K`: close sockets, after what matches was shown and somebody said yes.
+
+Rules: nothing is closed that was not shown. A socket is known again by its cookie, so that between
+the question and the answer no other can take its place.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from sockwright.errors import NotPossibleError, SockwrightError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Generator, Iterator
+    from typing import Any
+
+    from sockwright.sockets.diag.row import SocketRow
+    from sockwright.tools._ss_request import Request
+
+__all__ = ["Closed", "closing"]
+
+_CLOSABLE = {"tcp", "udp", "raw"}
+
+
+class Closed:
+    """What became of one socket: `outcome` is "closed", "gone" (by itself) or "failed"."""
+
+    __slots__ = ("outcome", "reason", "row")
+
+    def __init__(self, row: SocketRow, outcome: str, reason: str = "") -> None:
+        self.row = row
+        self.outcome = outcome
+        self.reason = reason
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the outcome, and the fields of the socket."""
+        found: dict[str, object] = {"outcome": self.outcome}
+        if self.reason:
+            found["reason"] = self.reason
+        return found | self.row.as_dict()
+
+
+def closing(
+    asked: Request, chosen: dict[str, Any], args: argparse.Namespace
+) -> Generator[object, None, int]:
+    """Yield a listing of what matches, then what became of each; return the exit status.
+
+    Raises:
+        UsageError: nobody could be asked.
+        NotPossibleError: this kernel closes no sockets, or not for this user.
+    """
+    from sockwright.sockets.diag.listing import dump
+    from sockwright.tools.ss import Aside, Listing
+
+    if not args.yes and (args.json or not _can_ask()):
+        raise UsageError("there is no terminal to ask on; --yes closes without a question")
+    found = dump(*asked.tables, **chosen)
+    rows = asked.in_order(asked.only_kinds(found))
+    closable = [row for row in rows if row.protocol in _CLOSABLE]
+    if len(closable) < len(rows):
+        others = len(rows) - len(closable)
+        yield Aside(
+            f"{_sockets(others)} of other kinds {'is' if others == 1 else 'are'} left alone: "
+            "the kernel closes TCP, UDP and raw sockets for others"
+        )
+    if not closable:
+        yield Aside("nothing to close: no socket matches")
+        return 1
+    if not args.yes:
+        yield Listing(closable)
+        if not _ask(f"Close {_these(len(closable))}? [y/N] "):
+            yield Aside("nothing was closed")
+            return 1
+    failed = 0
+    for closed in _close(closable, args.namespace):
+        failed += closed.outcome == "failed"
+        yield closed
+    return 1 if failed else 0
+
+
+def _close(rows: list[SocketRow], namespace: str | None) -> Iterator[Closed]:
+    """Close sockets, and yield what became of each.
+
+    Raises: NotPossibleError, PermissionError where none can be closed.
+    """
+    from sockwright.sockets.diag.destroy import destroy
+    from sockwright.sockets.diag.netlink import SockDiag
+
+    with SockDiag(namespace) as diag:
+        left, any_closed = rows, True
+        while left and any_closed:
+            any_closed = False
+            # Of sockets that share an address the kernel finds one at a time, see `destroy`.
+            again = []
+            for row in left:
+                try:
+                    destroy(row, diag)
+                except FileNotFoundError:
+                    again.append(row)
+                except (NotPossibleError, PermissionError):
+                    raise
+                except (OSError, SockwrightError) as error:
+                    yield Closed(row, "failed", str(error))
+                else:
+                    any_closed = True
+                    yield Closed(row, "closed")
+            left = again
+        for row in left:
+            yield Closed(row, "gone")
+
+
+def _can_ask() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _ask(question: str) -> bool:
+    sys.stdout.flush()
+    sys.stderr.write(question)
+    sys.stderr.flush()
+    answer = sys.stdin.readline()
+    if not answer.endswith("\n"):  # the end of input is no answer
+        sys.stderr.write("\n")
+    return answer.strip().lower() in {"y", "yes"}
+
+
+def _sockets(number: int) -> str:
+    return f"{number} socket{'' if number == 1 else 's'}"
+
+
+def _these(number: int) -> str:
+    return "this socket" if number == 1 else f"these {number} sockets"
