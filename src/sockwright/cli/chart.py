@@ -7,7 +7,7 @@ to be seen there, so that a peak among many values that share a column is not lo
 
 from __future__ import annotations
 
-from math import ceil, floor, log10
+from math import floor, log10
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -113,14 +113,11 @@ def ranges(
 
 
 def scale_end(most: float) -> float:
-    """Return a round number from `most` on: 1, 2 or 5 times a power of ten."""
+    """Return a round number from `most` on, half as much again at most."""
     if most <= 0:
         return 1.0
     power = 10.0 ** floor(log10(most))
-    for step in (1, 2, 5, 10):
-        if step * power >= most:
-            return step * power
-    return ceil(most)
+    return next(step * power for step in (1, 1.5, 2, 3, 4, 5, 6, 8, 10, 15) if step * power >= most)
 
 
 def _joined(spans: Sequence[tuple[int, int] | None]) -> list[tuple[int, int] | None]:

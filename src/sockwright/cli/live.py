@@ -92,6 +92,11 @@ class Live:
         finally:
             self._restore_signals()
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Columns and lines of the terminal by now."""
+        return _size(self._stream)
+
     def show(self) -> None:
         """Draw the picture as it is now. Raises: OSError, the terminal is gone."""
         if self._busy:

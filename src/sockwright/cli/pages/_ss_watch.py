@@ -15,7 +15,8 @@ from itertools import islice
 from sockwright.cli.clean import clean
 from sockwright.cli.live import Live, cut, speaks_unicode
 from sockwright.cli.pages._ss_cells import endpoint, processes_text
-from sockwright.cli.units import counted, octets
+from sockwright.cli.pages._ss_traffic import traffic_text
+from sockwright.cli.units import counted
 from sockwright.cli.width import text_width
 from sockwright.sockets.diag.inet import TCPSocket
 from sockwright.tools._ss_watch import Begun, Frame, Said
@@ -319,16 +320,11 @@ class _Table:
 
 
 def _last_words(event: Event) -> str:
-    """Return what a TCP connection has carried; the kernel may count a SYN or FIN as an octet."""
-    info = event.row.info if isinstance(event.row, TCPSocket) else None
-    if info is None or not event.row.peer_port:  # type: ignore[attr-defined]  # as seen above
+    """Return what a TCP connection has carried; nothing for a listener."""
+    row = event.row
+    if not isinstance(row, TCPSocket) or row.info is None or not row.peer_port:
         return ""
-    sent = info.bytes_acked if info.data_segs_out != 0 else 0
-    received = info.bytes_received if info.data_segs_in != 0 else 0
-    words = [f"sent {octets(sent or 0)}", f"received {octets(received or 0)}"]
-    if info.total_retrans:
-        words.append(f"{info.total_retrans} retransmitted")
-    return ", ".join(words)
+    return traffic_text(row.info)
 
 
 # -- lines -----------------------------------------------------------------------------------------

@@ -20,10 +20,12 @@ from sockwright.sockets.diag.netlink import BY_FAMILY, HEADER, NETLINK_SOCK_DIAG
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import Self
+    from typing import Self, TypeVar
 
     from sockwright.sockets.diag.inet import InetSocket
     from sockwright.sockets.diag.row import SocketRow
+
+    Row = TypeVar("Row", bound=InetSocket)
 
 __all__ = ["GROUPS", "DestroyEvents", "with_owner"]
 
@@ -130,7 +132,7 @@ class DestroyEvents:
                     yield _ROWS[protocol](_sound(datagram, protocol))
 
 
-def with_owner(ended: InetSocket, before: SocketRow) -> InetSocket:
+def with_owner(ended: Row, before: SocketRow) -> Row:
     """Return the row of a socket that ended, with uid and inode as they were `before`."""
     message = ended.message
     header = HEADER.pack(HEADER.size + len(message), BY_FAMILY, 0, 0, 0)
