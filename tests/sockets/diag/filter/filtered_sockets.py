@@ -85,7 +85,7 @@ def make_inet(group: str) -> list[int]:
         keep(bound(V6, STREAM, "::", 3000 + at, device=device)).listen()
         keep(bound(V4, DATAGRAM, "0.0.0.0", 3000 + at, device=device))
     keep(socket.socket(V4, DATAGRAM))  # without a port: the kernel lists it not
-    chosen = []
+    chosen: list[int] = []
     for family, address in ((V4, "127.0.0.1"), (V6, "::1"), (V6, "::ffff:127.0.0.2")):
         for port in (0, 4000 + len(chosen)):
             door = keep(bound(family, STREAM, address, port))
@@ -119,8 +119,9 @@ def make_inet(group: str) -> list[int]:
 def make_others() -> None:
     """Make Unix, packet and netlink sockets."""
     names: tuple[str | bytes, ...] = (
-        "", "plain", "Upper.SOCK", "with space", "a(b)", "[x]", "back\\slash", "star*", b"\0abstract",
-        b"\0Abstract/two", b"\0zero\0inside", b"\0\xff\xfe", "dir/inside", ".hidden", "état",
+        "", "plain", "Upper.SOCK", "with space", "a(b)", "[x]", "back\\slash", "star*",
+        b"\0abstract", b"\0Abstract/two", b"\0zero\0inside", b"\0\xff\xfe", "dir/inside", ".hidden",
+        "état",
     )  # fmt: skip
     Path("dir").mkdir()
     for name in names:
@@ -151,7 +152,9 @@ def main() -> None:
     device = make_device()
     chosen = make_inet(sys.argv[1])
     make_others()
-    print(json.dumps({"pid": os.getpid(), "device": device, "chosen": chosen}), flush=True)
+    told = {"pid": os.getpid(), "device": device, "chosen": chosen}
+    sys.stdout.write(json.dumps(told) + "\n")
+    sys.stdout.flush()
     sys.stdin.read()
 
 

@@ -1,4 +1,4 @@
-"""The machine of `filtered_sockets.py`, asked three ways: ss, our program in the kernel, `matches`."""
+"""The machine of `filtered_sockets.py`, as ss sees it, the kernel under our program, and we."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from sockwright.sockets.diag.filter import SocketFilter
 from sockwright.sockets.diag.inet import FAMILIES, inet_request
 from sockwright.sockets.diag.namespace import namespace
 from sockwright.sockets.diag.netlink import SockDiag
@@ -24,6 +23,7 @@ from sockwright.sockets.diag.tables import TABLES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from sockwright.sockets.diag.filter import SocketFilter
     from sockwright.sockets.diag.row import SocketRow
 
 __all__ = ["Machine", "key"]

@@ -1,4 +1,4 @@
-"""Random filters as text, in words that ss 6.1 takes, about the sockets of `filtered_sockets.py`."""
+"""Random filters as text that ss 6.1 takes, about the sockets of `filtered_sockets.py`."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class Filters:
         random = self._random
         # ss takes the last family that is named for all of them, so one is named, or none.
         family = random.choice(("", "", "", "", "inet:", "inet6:"))
-        terms: list[Callable[[str], str]] = [self._port] * 4 + [self._host] * 4
-        terms += [self._device, self._mark, self._autobound] + [self._group] * bool(self._cgroup)
+        terms: list[Callable[[str], str]] = [self._device, self._mark, self._autobound]
+        terms += [self._port, self._host] * 4 + [self._group] * bool(self._cgroup)
         expression = self._expression(lambda: random.choice(terms)(family), random.randint(0, 3))
         return " ".join(filter(None, (self._state_words(), expression)))
 
@@ -141,9 +141,9 @@ class Filters:
     def _unix_term(self) -> str:
         random = self._random
         pattern = random.choice((
-            "*", "", "plain", "PLAIN", "p*n", "upper.sock", "[a-m]*", "[!a-m]*", "[^@]*", "@*", "@?*",
-            "?????", "with\\ space", "with?space", "a(b)", "[[]x[]]", "\\\\[x\\\\]", "[x]", "*/*",
-            "*\\\\\\\\*", "star\\\\*", "@abstract*", "@Abstract/*", "@zero@*", "*[[:digit:]]*",
+            "*", "", "plain", "PLAIN", "p*n", "upper.sock", "[a-m]*", "[!a-m]*", "[^@]*", "@*",
+            "@?*", "?????", "with\\ space", "with?space", "a(b)", "[[]x[]]", "\\\\[x\\\\]", "[x]",
+            "*/*", "*\\\\\\\\*", "star\\\\*", "@abstract*", "@Abstract/*", "@zero@*", "*[[:digit:]]*",
             "@[0-9a-f]*", "dir/*", ".*", "*t*", "*état", "état", "[", "[a", "*[", "@*\xff*", "[]x]",
         ))  # fmt: skip
         kind = random.random()
