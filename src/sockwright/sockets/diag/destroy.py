@@ -27,15 +27,19 @@ _INSTEAD = {"mptcp": "its subflows are TCP sockets, which can be closed"}
 def destroy(row: SocketRow, diag: SockDiag) -> None:
     """Close the socket that `row` is about, and no other, as if its network had failed.
 
-    `diag` is of the same network namespace. Afterwards the process still holds its descriptor, and
-    its next call fails with ECONNABORTED; the peer of a TCP connection gets RST. A listener accepts
-    no more, a UDP socket receives no more, and what no process holds (TIME-WAIT, a connection that
-    is not accepted yet) is forgotten. The kernel looks the socket up by its addresses and then
-    compares the cookie, so that a later socket is not taken for it.
+    `diag` is of the same network namespace. The process keeps its descriptor, and its next call
+    fails with ECONNABORTED:
 
-    Of sockets that share one address (SO_REUSEPORT) it finds one, of its own choice: the others are
-    not found until that one is closed. Who closes several therefore tries those that were not found
-    again, for as long as some are closed.
+    - The peer of a TCP connection gets RST. What no process holds (TIME-WAIT, a connection that is
+      not accepted yet) is forgotten.
+    - A TCP listener listens no more. It keeps its port, and its process may listen again.
+    - A UDP socket loses its peer, and its port where the kernel chose it. One that was bound to a
+      port keeps that, and after its one error receives as before.
+
+    The kernel looks the socket up by its addresses and then compares the cookie, so that a later
+    socket is not taken for it. Of sockets that share one address (SO_REUSEPORT) it finds one, of
+    its own choice. Who closes several listeners therefore tries those that were not found again,
+    for as long as some are closed; of UDP sockets it finds the same one ever again.
 
     Raises:
         NotPossibleError: the kernel closes no sockets of this kind, or none at all.
