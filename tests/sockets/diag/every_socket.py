@@ -44,7 +44,7 @@ FIN_WAIT_2, LAST_ACK = 5, 9
 IPPROTO_UDPLITE, IPPROTO_MPTCP, IPPROTO_SCTP = 136, 262, 132
 SOL_PACKET, PACKET_RX_RING, PACKET_FANOUT = 263, 5, 18
 SCTP_BINDX_ADD = 100
-PR_SET_NAME = 15
+PR_SET_DUMPABLE, PR_SET_NAME = 4, 15
 ETH_P_ALL, ETH_P_IP, ETH_P_ARP = 0x0003, 0x0800, 0x0806
 RTM_GETLINK, NLM_F_REQUEST_DUMP = 18, 0x301
 SIOCSIFFLAGS, IFF_UP = 0x8914, 0x1
@@ -504,7 +504,10 @@ def make_processes(machine: Machine, gone: tuple[int, int]) -> None:
     start(machine, "nasty", gone, nasty)
 
     def other_user(its: Machine) -> None:
+        os.setgroups([])
+        os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 1)  # or /proc would still be root's
         its.keep("tcp4 listen, other user", listen(V4, "127.0.0.1"))
         its.keep("tcp6 listen, other user", listen(V6, "::1"))
         its.keep("udp4 other user", socket.socket(V4, DATAGRAM)).bind(("127.0.0.1", 0))
