@@ -27,7 +27,7 @@ class SocketRow:
     has the fields below; the rest is its own.
     """
 
-    __slots__ = ("_at", "_octets", "_processes")
+    __slots__ = ("_at", "_attributes", "_octets", "_processes")
 
     protocol: ClassVar[str]
     """ "tcp", "udp", "unix", "packet" ...: the table that it was listed in."""
@@ -119,7 +119,12 @@ class SocketRow:
     @property
     def attributes(self) -> dict[int, bytes]:
         """The attributes of the message as they came, by their numbers."""
-        return attributes(self._octets, self._at + self._fixed, self._end)
+        try:
+            return self._attributes
+        except AttributeError:
+            found = attributes(self._octets, self._at + self._fixed, self._end)
+            self._attributes: dict[int, bytes] = found
+            return found
 
     @property
     def _end(self) -> int:
@@ -147,10 +152,17 @@ class SocketRow:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, SocketRow):
             return NotImplemented
-        return (self.protocol, self.cookie) == (other.protocol, other.cookie)
+        return self._identity() == other._identity()
 
     def __hash__(self) -> int:
-        return hash((self.protocol, self.cookie))
+        return hash(self._identity())
+
+    def _identity(self) -> tuple[object, ...]:
+        """Return what no other socket has: the cookie, or where /proc tells none, what else."""
+        cookie = self.cookie
+        if cookie:
+            return self.protocol, cookie
+        return self.protocol, self.inode, self.local, self.peer
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.state} {self.local} {self.peer}>"
