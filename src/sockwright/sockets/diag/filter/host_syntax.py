@@ -7,16 +7,8 @@ import socket
 
 from sockwright.sockets.diag.filter import names
 from sockwright.sockets.diag.filter.conditions import Condition, Either, Port
-from sockwright.sockets.diag.filter.hosts import (
-    AnyHost,
-    InetHost,
-    LinkHost,
-    NetlinkHost,
-    UnixHost,
-    VSockHost,
-)
+from sockwright.sockets.diag.filter.hosts import AnyHost, InetHost
 from sockwright.sockets.diag.filter.refusal import Refusal
-from sockwright.sockets.diag.netlink_table import NETLINK_PROTOCOLS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,11 +19,10 @@ __all__ = ["FAMILIES", "Reading", "parse_host", "parse_port"]
 FAMILIES = ("inet", "inet6", "unix", "link", "netlink", "vsock")
 """The families that a host can be of."""
 
+_INET = (None, "inet", "inet6")
 _ANY = frozenset(("", "*", "any", "all", "default"))
 _MOST_PORT = 0xFFFF
-_MOST_NUMBER = 0xFFFF_FFFF
 _IPV4 = re.compile(r"[0-9a-fA-FxX]+(?:\.[0-9a-fA-FxX]+){0,3}")
-_ORDERED = frozenset(("<", "<=", ">", ">="))
 
 
 class Reading:
@@ -58,15 +49,11 @@ def parse_host(side: str, text: str, reading: Reading) -> Condition:
     """Return the condition that `side` ("src", "dst") is the host `text`. Raises: Refusal."""
     named, body, offset = _family(text)
     family = named or reading.family
-    if family == "unix":
-        return UnixHost(side, body)
     try:
-        if family == "link":
-            return _link(side, body, reading)
-        if family == "netlink":
-            return _netlink(side, body)
-        if family == "vsock":
-            return _vsock(side, body)
+        if family not in _INET:
+            from sockwright.sockets.diag.filter import other_host_syntax
+
+            return other_host_syntax.parse_host(side, family, body, reading)
         return _inet(side, body, family, reading)
     except Refusal as error:
         raise error.behind(offset, len(body)) from None
@@ -96,18 +83,10 @@ def parse_port(side: str, operator: str, text: str, reading: Reading) -> Conditi
 def _one_port(
     side: str, operator: str, body: str, family: str | None, reading: Reading
 ) -> Condition:
-    if family == "link":
-        device = _device(body, reading)
-        if isinstance(device, int):
-            return Port(side, operator, device, "link")
-        if operator in _ORDERED:
-            raise Refusal("devices by name are equal or not, nothing else", "= and != fit")
-        host = LinkHost(side, None, device)
-        return ~host if operator == "!=" else host
-    if family == "netlink":
-        return Port(side, operator, _port_id(body), "netlink")
-    if family == "vsock":
-        return Port(side, operator, _limited(body, _MOST_NUMBER, "a vsock port"), "vsock")
+    if family not in _INET:
+        from sockwright.sockets.diag.filter import other_host_syntax
+
+        return other_host_syntax.parse_port(side, operator, family, body, reading)
     if ":" in body or "." in body:
         hint = f"for addresses there is {side}: {side} 10.0.0.1:22"
         raise Refusal(f"{body!r} is no port", hint)
@@ -128,9 +107,6 @@ def _family(text: str) -> tuple[str | None, str, int]:
     if colon and head in FAMILIES:
         return head, rest, len(head) + 1
     return None, text, 0
-
-
-# inet, inet6
 
 
 def _inet(side: str, text: str, family: str | None, reading: Reading) -> Condition:
@@ -244,92 +220,4 @@ def _port(text: str, reading: Reading) -> int:
         return names.service_port(text, reading.protocols)
     if number > _MOST_PORT:
         raise Refusal(f"{text} is no port: the largest is {_MOST_PORT}")
-    return number
-
-
-# link, netlink, vsock
-
-
-def _link(side: str, text: str, reading: Reading) -> Condition:
-    protocol_text, _, device_text = text.partition(":")
-    protocol = None
-    if protocol_text not in {"", "*"}:
-        protocol = names.LINK_PROTOCOLS.get(protocol_text.lower(), names.number(protocol_text))
-        if protocol is None or protocol > 0xFFFF:
-            guess = names.near(protocol_text, names.LINK_PROTOCOLS)
-            raise Refusal(f"{protocol_text!r} is no Ethernet protocol",
-                          f"did you mean {guess}?" if guess else "ip, arp, all or a number fit",
-                          0, len(protocol_text))  # fmt: skip
-    device = None
-    if device_text not in {"", "*"}:
-        try:
-            device = _device(device_text, reading)
-        except Refusal as error:
-            raise error.behind(len(protocol_text) + 1, len(device_text)) from None
-    if protocol is None and device is None:
-        return AnyHost(side, "link")
-    return LinkHost(side, protocol, device)
-
-
-def _device(text: str, reading: Reading) -> int | str:
-    """Return the index that `text` is, or the name of an interface that is there."""
-    number = names.number(text)
-    if number is not None:
-        return number
-    names.device_index(text, reading.devices)
-    return text
-
-
-def _netlink(side: str, text: str) -> Condition:
-    protocol_text, _, port_text = text.partition(":")
-    protocol = None
-    if protocol_text not in {"", "*"}:
-        by_name = {name: number for number, name in NETLINK_PROTOCOLS.items()}
-        protocol = by_name.get(protocol_text, names.number(protocol_text))
-        if protocol is None or protocol > 0xFF:
-            guess = names.near(protocol_text, by_name)
-            raise Refusal(f"{protocol_text!r} is no netlink protocol",
-                          f"did you mean {guess}?" if guess else f"{', '.join(by_name)} fit",
-                          0, len(protocol_text))  # fmt: skip
-    port = None
-    if port_text not in {"", "*"}:
-        try:
-            port = _port_id(port_text)
-        except Refusal as error:
-            raise error.behind(len(protocol_text) + 1, len(port_text)) from None
-    if protocol is None and port is None:
-        return AnyHost(side, "netlink")
-    return NetlinkHost(side, protocol, port)
-
-
-def _port_id(text: str) -> int:
-    if text == "kernel":
-        return 0
-    if text.startswith("-"):
-        return -_limited(text[1:], 1 << 31, "what follows the - of a port id")
-    return _limited(text, _MOST_NUMBER, "a port id")
-
-
-def _vsock(side: str, text: str) -> Condition:
-    cid_text, _, port_text = text.partition(":")
-    numbers: list[int | None] = []
-    for one, start, what in (
-        (cid_text, 0, "a context id"), (port_text, len(cid_text) + 1, "a vsock port"),
-    ):  # fmt: skip
-        if one in {"", "*"}:
-            numbers.append(None)
-            continue
-        try:
-            numbers.append(_limited(one, _MOST_NUMBER, what))
-        except Refusal as error:
-            raise error.behind(start, len(one)) from None
-    if numbers == [None, None]:
-        return AnyHost(side, "vsock")
-    return VSockHost(side, *numbers)
-
-
-def _limited(text: str, most: int, what: str) -> int:
-    number = names.number(text)
-    if number is None or number > most:
-        raise Refusal(f"{text!r} is not {what}", f"a number of at most {most} fits")
     return number

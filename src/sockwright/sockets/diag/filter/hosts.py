@@ -1,34 +1,27 @@
-"""Conditions about the address of one side of a socket, family by family.
+"""Conditions about the address of one side of a socket, for IPv4 and IPv6.
 
-Each passes sockets of its own family only. An IPv4 address stands also for the IPv6 addresses that
-it is mapped to (::ffff:10.0.0.1, RFC 4291 section 2.5.5.2), as in the kernel.
+An IPv4 address stands also for the IPv6 address that it is mapped to (::ffff:10.0.0.1, RFC 4291
+section 2.5.5.2), as in the kernel. Those of other families are in `other_hosts`.
 """
 
 from __future__ import annotations
 
 import socket
 
-from sockwright.sockets.diag.filter import names, sides
-from sockwright.sockets.diag.filter.conditions import Condition, escape, index_of
+from sockwright.sockets.diag.filter import sides
+from sockwright.sockets.diag.filter.conditions import Condition, escape
 from sockwright.sockets.diag.inet import InetSocket
-from sockwright.sockets.diag.netlink_table import NETLINK_PROTOCOLS, NetlinkSocket
-from sockwright.sockets.diag.packet import PacketSocketRow
-from sockwright.sockets.diag.unix import UnixSocket
-from sockwright.sockets.diag.vsock import VSockSocket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import re
-    from collections.abc import Mapping
-
     from sockwright.sockets.diag.row import SocketRow
 
-__all__ = ["AnyHost", "InetHost", "LinkHost", "NetlinkHost", "UnixHost", "VSockHost"]
+__all__ = ["AnyHost", "Host", "InetHost"]
 
 _MAPPED = bytes(10) + b"\xff\xff"
 
 
-class _Host(Condition):
+class Host(Condition):
     """What conditions about hosts have in common: a `side`, and how they are written."""
 
     __slots__ = ()
@@ -44,7 +37,7 @@ class _Host(Condition):
         return f"{self.side}({self._text()!r})"
 
 
-class AnyHost(_Host):
+class AnyHost(Host):
     """Any address, of `family` or of any family."""
 
     __slots__ = _fields = ("side", "family")
@@ -62,7 +55,7 @@ class AnyHost(_Host):
         return f"{self.family}:*" if self.family else "*"
 
 
-class InetHost(_Host):
+class InetHost(Host):
     """An address whose first `prefix` bits are those of `address`, with `port` where it is given.
 
     `address` is text as inet_ntop(3) writes it; its other bits are zero. `family` is "inet" or
@@ -135,134 +128,8 @@ class InetHost(_Host):
         return f"{family}{address}{port}"
 
 
-class UnixHost(_Host):
-    """The name of a Unix socket fits `pattern`, as fnmatch(3) reads it without regard to case."""
-
-    __slots__ = ("_expression", "pattern", "side")
-    _fields = ("side", "pattern")
-    family = "unix"
-    side: str
-    pattern: str
-    _expression: re.Pattern[bytes]
-
-    def __init__(self, side: str, pattern: str) -> None:
-        from sockwright.sockets.diag.filter.glob import compile_glob
-
-        super().__init__(side, pattern)
-        object.__setattr__(self, "_expression", compile_glob(pattern))
-
-    def matches(self, row: SocketRow) -> bool:
-        """Tell whether the name of the row's side fits."""
-        if not isinstance(row, UnixSocket):
-            return False
-        return self._expression.fullmatch(sides.unix_name(row, self.side)) is not None
-
-    def _text(self) -> str:
-        return f"unix:{self.pattern}"
-
-
-class LinkHost(_Host):
-    """A packet socket of an Ethernet protocol, bound to a device: its index or its name.
-
-    None stands for any. The peer's side has neither.
-    """
-
-    __slots__ = _fields = ("side", "protocol", "device")
-    family = "link"
-    side: str
-    protocol: int | None
-    device: int | str | None
-
-    def __init__(
-        self, side: str, protocol: int | None = None, device: int | str | None = None
-    ) -> None:
-        super().__init__(side, protocol, device)
-
-    def matches(self, row: SocketRow) -> bool:
-        """Tell whether the row has this protocol and device."""
-        if not isinstance(row, PacketSocketRow):
-            return False
-        protocol = row.ethernet_protocol if self.side == "src" else 0
-        if self.protocol is not None and protocol != self.protocol:
-            return False
-        return self.device is None or sides.port(row, self.side) == index_of(self, self.device)
-
-    def resolved(self, devices: Mapping[str, int] | None = None) -> LinkHost:
-        """Return the same with the index that the device has."""
-        if self.device is None:
-            return self
-        return LinkHost(self.side, self.protocol, index_of(self, self.device, devices))
-
-    def _text(self) -> str:
-        protocol = "*" if self.protocol is None else _link_name(self.protocol)
-        return f"link:{protocol}" + ("" if self.device is None else f":{self.device}")
-
-
-class NetlinkHost(_Host):
-    """A socket of a netlink protocol, with a port id; None stands for any of them.
-
-    The kernel tells of the own side only.
-    """
-
-    __slots__ = _fields = ("side", "protocol", "port")
-    family = "netlink"
-    side: str
-    protocol: int | None
-    port: int | None
-
-    def __init__(self, side: str, protocol: int | None = None, port: int | None = None) -> None:
-        super().__init__(side, protocol, None if port is None else sides.signed(port))
-
-    def matches(self, row: SocketRow) -> bool:
-        """Tell whether the row has this protocol and port id."""
-        if not isinstance(row, NetlinkSocket):
-            return False
-        protocol = row.netlink_protocol if self.side == "src" else None
-        if self.protocol is not None and protocol != self.protocol:
-            return False
-        return self.port is None or sides.port(row, self.side) == self.port
-
-    def _text(self) -> str:
-        number = self.protocol
-        protocol = "*" if number is None else NETLINK_PROTOCOLS.get(number) or str(number)
-        return f"netlink:{protocol}" + ("" if self.port is None else f":{self.port}")
-
-
-class VSockHost(_Host):
-    """A context id and a port of vsock(7); None stands for any of them."""
-
-    __slots__ = _fields = ("side", "cid", "port")
-    family = "vsock"
-    side: str
-    cid: int | None
-    port: int | None
-
-    def __init__(self, side: str, cid: int | None = None, port: int | None = None) -> None:
-        super().__init__(side, cid, port)
-
-    def matches(self, row: SocketRow) -> bool:
-        """Tell whether the side of the row has this address."""
-        if not isinstance(row, VSockSocket):
-            return False
-        cid = row.local_cid if self.side == "src" else row.peer_cid
-        if self.cid is not None and cid != self.cid:
-            return False
-        return self.port is None or sides.port(row, self.side) == self.port
-
-    def _text(self) -> str:
-        cid = "*" if self.cid is None else str(self.cid)
-        return f"vsock:{cid}" + ("" if self.port is None else f":{self.port}")
-
-
 def _masked(octets: bytes, prefix: int) -> bytes:
     """Return `octets` with everything behind the first `prefix` bits set to zero."""
     bits = 8 * len(octets)
     kept = int.from_bytes(octets, "big") >> (bits - prefix) << (bits - prefix)
     return kept.to_bytes(len(octets), "big")
-
-
-def _link_name(protocol: int) -> str:
-    for name, number in names.LINK_PROTOCOLS.items():
-        if number == protocol:
-            return name
-    return f"{protocol:#x}"

@@ -7,38 +7,21 @@ interface of a packet socket, the port id of a netlink socket.
 
 from __future__ import annotations
 
-import os
-import re
 import sys
 
 from sockwright.errors import NotPossibleError
 from sockwright.sockets.diag.inet import InetSocket
-from sockwright.sockets.diag.netlink_table import NetlinkSocket
-from sockwright.sockets.diag.packet import PacketSocketRow
-from sockwright.sockets.diag.unix import UnixSocket
-from sockwright.sockets.diag.vsock import VSockSocket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sockwright.sockets.diag.row import SocketRow
 
-__all__ = [
-    "NO_PORT",
-    "cgroup_id",
-    "interface",
-    "is_autobound",
-    "mark",
-    "port",
-    "signed",
-    "unix_name",
-]
+__all__ = ["NO_PORT", "cgroup_id", "interface", "is_autobound", "mark", "port", "signed"]
 
 NO_PORT = -1
 """The port of a side that has none."""
 
 _MARK, _CGROUP_ID = 15, 21  # INET_DIAG_MARK, INET_DIAG_CGROUP_ID
-_UNIX_AUTOBIND = re.compile(rb"\0[0-9a-f]{5}")  # unix(7), "Autobind feature"
-_LAST_RESERVED = 1023  # LAST_RESERVED_PORT of vsock(7)
 
 
 def port(row: SocketRow, side: str) -> int:
@@ -46,16 +29,9 @@ def port(row: SocketRow, side: str) -> int:
     own = side == "src"
     if isinstance(row, InetSocket):
         return row.local_port if own else row.peer_port
-    if isinstance(row, UnixSocket):
-        return row.inode if own else row.peer_inode or 0
-    if isinstance(row, PacketSocketRow):
-        return row.interface if own else 0
-    if isinstance(row, NetlinkSocket):
-        return signed(row.port_id) if own else NO_PORT
-    if isinstance(row, VSockSocket):
-        found = row.local_port if own else row.peer_port
-        return NO_PORT if found is None else found
-    return NO_PORT
+    from sockwright.sockets.diag.filter import other_sides
+
+    return other_sides.port(row, side)
 
 
 def signed(port_id: int) -> int:
@@ -63,17 +39,13 @@ def signed(port_id: int) -> int:
     return port_id - (1 << 32) if port_id >= 1 << 31 else port_id
 
 
-def unix_name(row: UnixSocket, side: str) -> bytes:
-    """Return the name of a side of a Unix socket, "@" for each zero octet of an abstract one.
-
-    Empty for a socket without a name, and for every peer: the kernel tells no names of peers.
-    """
-    return os.fsencode(row.path) if side == "src" else b""
-
-
 def interface(row: SocketRow) -> int:
     """Return the index of the interface that the socket is bound to, 0 for none."""
-    return row.interface if isinstance(row, InetSocket | PacketSocketRow) else 0
+    if isinstance(row, InetSocket):
+        return row.interface
+    from sockwright.sockets.diag.filter import other_sides
+
+    return other_sides.interface(row)
 
 
 def mark(row: SocketRow) -> int:
@@ -103,13 +75,8 @@ def is_autobound(row: SocketRow, ports: tuple[int, int]) -> bool:
 
     `ports` are the first and the last that it hands out by IPv4 and IPv6.
     """
-    if isinstance(row, UnixSocket):
-        return not row.name or _UNIX_AUTOBIND.fullmatch(row.name) is not None
-    if isinstance(row, PacketSocketRow):
-        return row.interface == 0 and row.ethernet_protocol == 0
-    number = port(row, "src")
-    if isinstance(row, NetlinkSocket):
-        return number < 0
-    if isinstance(row, VSockSocket):
-        return number > _LAST_RESERVED
-    return ports[0] <= number <= ports[1]
+    if isinstance(row, InetSocket):
+        return ports[0] <= row.local_port <= ports[1]
+    from sockwright.sockets.diag.filter import other_sides
+
+    return other_sides.is_autobound(row)
