@@ -25,7 +25,7 @@ from sockwright.tools._stopping import stopping
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
     from typing import Any
 
     from sockwright.sockets.diag.changes import Event
@@ -104,13 +104,14 @@ def watching(
     count: int | None = None,
     duration: float | None = None,
     unwanted: Collection[str] = (),
+    kinds: Collection[str] = ("opened", "changed", "closed"),
     frames: bool = False,
     title: str = "",
 ) -> Generator[object, None, int]:
     """Yield what happens to sockets until Ctrl-C; return the exit status.
 
-    Ends after `count` events or `duration` seconds too. Rows whose Netid is `unwanted` are left
-    out; `title` says what is watched.
+    Ends after `count` events or `duration` seconds too. Events of other `kinds` are left out, and
+    rows whose Netid is `unwanted`; `title` says what is watched.
 
     Raises: what `watch` raises.
     """
@@ -125,10 +126,13 @@ def watching(
             sees_ends=sockets.sees_ends,
         )
         told: list[str] = []
+
+        def is_wanted(event: Event) -> bool:
+            return event.kind in kinds and event.row.netid not in unwanted
+
         least = _LEAST_S if frames else 0.0
-        for events in _rounds(
-            sockets, interval, count=count, duration=duration, least=least, unwanted=unwanted
-        ):
+        rounds = _rounds(sockets, interval, is_wanted, count=count, duration=duration, least=least)
+        for events in rounds:
             for remark in sockets.remarks:
                 if remark.text not in told:
                     told.append(remark.text)
@@ -143,11 +147,11 @@ def watching(
 def _rounds(
     sockets: Watch,
     interval: float,
+    is_wanted: Callable[[Event], bool],
     *,
     count: int | None,
     duration: float | None,
     least: float,
-    unwanted: Collection[str],
 ) -> Iterator[list[Event]]:
     """Yield events as they come, none where a while was quiet; not more often than `least`."""
     until = None if duration is None else time.monotonic() + duration
@@ -160,7 +164,7 @@ def _rounds(
         while not sockets.stopped and (early := last + least - time.monotonic()) > 0:
             events += sockets.wait(early)
         last = time.monotonic()
-        events = [event for event in events if event.row.netid not in unwanted]
+        events = list(filter(is_wanted, events))
         if left is not None:
             events = events[:left]
             left -= len(events)
