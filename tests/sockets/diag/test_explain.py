@@ -502,7 +502,7 @@ def test_netlink_sockets_say_what_they_talk_about(told: Told) -> None:
         "of groups 1 and 5."
     )
     assert "hears the news of group 1." in told["netlink: netlink uevent"]
-    assert "about IPsec (xfrm)" in told["netlink: netlink xfrm"]
+    assert "about sockets (sock_diag)" in told["netlink: netlink sock_diag"]
     kernel = "The kernel's own end, which programs ask about links, addresses and routes"
     assert any(text.startswith(kernel) for _, text in told.all)
 

@@ -219,12 +219,11 @@ def test_shut_down_directions_are_told(machine: Population) -> None:
 
 
 def test_the_path_of_a_control_group_is_that_of_ss(machine: Population) -> None:
-    paths = cgroup_paths()
-    assert paths
+    paths = cgroup_paths()  # none where nobody has mounted the hierarchy
     for row, theirs in pairs(machine, "-eO"):
         told = re.search(r"\bcgroup:(\S+)", theirs.more)
         if told is not None and row.cgroup_id is not None:
-            assert paths[row.cgroup_id] == told[1]
+            assert paths.get(row.cgroup_id, f"unreachable:{row.cgroup_id:x}") == told[1]
 
 
 def test_flags_of_options_are_what_the_program_set(machine: Population) -> None:

@@ -81,8 +81,8 @@ def test_fields_behind_the_end_of_a_shorter_structure_are_none() -> None:
 
 def test_a_structure_that_is_longer_than_it_is_known_here_reads_the_same() -> None:
     with connection() as (client, _):
-        info = info_of(client)
-    assert TCPInfo(info.octets + bytes(64)).as_dict() == info.as_dict()
+        octets = info_of(client).octets.ljust(TCPInfo.size, b"\0")
+    assert TCPInfo(octets + bytes(64)).as_dict() == TCPInfo(octets).as_dict()
 
 
 def test_no_length_of_octets_raises() -> None:

@@ -6,7 +6,7 @@ Each function returns sentences, without capital letter and full stop.
 from __future__ import annotations
 
 from sockwright.sockets.diag.explain_state import STATES
-from sockwright.sockets.diag.phrases import accept_queue, count, holder, join, unread, waiting
+from sockwright.sockets.diag.phrases import accept_queue, holder, join, waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ _SCTP = {
     "CLOSED": "the association is not there any more",
     "COOKIE_WAIT": "{who} asked {peer} for an association, and there is no answer yet",
     "COOKIE_ECHOED": "{peer} answered, and the last step of the handshake is under way",
-    "ESTAB": "the association with {peer} is there",
+    "ESTAB": "connected with {peer} by an association",
     "SHUTDOWN_PENDING": "{who} has closed, but data must still be acknowledged",
     "SHUTDOWN_SENT": "{who} has closed and waits for {peer} to agree",
     "SHUTDOWN_RECEIVED": "{peer} has closed; what {who} still has to send comes first",
@@ -71,8 +71,10 @@ def explain_mptcp(row: MPTCPSocket, machine: Machine) -> list[str]:
         return texts
     if info.fallback:
         texts.append("the peer, or something on the way, does not know Multipath TCP: it is TCP")
-    elif info.subflows_total is not None and info.subflows_total > 1:
-        texts.append(f"Multipath TCP spreads it over {info.subflows_total} paths (subflows)")
+        return texts
+    paths = info.subflows_total or info.subflows + 1
+    if paths > 1:
+        texts.append(f"Multipath TCP spreads it over {paths} paths (subflows)")
     else:
         texts.append("it could use more paths (Multipath TCP), and has found no more than one")
     return texts
@@ -120,14 +122,19 @@ def explain_sctp(row: SCTPSocket, machine: Machine) -> list[str]:
     if not row.is_association:
         if row.state == "LISTEN":
             return _listens(row, machine)
-        return [f"{who} has an endpoint that does not listen; its associations stand beside it"]
+        if row.state == "ESTAB":
+            return [f"the endpoint of an association of {who}, which stands beside it"]
+        return [f"{who} has an endpoint that neither listens nor has an association"]
     telling = _SCTP.get(row.state) or "the association is in a state that is not known here"
     texts = [telling.format(who=who, peer=row.peer)]
-    if len(row.peer_addresses) > 1:
-        texts[0] += f", which can also be reached at {join(row.peer_addresses[1:])}"
-    texts += unread(row.receive_queue, who)
+    others = [address for address in row.peer_addresses if address != row.peer_address]
+    if others:
+        texts[0] += f", which is also reached at {join(others)}"
+    # The queues count the memory that packets take, not their data.
+    if row.receive_queue:
+        texts.append(f"{row.receive_queue} octets of memory hold what {who} has not read")
     if row.send_queue:
-        texts.append(f"{count(row.send_queue, 'octet')} were sent and are not acknowledged yet")
+        texts.append(f"{row.send_queue} octets of memory hold what is not acknowledged yet")
     return texts
 
 

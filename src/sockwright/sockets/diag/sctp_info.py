@@ -21,7 +21,8 @@ _STORAGE = 128  # octets of a sockaddr_storage
 class SCTPInfo(Structure):
     """The state of an association, of its primary path (``p_``) and of its socket (``s_``).
 
-    Names are those of the kernel without ``sctpi_``. Of an endpoint only ``s_`` is told.
+    Names are those of the kernel without ``sctpi_``. Of an endpoint only ``s_`` is told, and of an
+    association all but that.
     """
 
     __slots__ = ()
@@ -42,7 +43,9 @@ class SCTPInfo(Structure):
     peer_rwnd = Number("u32", "Octets of the window that the peer announces")
     peer_tag = Number("u32", "Verification tag of the peer")
     peer_capable = Number("u8", "Bits for what the peer knows")
-    peer_sack = Number("u8", "1 where the peer owes an acknowledgement")
+    peer_sack = Number(
+        "u8", "Whether an acknowledgement to the peer is due, and bits of how those go"
+    )
     reserved1 = Number("u16", "Nothing", hidden=True)
     isacks = Number("u64", "SACK chunks received")
     osacks = Number("u64", "SACK chunks sent")
@@ -92,7 +95,12 @@ class SCTPInfo(Structure):
 
     def as_dict(self) -> dict[str, object]:
         """Return every field that has a value; names of times end with their unit."""
-        return super().as_dict() | {"p_address": self.p_address}
+        found = super().as_dict()
+        # Every association has a tag; what the other kind of row does not tell is 0.
+        if not self.tag:
+            return {name: value for name, value in found.items() if name.startswith("s_")}
+        told = {name: value for name, value in found.items() if not name.startswith("s_")}
+        return told | {"p_address": self.p_address}
 
 
 def addresses(octets: bytes) -> tuple[str, ...]:

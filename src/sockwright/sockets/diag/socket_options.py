@@ -121,6 +121,9 @@ class MPTCPSubflow:
         )  # fmt: skip
         return {name: getattr(self, name) for name in names}
 
+    def __repr__(self) -> str:
+        return f"<MPTCPSubflow {self.token_local:08x} {' '.join(self.flags)}>"
+
 
 class TLSOffload:
     """TLS records made by the kernel (TLS_INFO_* of linux/tls.h)."""
@@ -169,6 +172,9 @@ class TLSOffload:
         """Return every field."""
         names = ("version", "cipher", "sending", "receiving", "zero_copy_send", "no_padding")
         return {name: getattr(self, name) for name in names}
+
+    def __repr__(self) -> str:
+        return f"<TLSOffload {self.version} {self.cipher}>"
 
 
 class ULP:
