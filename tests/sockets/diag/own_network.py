@@ -19,7 +19,7 @@ _SECONDS = 30
 
 # Everything that is imported late comes first: the other user may not read this Python's library.
 _BECOME_NOBODY = """
-import ctypes, errno, fcntl, os, socket, subprocess, threading, warnings
+import ctypes, errno, fcntl, os, socket, struct, subprocess, threading, warnings
 import sockwright.sockets.explain, sockwright.sockets.diag.unix
 from sockwright.errors import NotPossibleError, UsageError
 from sockwright.lab import linux
@@ -31,7 +31,6 @@ from sockwright.sockets.diag.namespace import namespace, open_socket, open_table
 from sockwright.sockets.diag.netlink import SockDiag
 from sockwright.sockets.diag.processes import find_processes
 from sockwright.sockets.privileges import Privileges
-print(len(list(dump("tcp", processes=True))) and "")
 
 def become_nobody():
     if os.geteuid() == 0:

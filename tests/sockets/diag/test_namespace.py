@@ -1,0 +1,366 @@
+"""Other network namespaces: sockets and tables from there, and the thread is back afterwards."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.sockets.diag.own_network import as_nobody, own_network
+
+from sockwright.errors import UsageError
+from sockwright.sockets.diag.listing import dump
+from sockwright.sockets.diag.namespace import namespace, open_socket, open_table
+from sockwright.sockets.diag.netlink import SockDiag
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HERE = Path("/proc/thread-self/ns/net")
+STREAM = socket.SOCK_STREAM
+
+
+@pytest.fixture
+def net() -> Iterator[int]:
+    """A process in a network of its own."""
+    with own_network() as pid:
+        home = HERE.readlink()
+        yield pid
+        assert HERE.readlink() == home
+
+
+def devices(target: int | str) -> set[str]:
+    with open_table(target, "dev") as table:
+        return {line.split(b":")[0].strip().decode() for line in table.readlines()[2:]}
+
+
+@pytest.mark.needs("root", "unshare", "ip")
+@pytest.mark.parametrize("form", ["number", "digits", "path"])
+def test_a_thread_opens_sockets_in_the_namespace_of_a_process(net: int, form: str) -> None:
+    forms: dict[str, int | str] = {
+        "number": net,
+        "digits": str(net),
+        "path": f"/proc/{net}/ns/net",
+    }
+    target = forms[form]
+    with namespace(target):
+        assert HERE.readlink() == Path(f"/proc/{net}/ns/net").readlink()
+        listener = socket.create_server(("127.0.0.1", 0))
+    assert HERE.readlink() == Path("/proc/self/ns/net").readlink()
+    with listener:
+        port = listener.getsockname()[1]
+        (row,) = dump("tcp", where=f"sport = :{port}", namespace=net)
+        assert row.inode == os.fstat(listener.fileno()).st_ino
+        assert row.inode not in {one.inode for one in dump("tcp")}
+
+
+@pytest.mark.needs("root", "unshare", "ip")
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, GeneratorExit])
+def test_the_thread_is_back_after_an_exception(net: int, error: type[BaseException]) -> None:
+    home = HERE.readlink()
+    with pytest.raises(error), namespace(net):
+        raise error
+    assert HERE.readlink() == home
+
+
+@pytest.mark.needs("root", "unshare", "ip")
+def test_the_thread_is_back_after_a_failed_start(net: int) -> None:
+    home = HERE.readlink()
+    with namespace(net), pytest.raises(UsageError), namespace("no-such-name"):
+        pass
+    assert HERE.readlink() == home
+
+
+@pytest.mark.needs("root", "unshare", "ip")
+def test_other_threads_stay_where_they_are(net: int) -> None:
+    home = HERE.readlink()
+    entered, seen = threading.Event(), threading.Event()
+    places: list[Path] = []
+
+    def look() -> None:
+        entered.wait()
+        places.append(HERE.readlink())
+        seen.set()
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    with namespace(net):
+        entered.set()
+        seen.wait()
+    thread.join()
+    assert places == [home]
+
+
+@pytest.mark.needs("root", "unshare", "ip")
+def test_namespaces_are_entered_one_in_another(net: int) -> None:
+    with own_network() as other, namespace(net):
+        first = HERE.readlink()
+        with namespace(other):
+            assert HERE.readlink() == Path(f"/proc/{other}/ns/net").readlink() != first
+        assert HERE.readlink() == first
+
+
+def test_none_is_where_one_is() -> None:
+    home = HERE.readlink()
+    with namespace(None):
+        assert HERE.readlink() == home
+    with open_socket(None, socket.AF_INET, STREAM) as sock:
+        assert sock.type == STREAM
+    with open_table(None, "dev") as table:
+        assert table.read() == Path("/proc/thread-self/net/dev").read_bytes()
+
+
+@pytest.mark.needs("namespaces", "unshare", "ip")
+def test_a_socket_and_a_table_are_brought_from_there(net: int) -> None:
+    with open_socket(net, socket.AF_INET, STREAM) as sock:
+        assert (sock.family, sock.type) == (socket.AF_INET, STREAM)
+        assert not sock.get_inheritable()
+        sock.bind(("127.0.0.1", 0))
+        sock.listen()
+        (row,) = dump("tcp", namespace=net)
+        assert row.inode == os.fstat(sock.fileno()).st_ino
+    assert devices(net) == {"lo"}
+    with pytest.raises(FileNotFoundError):
+        open_table(net, "no-such-table")
+    with pytest.raises(OSError, match="family not supported"):
+        open_socket(net, 99, STREAM)
+
+
+@pytest.mark.needs("namespaces", "unshare", "ip")
+def test_a_namespace_stays_while_a_socket_is_of_it() -> None:
+    with own_network() as pid:
+        diag = SockDiag(namespace=pid)
+        listener = open_socket(pid, socket.AF_INET, STREAM)
+    with diag, listener:
+        listener.bind(("127.0.0.1", 0))
+        with pytest.raises(UsageError, match=f"process {pid} is not there"):
+            SockDiag(namespace=pid)
+
+
+@pytest.mark.needs("root", "unshare", "ip")
+def test_a_process_that_ends_meanwhile_takes_nothing_away() -> None:
+    home = HERE.readlink()
+    with own_network() as pid, namespace(pid):
+        os.kill(pid, 9)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            assert listener.getsockname()[0] == "127.0.0.1"
+    assert HERE.readlink() == home
+
+
+@pytest.mark.needs("namespaces", "unshare", "ip")
+def test_a_program_that_ignores_its_children_is_served_as_well(net: int) -> None:
+    script = f"""
+import signal, socket
+from sockwright.sockets.diag.namespace import open_socket
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+with open_socket({net}, socket.AF_INET, socket.SOCK_STREAM) as sock:
+    print(sock.getsockname())
+"""
+    command = [sys.executable, "-W", "error", "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+    assert done.stdout == "('0.0.0.0', 0)\n"
+
+
+# A lab of an ordinary user, without anything that he would have to start: a copy of this Python
+# makes a user namespace and a network in it, and waits for its end.
+_OWNER = """
+become_nobody()
+begin, end = os.pipe(), os.pipe()
+inside = os.fork()
+if not inside:
+    uid, gid = os.getuid(), os.getgid()
+    linux.unshare(linux.CLONE_NEWUSER | linux.CLONE_NEWNET)
+    for name, text in (
+        ("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1"),
+    ):
+        with open(f"/proc/self/{name}", "w") as file:
+            file.write(text)
+    with socket.socket() as sock:
+        request = struct.pack("16sH22x", b"lo", 1)
+        fcntl.ioctl(sock, 0x8914, request)  # SIOCSIFFLAGS: up
+    os.write(begin[1], b".")
+    os.close(end[1])
+    os.read(end[0], 1)
+    os._exit(0)
+os.read(begin[0], 1)
+home = os.readlink("/proc/self/ns/net")
+"""
+_ITS_END = """
+print(os.readlink("/proc/self/ns/net") == home)
+os.close(end[1])
+os.waitpid(inside, 0)
+"""
+
+
+@pytest.mark.needs("namespaces")
+def test_an_ordinary_user_lists_and_closes_sockets_in_what_he_owns() -> None:
+    said = as_nobody(
+        _OWNER
+        + """
+listener = open_socket(inside, socket.AF_INET, socket.SOCK_STREAM)
+listener.bind(("127.0.0.1", 80))  # he may, there
+listener.listen()
+(row,) = dump("tcp", processes=True, namespace=inside)
+print(row.local, {one.pid for one in row.processes} == {os.getpid()}, row.uid)
+with SockDiag(namespace=inside) as diag:
+    destroy(row, diag)
+print([row.state for row in dump("tcp", states="listening", namespace=inside)])
+print(device_names(inside))
+with open_table(inside, "dev") as table:
+    print(table.read().count(b":"))
+try:
+    open_socket(inside, 99, 1)
+except OSError as error:
+    print(errno.errorcode[error.errno])
+"""
+        + _ITS_END
+    )
+    assert said.splitlines() == [
+        "127.0.0.1:80 True 0",
+        "[]",
+        "{1: 'lo'}",
+        "1",
+        "EAFNOSUPPORT",
+        "True",
+    ]
+
+
+@pytest.mark.needs("namespaces")
+def test_an_ordinary_user_with_many_threads_is_served_as_well() -> None:
+    said = as_nobody(
+        _OWNER
+        + """
+stop = threading.Event()
+threads = [threading.Thread(target=stop.wait) for _ in range(3)]
+for one in threads:
+    one.start()
+print(len(list(dump("tcp", namespace=inside))))
+stop.set()
+for one in threads:
+    one.join()
+"""
+        + _ITS_END
+    )
+    assert said == "0\nTrue"
+
+
+@pytest.mark.needs("namespaces")
+def test_an_ordinary_user_cannot_go_there_and_come_back() -> None:
+    said = as_nobody(
+        _OWNER
+        + """
+try:
+    with namespace(inside):
+        pass
+except NotPossibleError as error:
+    print(str(inside) in str(error), "CAP_SYS_ADMIN" in str(error))
+with namespace(os.getpid()):  # to stay takes nothing
+    print(os.readlink("/proc/thread-self/ns/net") == home)
+"""
+        + _ITS_END
+    )
+    assert said == "True True\nTrue\nTrue"
+
+
+@pytest.mark.needs("root", "unshare", "ip")
+def test_the_namespace_of_another_user_is_closed_and_what_it_takes_is_said(net: int) -> None:
+    said = as_nobody(f"""
+become_nobody()
+for open_it in (
+    lambda: open_socket({net}, socket.AF_INET, socket.SOCK_STREAM),
+    lambda: open_table("/proc/{net}/ns/net", "dev"),
+    lambda: namespace({net}).__enter__(),
+):
+    try:
+        open_it()
+    except NotPossibleError as error:
+        print("process {net}" in str(error), "root" in str(error), error.exit_status)
+""")
+    assert said.splitlines() == ["True True 5"] * 3
+
+
+@pytest.mark.needs("root", "unshare", "ip")
+def test_a_descriptor_of_a_namespace_does_not_open_it_for_an_ordinary_user(net: int) -> None:
+    said = as_nobody(f"""
+there = os.open("/proc/{net}/ns/net", os.O_RDONLY)
+become_nobody()
+try:
+    open_socket(f"/proc/self/fd/{{there}}", socket.AF_INET, socket.SOCK_STREAM)
+except NotPossibleError as error:
+    print(f"/proc/self/fd/{{there}}" in str(error), "root" in str(error))
+""")
+    assert said == "True True"
+
+
+@pytest.mark.needs("root", "unshare", "ip")
+def test_names_are_those_of_ip_netns() -> None:
+    # In a mount namespace, so that nothing of it is left behind.
+    said = as_nobody(
+        """
+def ip(*words):
+    subprocess.run(["ip", "netns", *words], check=True)
+subprocess.run(["mount", "-t", "tmpfs", "none", "/run"], check=True)
+def name(target):
+    try:
+        open_socket(target, socket.AF_INET, socket.SOCK_STREAM)
+    except UsageError as error:
+        return str(error)
+print(name("blue"))
+ip("add", "green")
+ip("add", str(os.getpid()))
+print(name("blue"))
+open("/run/netns/left", "w").close()
+print(name("left"))
+home = os.readlink("/proc/self/ns/net")
+for target in ("green", str(os.getpid()), os.getpid()):
+    with namespace(target):
+        print(os.readlink("/proc/thread-self/ns/net") == home, device_names())
+print("green", device_names("green"))
+""",
+        wrapper=("unshare", "--mount"),
+    )
+    lines = said.splitlines()
+    assert lines[0] == "the network namespace 'blue' is not there; 'ip netns list' shows none"
+    assert lines[1].startswith("the network namespace 'blue' is not there; 'ip netns list' shows ")
+    assert lines[1].endswith(", green")
+    assert lines[2] == "/run/netns/left is no network namespace"
+    assert lines[3:5] == ["False {1: 'lo'}"] * 2  # a name of digits is before a number
+    assert lines[5].startswith("True")
+    assert lines[6] == "green {1: 'lo'}"
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        (4_000_000_000, "the network namespace of process 4000000000 is not there"),
+        ("4000000000", "the network namespace of process 4000000000 is not there"),
+        (0, "the network namespace of process 0 is not there"),
+        (-1, "the network namespace of process -1 is not there"),
+        ("", "the network namespace '' is not there"),
+        ("a\0b", "the network namespace 'a\\x00b' is not there"),
+        ("٣", "the network namespace '٣' is not there"),
+        ("..", "the network namespace '..' is not there"),
+        ("/no/such/path", "the network namespace /no/such/path is not there"),
+        ("/etc/passwd/net", "the network namespace /etc/passwd/net is not there"),
+        ("/etc/passwd", "/etc/passwd is no network namespace"),
+        ("/", "/ is a folder"),
+        ("/dev/null", "/dev/null is no network namespace"),
+        ("/proc/self/ns/uts", "/proc/self/ns/uts is no network namespace"),
+    ],
+)
+def test_what_is_no_namespace_is_refused_by_name(target: int | str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        open_socket(target, socket.AF_INET, STREAM)
+    assert said in str(caught.value)
+
+
+def test_a_pipe_is_refused_without_waiting_for_its_writer(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="is no network namespace"):
+        open_socket(str(tmp_path / "pipe"), socket.AF_INET, STREAM)
