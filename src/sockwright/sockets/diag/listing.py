@@ -190,7 +190,6 @@ class _Listing:
 
     def fall_back(self, of: Table, *, named: bool) -> None:
         """Read in /proc of the sockets of a table. Raises: as `ask` does."""
-        from sockwright.sockets.diag.namespace import namespace
         from sockwright.sockets.diag.procfs import read_proc
 
         families = self._families_of(of)
@@ -201,8 +200,9 @@ class _Listing:
                 self.remarks.append(no_protocol(of.name))
             return
         try:
-            with namespace(self._namespace):
-                messages = [one for family in families for one in read_proc(of, family)]
+            messages = [
+                message for family in families for message in read_proc(of, family, self._namespace)
+            ]
         except NotPossibleError as error:
             self.remarks.append(missing(of.name, str(error)))
             return

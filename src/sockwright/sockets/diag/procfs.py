@@ -20,6 +20,7 @@ import struct
 import sys
 
 from sockwright.errors import NotPossibleError
+from sockwright.sockets.diag.namespace import open_table
 from sockwright.sockets.diag.netlink import BY_FAMILY, HEADER, attribute
 
 TYPE_CHECKING = False
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from sockwright.sockets.diag.tables import Table
 
 __all__ = ["read_proc"]
-
-# Of the thread, since a thread may have entered another network namespace than its process.
-_FOLDER = "/proc/thread-self/net"
 
 _NUMBER = struct.Struct("=I").pack
 _MEMORY = struct.Struct("=9I")
@@ -66,24 +64,37 @@ _NETLINK = struct.Struct("=BBBBIIIIQ")
 _NETLINK_MEMINFO, _NETLINK_GROUPS = 0, 1
 
 
-def read_proc(table: Table, family: str) -> list[bytes]:
+def read_proc(table: Table, family: str, namespace: int | str | None = None) -> list[bytes]:
     """Return a message for each socket of `table` and `family`, for `table.row` to take.
 
-    Sockets of every state, of the network namespace of the calling thread.
+    Sockets of every state, of the network namespace of the calling thread or of the one that is
+    named (see `sockwright.sockets.diag.namespace`).
 
     Raises:
-        NotPossibleError: /proc does not list these sockets.
+        NotPossibleError: /proc does not list these sockets, or the namespace belongs to another
+            user.
+        UsageError: there is no such namespace.
         OSError: /proc cannot be read.
     """
     name = table.name
     if name in _INET_FILES:
-        return list(_read_inet(name, family))
+        return list(_inet_messages(name, family, _read_inet(namespace, name, family)))
     if name == "sctp":
-        return list(_sctp_messages(family, _read("sctp/eps"), _read("sctp/assocs")))
+        endpoints, associations = (_read(namespace, f"sctp/{one}") for one in ("eps", "assocs"))
+        return list(_sctp_messages(family, endpoints, associations))
     reader = _READERS.get(name)
     if reader is None:
         raise NotPossibleError(f"/proc lists no {name} sockets")
-    return list(reader(_read(name)))
+    return list(reader(_read(namespace, name)))
+
+
+def _read(namespace: int | str | None, name: str) -> bytes:
+    """Return a whole file of /proc/net. Raises: as `read_proc`."""
+    try:
+        with open_table(namespace, name) as file:
+            return file.read()
+    except FileNotFoundError:
+        raise NotPossibleError(f"/proc has no net/{name}") from None
 
 
 # --- tcp, udp, udplite, raw ----------------------------------------------------------------------
@@ -91,14 +102,18 @@ def read_proc(table: Table, family: str) -> list[bytes]:
 _INET_FILES = {"tcp", "udp", "udplite", "raw"}
 
 
-def _read_inet(name: str, family: str) -> Iterator[bytes]:
-    if family == "inet6":
-        # A kernel without IPv6 has the other file only.
-        text = _read(f"{name}6", instead=name)
-        number = socket.AF_INET6
-    else:
-        text = _read(name)
-        number = socket.AF_INET
+def _read_inet(namespace: int | str | None, name: str, family: str) -> bytes:
+    if family == "inet":
+        return _read(namespace, name)
+    try:
+        return _read(namespace, f"{name}6")
+    except NotPossibleError:
+        _read(namespace, name)  # a kernel without IPv6 has this one; else it raises again
+        return b""
+
+
+def _inet_messages(name: str, family: str, text: bytes) -> Iterator[bytes]:
+    number = socket.AF_INET6 if family == "inet6" else socket.AF_INET
     ticks = os.sysconf("SC_CLK_TCK")
     for line in text.splitlines()[1:]:
         # sl, local, remote, st, tx:rx queue, tr:when, retransmits, uid, probes, inode ...
@@ -319,14 +334,3 @@ def _memory(receiving: int, sending: int, drops: int) -> bytes:
 
 def _message(body: bytes) -> bytes:
     return HEADER.pack(HEADER.size + len(body), BY_FAMILY, 0, 0, 0) + body
-
-
-def _read(name: str, instead: str = "") -> bytes:
-    """Return the whole file; an empty text where it is missing and `instead` is there."""
-    try:
-        with open(f"{_FOLDER}/{name}", "rb") as file:
-            return file.read()
-    except FileNotFoundError:
-        if instead and os.path.exists(f"{_FOLDER}/{instead}"):
-            return b""
-        raise NotPossibleError(f"/proc has no net/{name}") from None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from sockwright.sockets.diag.listing import dump
-from sockwright.sockets.diag.namespace import namespace as inside
+from sockwright.sockets.diag.namespace import open_table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["MemoryUse", "Summary", "TCPCounters", "Transport", "summarize"]
 
-_FOLDER = "/proc/thread-self/net"
 _LIMITS = "/proc/sys/net/ipv4"
 # By the names of sockstat; those of sockstat6 end with "6". FRAG counts datagrams in reassembly.
 _TRANSPORTS = ("RAW", "UDP", "UDPLITE", "TCP", "FRAG")
@@ -178,9 +177,8 @@ def summarize(namespace: int | str | None = None) -> Summary:
     """
     # The limits are the machine's, and stand in /proc of its first namespace only.
     limits = {name: _limits(f"{name}_mem") for name in ("tcp", "udp")}
-    with inside(namespace):
-        sockstat = _counters("sockstat") | _counters("sockstat6")
-        established = _snmp("Tcp", "CurrEstab")
+    sockstat = _counters(namespace, "sockstat") | _counters(namespace, "sockstat6")
+    established = _snmp(namespace, "Tcp", "CurrEstab")
     transports = tuple(
         Transport(
             name.lower(), *(sockstat.get(one, {}).get("inuse", 0) for one in (name, f"{name}6"))
@@ -219,19 +217,20 @@ def _states(namespace: int | str | None) -> tuple[dict[str, dict[str, int]], lis
     return states, listing.remarks
 
 
-def _counters(name: str) -> _Counters:
+def _counters(namespace: int | str | None, name: str) -> _Counters:
     """Read lines such as "TCP: inuse 1 orphan 0"; nothing where there is no such file."""
     found = {}
-    for line in _lines(f"{_FOLDER}/{name}"):
+    for line in _lines(namespace, name):
         subject, _, rest = line.partition(":")
         words = rest.split()
         found[subject] = dict(zip(words[::2], map(int, words[1::2]), strict=True))
     return found
 
 
-def _snmp(protocol: str, name: str) -> int:
+def _snmp(namespace: int | str | None, protocol: str, name: str) -> int:
     """Read a counter of /proc/net/snmp, where a line of names stands above one of numbers."""
-    lines = [line.split() for line in _lines(f"{_FOLDER}/snmp") if line.startswith(f"{protocol}:")]
+    told = [line.split() for line in _lines(namespace, "snmp")]
+    lines = [words for words in told if words[:1] == [f"{protocol}:"]]
     for names, numbers in zip(lines[::2], lines[1::2], strict=True):
         if name in names:
             return int(numbers[names.index(name)])
@@ -240,16 +239,19 @@ def _snmp(protocol: str, name: str) -> int:
 
 def _limits(name: str) -> tuple[int, int] | tuple[None, None]:
     """Read where pressure begins and where no more is given, in octets, of tcp_mem or udp_mem."""
-    for line in _lines(f"{_LIMITS}/{name}"):
-        page = os.sysconf("SC_PAGE_SIZE")
-        _, pressure, limit = (int(word) * page for word in line.split())
-        return pressure, limit
-    return None, None
-
-
-def _lines(path: str) -> list[str]:
+    page = os.sysconf("SC_PAGE_SIZE")
     try:
-        with open(path, encoding="ascii") as file:
-            return file.read().splitlines()
+        with open(f"{_LIMITS}/{name}", "rb") as file:
+            _, pressure, limit = (int(word) * page for word in file.read().split())
+    except FileNotFoundError:
+        return None, None
+    return pressure, limit
+
+
+def _lines(namespace: int | str | None, name: str) -> list[str]:
+    """Return the lines of a file of /proc/net; none where there is no such file."""
+    try:
+        with open_table(namespace, name) as file:
+            return file.read().decode("ascii").splitlines()
     except FileNotFoundError:
         return []
