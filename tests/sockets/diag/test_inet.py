@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import struct
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.sockets.diag.ss_listing import SsRow, read_listing
 
 from sockwright.sockets.diag.cgroup import cgroup_paths
+from sockwright.sockets.diag.explain import explain
 from sockwright.sockets.diag.inet import InetSocket, MPTCPSocket, TCPSocket, endpoint_text
 from sockwright.sockets.diag.listing import dump
+from sockwright.sockets.diag.machine import Machine
 from sockwright.sockets.diag.timer import Timer
 
 if TYPE_CHECKING:
@@ -22,7 +26,8 @@ if TYPE_CHECKING:
 
 TABLES = ("tcp", "udp", "mptcp")
 ARROWS = {"<->": "", "-->": "receive", "<--": "send", "---": "both"}
-TCP_MD5SIG = 14
+SECONDS = 10
+MPTCP = 262
 TCP_MD5SIG_PREFIX = 1
 
 pytestmark = pytest.mark.needs("ss", "root", "namespaces")
@@ -319,6 +324,51 @@ def test_the_subflow_and_its_connection_have_the_same_token(machine: Population)
     subflows = {row.ulp.mptcp.token_local for row in listed(machine, "tcp", info=True)
                 if isinstance(row, TCPSocket) and row.ulp and row.ulp.mptcp}  # fmt: skip
     assert subflows <= tokens
+
+
+@pytest.mark.needs("ip")
+def test_a_second_path_of_multipath_tcp_is_told(machine: Population) -> None:
+    if "mptcp4" in machine.refused:
+        pytest.skip("this kernel has no Multipath TCP")
+    machine.run("ip", "mptcp", "endpoint", "add", "127.0.0.2", "subflow")
+    try:
+        connection, subflows, sentence = connect_by_two_paths(machine)
+    finally:
+        machine.run("ip", "mptcp", "endpoint", "flush")
+    assert connection.info is not None
+    assert connection.info.subflows == 1
+    assert {subflow.local_address for subflow in subflows} == {"127.0.0.1", "127.0.0.2"}
+    flags = {subflow.local_address: subflow.ulp.mptcp.flags for subflow in subflows
+             if subflow.ulp and subflow.ulp.mptcp}  # fmt: skip
+    assert {"capable_local", "connected"} <= set(flags["127.0.0.1"])
+    assert {"join_local", "join_remote"} <= set(flags["127.0.0.2"])
+    assert sentence.endswith("Multipath TCP spreads it over 2 paths (subflows).")
+
+
+def connect_by_two_paths(machine: Population) -> tuple[MPTCPSocket, list[TCPSocket], str]:
+    """Return a connection, the paths of the side that connected, and what is said of it."""
+    deadline = time.monotonic() + SECONDS
+    with contextlib.ExitStack() as end:
+        end.enter_context(machine.inside())
+        about = Machine.gather()
+        door = end.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM, MPTCP))
+        door.bind(("127.0.0.1", 0))
+        door.listen()
+        client = end.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM, MPTCP))
+        client.connect(door.getsockname())
+        server = end.enter_context(door.accept()[0])
+        for sender, receiver in ((client, server), (server, client)):
+            sender.send(b"x")  # the second path comes when the first is known to work
+            receiver.recv(1)
+        port = door.getsockname()[1]
+        while True:
+            rows = [row for row in dump("tcp", "mptcp", info=True)
+                    if isinstance(row, InetSocket) and row.peer_port == port]  # fmt: skip
+            paths = [row for row in rows if isinstance(row, TCPSocket) and row.state == "ESTAB"]
+            if len(paths) == 2:
+                (whole,) = (row for row in rows if isinstance(row, MPTCPSocket))
+                return whole, paths, explain(whole, about)
+            assert time.monotonic() < deadline, rows
 
 
 # --- rows from any octets -----------------------------------------------------------------------

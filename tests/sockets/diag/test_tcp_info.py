@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
+import struct
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.sockets.diag.ss_listing import read_listing
 
+from sockwright.sockets.diag.congestion import BBRInfo, DCTCPInfo, VegasInfo
 from sockwright.sockets.diag.inet import TCPSocket
 from sockwright.sockets.diag.listing import dump
 from sockwright.sockets.diag.structure import Flag
@@ -327,6 +329,19 @@ def test_names_and_figures_of_congestion_controls_are_those_of_ss(machine: Popul
             assert float(f"{figures.as_dict()['pacing_gain']:.6g}") == float(gain[1])
             assert float(f"{figures.as_dict()['cwnd_gain']:.6g}") == float(gain[2])
     assert {"reno"} < named
+
+
+def test_figures_of_controls_that_this_kernel_may_lack_are_read() -> None:
+    dctcp = DCTCPInfo(struct.pack("=HHIII", 1, 0, 697, 5, 9))
+    assert dctcp.as_dict() == {
+        "enabled": 1, "ce_state": 0, "alpha": 697, "ab_ecn": 5, "ab_tot": 9,
+    }  # fmt: skip
+    vegas = VegasInfo(struct.pack("=IIII", 1, 4, 39, 0x7FFFFFFF))
+    assert vegas.as_dict() == {"enabled": 1, "rttcnt": 4, "rtt_us": 39}
+    bbr = BBRInfo(struct.pack("=IIIII", 1, 1, 40, 739, 256))
+    assert bbr.as_dict() == {
+        "bw": (1 << 32) + 1, "min_rtt_us": 40, "pacing_gain": 2.88671875, "cwnd_gain": 1.0,
+    }  # fmt: skip
 
 
 @pytest.mark.needs("root", "namespaces")

@@ -5,7 +5,7 @@ Each function returns sentences, without capital letter and full stop.
 
 from __future__ import annotations
 
-from sockwright.sockets.diag.explain_state import STATES
+from sockwright.sockets.diag.explain_state import tell
 from sockwright.sockets.diag.phrases import accept_queue, holder, join, waiting
 
 TYPE_CHECKING = False
@@ -54,7 +54,7 @@ def explain_tcp(row: TCPSocket, machine: Machine) -> list[str]:
     """Tell of a TCP socket."""
     if row.state == "LISTEN":
         return _listens(row, machine)
-    texts = STATES[row.state](row, machine)
+    texts = tell(row, machine)
     ulp = row.ulp
     if ulp is not None and ulp.name == "mptcp":
         texts.append("it is one of the paths (subflows) of a Multipath TCP connection")
@@ -65,7 +65,7 @@ def explain_mptcp(row: MPTCPSocket, machine: Machine) -> list[str]:
     """Tell of a connection of Multipath TCP."""
     if row.state == "LISTEN":
         return [*_listens(row, machine), "it takes Multipath TCP as well as plain TCP"]
-    texts = STATES[row.state](row, machine)
+    texts = tell(row, machine)
     info = row.info
     if info is None:
         return texts

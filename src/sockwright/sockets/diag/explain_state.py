@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Teller: TypeAlias = Callable[[InetSocket, Machine], list[str]]
 
-__all__ = ["STATES"]
+__all__ = ["tell"]
 
 _HALF = 0.5  # from which share of the time on a limit is named
 
@@ -125,7 +125,7 @@ def _unconnected(row: InetSocket, _: Machine) -> list[str]:
     return [f"{who} has a socket that neither listens nor is connected"]
 
 
-STATES: dict[str, Teller] = {
+_STATES: dict[str, Teller] = {
     "ESTAB": _established,
     "SYN-SENT": _syn_sent,
     "SYN-RECV": _syn_received,
@@ -138,6 +138,14 @@ STATES: dict[str, Teller] = {
     "CLOSING": _closing,
 }
 """What tells of a connection, by its state; all but LISTEN."""
+
+
+def tell(row: InetSocket, machine: Machine) -> list[str]:
+    """Tell of a connection in any state but LISTEN."""
+    teller = _STATES.get(row.state)
+    if teller is None:  # of a later kernel
+        return [f"{holder(row)} has a socket in state {row.state}, which is not known here"]
+    return teller(row, machine)
 
 
 def _closer(row: InetSocket) -> str:

@@ -182,16 +182,10 @@ class TCPInfo(Structure):
         rtt = self.rtt
         return self.snd_cwnd * self.snd_mss * _MICROSECONDS // rtt if rtt else None
 
-    @property
-    def rcv_rate(self) -> int | None:
-        """Octets a second that the program reads, by `rcv_space` and `rcv_rtt`."""
-        rtt = self.rcv_rtt
-        return self.rcv_space * _MICROSECONDS // rtt if rtt else None
-
     def as_dict(self) -> dict[str, object]:
         """Return every field that has a value; names of times end with their unit."""
         found = super().as_dict()
-        for name in ("ecn_mode", "accecn_opt_seen", "accecn_fail_mode", "send_rate", "rcv_rate"):
+        for name in ("ecn_mode", "accecn_opt_seen", "accecn_fail_mode", "send_rate"):
             value: object = getattr(self, name)
             if value is not None:
                 found[name] = value
