@@ -131,12 +131,17 @@ class Request:
         """The one family that is wanted; None where there are several."""
         return next(iter(self.families)) if len(self.families) == 1 else None
 
+    @property
+    def unwanted(self) -> frozenset[str]:
+        """The kinds that come with their table, but were not asked for."""
+        of_tables = {kind.netid for kind in KINDS.values() if kind.table in self.tables}
+        return frozenset(of_tables - set(self.kinds))
+
     def only_kinds(self, rows: Iterable[SocketRow]) -> Iterable[SocketRow]:
-        """Leave out rows that came with their table, but whose kind or family was not asked for."""
-        tables = set(self.tables)
-        others = {kind.netid for kind in KINDS.values() if kind.table in tables} - set(self.kinds)
-        if others:
-            rows = (row for row in rows if row.netid not in others)
+        """Leave out rows whose kind or family was not asked for."""
+        unwanted = self.unwanted
+        if unwanted:
+            rows = (row for row in rows if row.netid not in unwanted)
         if self.family is None and len(self.families & _INET) == 1:
             rows = (row for row in rows if row.family in self.families)
         return rows

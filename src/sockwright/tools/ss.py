@@ -89,7 +89,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     # Groups: argparse looks up the size of the terminal for each option that is in none.
     _add_kinds(parser.add_argument_group("which sockets"))
     _add_details(parser.add_argument_group("what to tell of each"))
-    _add_forms(parser.add_argument_group("how"))
+    _add_forms(
+        parser.add_argument_group(
+            "how",
+            "Into a pipe each socket is a line. On a terminal that is too narrow for the table, of "
+            "several processes the first is named and the others are counted; then queues that "
+            "are 0 for every socket go; then processes stand below their socket; then the peer "
+            "does, where addresses are long.",
+        )
+    )
     _add_others(parser.add_argument_group("instead of a list"))
 
 
@@ -203,7 +211,13 @@ def _add_forms(group: argparse._ArgumentGroup) -> None:
         "--columns", metavar="A,B", help="these fields; --columns help lists their names"
     )
     group.add_argument("--csv", action="store_true", help="comma-separated (RFC 4180)")
-    group.add_argument("-V", "--version", action="version", version=f"sockwright {__version__}")
+    group.add_argument(
+        "-V",
+        "--version",
+        action="version",
+        version=f"sockwright {__version__}",
+        help="print the version",
+    )
 
 
 def _add_others(group: argparse._ArgumentGroup) -> None:
@@ -306,24 +320,25 @@ def _live(
 ) -> Generator[object, None, int]:
     keys = ("where", "states", "family", "processes", "namespace")
     some = {key: chosen[key] for key in keys}
-    limits = {"count": args.count, "duration": args.duration}
+    limits: dict[str, Any] = {"count": args.count, "duration": args.duration}
     if args.graph:
         from sockwright.tools._ss_graph import graphing
 
         return (yield from graphing(some, interval=interval or 0.1, **limits))
     from sockwright.tools._ss_watch import wants_frames, watching
 
-    frames = wants_frames(json=args.json) and not args.events
-    title = " ".join(args.filter)
-    rows = watching(
-        asked.tables, some, interval=interval or 1.0, frames=frames, title=title, **limits
+    return (
+        yield from watching(
+            asked.tables,
+            some,
+            interval=interval or 1.0,
+            unwanted=asked.unwanted,
+            frames=wants_frames(json=args.json) and not args.events,
+            title=" ".join(args.filter),
+            kinds=("closed",) if args.events else ("opened", "changed", "closed"),
+            **limits,
+        )
     )
-    if not args.events:
-        return (yield from rows)
-    for row in rows:
-        if getattr(row, "kind", "closed") == "closed":
-            yield row
-    return 0
 
 
 def _interval(args: argparse.Namespace) -> float | None:

@@ -16,7 +16,7 @@ from sockwright.sockets.diag.states import state_name
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping, Sequence
-    from typing import Any
+    from typing import Any, TypeGuard
 
     from sockwright.cli.pages._ss_names import Names
     from sockwright.sockets.diag.processes import Process
@@ -101,16 +101,20 @@ def cells_of(
     cells = Cells()
     if not netid:
         cells.netid = None
-    for kind, group in groupby(rows, type):
+    for _, group in groupby(rows, type):
         run = list(group)
-        # SCTP has states of its own.
-        if issubclass(kind, InetSocket) and not issubclass(kind, SCTPSocket):
+        if _is_inet(run):
             _add_inet(cells, run, names, devices)
         else:
             _add(cells, run, names, devices)
     if processes:
         cells.processes = [row.processes or () for row in rows]
     return cells
+
+
+def _is_inet(rows: list[SocketRow]) -> TypeGuard[list[InetSocket]]:
+    """Tell whether rows of one class are of IP, and in the states that all of it share."""
+    return isinstance(rows[0], InetSocket) and not isinstance(rows[0], SCTPSocket)
 
 
 def endpoint(
@@ -227,9 +231,9 @@ def processes_text(processes: Sequence[Process]) -> str:
 
 
 def first_process(processes: Sequence[Process]) -> str:
-    """Return the first that holds a socket, and how many others do: "nginx:81 fd 6 +3"."""
+    """Return the first that holds a socket, and how many others do: "nginx:81 +3"."""
     if not processes:
         return ""
-    first = processes_text([one for one in processes if one.pid == processes[0].pid])
+    first = processes[0]
     others = len({one.pid for one in processes}) - 1
-    return f"{first} +{others}" if others else first
+    return f"{first.name}:{first.pid}" + (f" +{others}" if others else "")

@@ -77,7 +77,7 @@ class Details:
     def lines(self, row: SocketRow) -> list[str]:
         """Return the lines of one socket."""
         args = self._args
-        lines = []
+        lines: list[str] = []
         if args.timers:
             lines += _timer(row)
         if args.extended:

@@ -3,7 +3,7 @@
 Into a pipe, and with -O, each socket is one line, the columns as wide as their widest text. On a
 terminal that is too narrow for that, columns give way in this order, until the rest fits:
 
-1. of several processes the first is named and the others are counted ("nginx:81 fd 6 +3");
+1. of the processes the first is named and the others are counted ("nginx:81 +3");
 2. the heads of the addresses get shorter, and a queue that is 0 for every socket goes;
 3. the processes move to a line below their socket, all of them;
 4. a socket whose addresses are longer than there is room for has its peer on a line below, while
@@ -316,11 +316,15 @@ class _Table:
         local.narrow(max(room // 2, room - peer.width))
         peer.narrow(room - local.width)
         local.narrow(room - peer.width)
-        long = {"local": local.overflow(), "peer": peer.overflow()}
+        long_local, long_peer = local.overflow(), peer.overflow()
+        # Nothing stands behind the peer's port, so that it need not be padded.
+        most = width - (self._width() - self._peer.port.width)
+        long_port = {text for text in self._peer.port.texts.distinct() if _width(text) > most}
+        rows = zip(local.texts, peer.texts, self._peer.port.texts, strict=True)
         self._long = frozenset(
             row
-            for row, (here, there) in enumerate(zip(local.texts, peer.texts, strict=True))
-            if here in long["local"] or there in long["peer"]
+            for row, (here, there, port) in enumerate(rows)
+            if here in long_local or there in long_peer or port in long_port
         )
 
 
