@@ -1,7 +1,6 @@
-"""`dump` and `sw ss` tell what ss(8) tells, of a machine with sockets of every kind.
+"""`dump` tells what ss(8) tells of a machine with sockets of every kind; how, see `agreement.py`.
 
-ss runs before and after us. What it said both times we say as well, each value as it was one of the
-times, or between: a timer may have gone off. What we list and ss does not is accounted for here:
+What we list and ss does not is accounted for here:
 
 - TCP sockets that have a port, and neither listen nor are connected: iproute2 6.1 does not ask for
   that state, which Linux has since 6.8;
@@ -12,129 +11,31 @@ times, or between: a timer may have gone off. What we list and ss does not is ac
 from __future__ import annotations
 
 import os
-import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from tests.sockets.diag.agreement import (
+    NETIDS,
+    Told,
+    as_ss_tells,
+    disagreements,
+    is_between,
+    of_ss,
+)
 from tests.sockets.diag.population import NOBODY
 from tests.sockets.diag.ss_facts import facts_of_row, facts_of_ss
-from tests.sockets.diag.ss_listing import SsRow, read_listing
 
+from sockwright.cli.values import as_json
 from sockwright.lab import call
-from sockwright.sockets.diag import inet, netlink_table, packet, unix
 from sockwright.sockets.diag.listing import dump
 from sockwright.sockets.diag.states import STATES
 from sockwright.sockets.diag.tables import TABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from tests.sockets.diag.population import Population
-
-    from sockwright.sockets.diag.row import SocketRow
+    from tests.sockets.diag.ss_listing import SsRow
 
 pytestmark = pytest.mark.needs("ss", "nsenter", "unshare", "namespaces")
-
-NETIDS = {
-    "tcp": {"tcp"},
-    "mptcp": {"mptcp"},
-    "udp": {"udp"},
-    "raw": {"raw"},
-    "sctp": {"sctp"},
-    "unix": {"u_str", "u_dgr", "u_seq"},
-    "packet": {"p_raw", "p_dgr"},
-    "netlink": {"nl"},
-    "vsock": {"v_str", "v_dgr"},
-}
-"""Our tables that ss has too, with what it calls their rows."""
-
-
-class Told(NamedTuple):
-    """What is compared of a socket; None and nothing for what ss does not tell."""
-
-    netid: str
-    state: str
-    receive_queue: int
-    send_queue: int
-    local: str
-    peer: str
-    inode: int | None
-    cookie: int | None
-    uid: int | None
-    timer: tuple[str, int] | None
-    users: frozenset[tuple[str, int, int]]
-
-    @property
-    def identity(self) -> tuple[object, ...]:
-        """What does not change; associations of SCTP share the inode and cookie of their socket."""
-        return self.netid, self.local, self.peer, self.inode, self.cookie
-
-
-def of_ss(machine: Population, *flags: str, nobody: bool = False) -> list[SsRow]:
-    """Return what ``ss -n`` lists; with more than one kind of sockets, so that it says which."""
-    return read_listing(machine.run("ss", "-HOn", *flags, nobody=nobody).stdout)
-
-
-def as_ss_tells(row: SocketRow) -> Told:
-    """Return what ss would say about our row, where it says everything."""
-    local, peer, timer = row.local, row.peer, None
-    names = frozenset(
-        # ss takes the name from /proc/PID/stat, up to the first ")"
-        (one.name.partition(")")[0], one.pid, one.descriptor)
-        for one in row.processes or ()
-    )
-    if isinstance(row, inet.InetSocket):
-        local = row.local_on("lo" if row.interface else "")  # the machine has no other interface
-        if row.timer is not None:
-            timer = row.timer.name, row.timer.retransmits
-    elif isinstance(row, unix.UnixSocket):
-        local, peer = row.path or "*", str(row.peer_inode or 0)
-    elif isinstance(row, packet.PacketSocketRow):
-        local = row.local.replace("if1", "lo")
-    elif isinstance(row, netlink_table.NetlinkSocket):
-        # ss takes the port for a signed number, and tells the process in the address, if at all
-        port = row.port_id - (row.port_id >> 31 << 32)
-        local, names = f"{row.netlink_protocol}:{port}", frozenset()
-    return Told(
-        row.netid, row.state, row.receive_queue, row.send_queue, local, peer, row.inode,
-        row.cookie, row.uid, timer, names,
-    )  # fmt: skip
-
-
-def is_between(value: object, before: object, after: object) -> bool:
-    """Whether a value is one of two, or its numbers lie between theirs: counters count on."""
-    if value in (before, after):
-        return True
-    texts = [str(one) for one in (value, before, after)]
-    if len({re.sub(r"[\d.]+", "0", text) for text in texts}) > 1:
-        return False
-    numbers = ([float(found) for found in re.findall(r"[\d.]+", text)] for text in texts)
-    return all(
-        min(one, other) <= we <= max(one, other) for we, one, other in zip(*numbers, strict=True)
-    )
-
-
-def disagreements(
-    before: Iterable[SsRow], ours: Iterable[Told], after: Iterable[SsRow]
-) -> tuple[list[str], list[Told]]:
-    """Return where we differ from ss, in words, and the rows that are ours alone."""
-    first, last = (
-        {row.identity: row for row in (Told(*one[:-1]) for one in rows)} for rows in (before, after)
-    )
-    untold: dict[str, Any] = {
-        name: None
-        for name in ("inode", "cookie", "uid", "timer")
-        if all(getattr(row, name) is None for row in first.values())
-    }
-    told = {row.identity: row for row in (one._replace(**untold) for one in ours)}
-    words = [f"not listed: {first[key]}" for key in first.keys() & last.keys() - told.keys()]
-    for key in first.keys() & last.keys() & told.keys():
-        for name, we, one, other in zip(
-            Told._fields, told[key], first[key], last[key], strict=True
-        ):
-            if we not in (one, other) and not (name == "timer" and is_between(we, one, other)):
-                words.append(f"{name} of {told[key]}: {we}, and ss: {one}, {other}")
-    return words, [told[key] for key in told.keys() - first.keys() - last.keys()]
 
 
 class Listings(NamedTuple):
@@ -154,7 +55,7 @@ def listings(machine: Population) -> Listings:
     with machine.inside():
         for table in TABLES:
             listing = dump(table, processes=True)
-            ours[table] = [as_ss_tells(row) for row in listing]
+            ours[table] = [as_ss_tells(as_json(row)) for row in listing]
             unlisted |= {one.table: one.text for one in listing.remarks if one.kind == "unlisted"}
     return Listings(before, ours, unlisted, of_ss(machine, "-aepo", "-A", "all"))
 
@@ -260,7 +161,9 @@ def _users_as_nobody(machine: Population) -> tuple[list[Told], list[str]]:
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
         found = dump("tcp", "unix", processes=True)
-        return [as_ss_tells(row) for row in found], [remark.kind for remark in found.remarks]
+        return [as_ss_tells(as_json(row)) for row in found], [
+            remark.kind for remark in found.remarks
+        ]
 
     network = os.open(f"/proc/{machine.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
