@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
     from tests.sockets.diag.population import Population
 
-pytestmark = pytest.mark.needs("root", "namespaces")
+pytestmark = pytest.mark.needs("namespaces")
 
 SOL_NETLINK, ADD_MEMBERSHIP, PKTINFO, NO_ENOBUFS, CAP_ACK, EXT_ACK = 270, 1, 3, 5, 10, 11
 NETLINK_ROUTE, NETLINK_SOCK_DIAG = 0, 4
 
 
 def rows_of(machine: Population) -> list[NetlinkSocket]:
-    with machine.inside():
-        return [row for row in dump("netlink") if isinstance(row, NetlinkSocket)]
+    listing = dump("netlink", namespace=machine.pid)
+    return [row for row in listing if isinstance(row, NetlinkSocket)]
 
 
 def row_of(machine: Population, inode: int) -> NetlinkSocket:
@@ -77,6 +77,7 @@ def test_the_kernels_own_ends_are_known(machine: Population) -> None:
     assert {row.local_named for row in kernel if row.netlink_protocol == 0} == {"rtnl:kernel"}
 
 
+@pytest.mark.needs("root")
 def test_groups_are_told_by_their_numbers(machine: Population, sock: socket.socket) -> None:
     assert row_of(machine, machine.inode("netlink route, groups")).groups == (1, 5)
     sock.bind((0, 0))
@@ -86,6 +87,7 @@ def test_groups_are_told_by_their_numbers(machine: Population, sock: socket.sock
     assert row_of_socket(machine, sock).groups == (1, 32, 33)
 
 
+@pytest.mark.needs("root")
 def test_port_and_peer_are_told(machine: Population, sock: socket.socket) -> None:
     sock.bind((4_000_000_001, 0))
     row = row_of_socket(machine, sock)
@@ -97,11 +99,13 @@ def test_port_and_peer_are_told(machine: Population, sock: socket.socket) -> Non
     assert (row.state, row.peer) == ("UNCONN", "4:77")
 
 
+@pytest.mark.needs("root")
 def test_a_port_that_is_no_process_stays_a_number(machine: Population, sock: socket.socket) -> None:
     sock.bind((4_000_000_002, 0))
     assert row_of_socket(machine, sock).local_named == "rtnl:-294967294"
 
 
+@pytest.mark.needs("root")
 def test_flags_are_told_by_name(machine: Population, sock: socket.socket) -> None:
     sock.bind((0, 0))
     assert row_of_socket(machine, sock).flags == ()

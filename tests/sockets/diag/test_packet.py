@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tests.sockets.diag.population import Population
 
-pytestmark = pytest.mark.needs("root", "namespaces")
+pytestmark = pytest.mark.needs("namespaces")
 
 SOL_PACKET = 263
 ADD_MEMBERSHIP, RX_RING, VERSION, AUXDATA, TX_RING, VNET_HDR, FANOUT = 1, 5, 10, 8, 13, 15, 18
@@ -27,8 +27,8 @@ SO_ATTACH_FILTER = 26
 
 
 def rows_of(machine: Population) -> list[PacketSocketRow]:
-    with machine.inside():
-        return [row for row in dump("packet") if isinstance(row, PacketSocketRow)]
+    listing = dump("packet", namespace=machine.pid)
+    return [row for row in listing if isinstance(row, PacketSocketRow)]
 
 
 def row_of(machine: Population, inode: int) -> PacketSocketRow:
@@ -53,8 +53,7 @@ def row_of_socket(machine: Population, sock: socket.socket) -> PacketSocketRow:
 @pytest.mark.parametrize("numeric", [True, False])
 def test_rows_are_in_every_word_those_of_ss(machine: Population, numeric: bool) -> None:
     told = machine.run("ss", "-0anH" if numeric else "-0aH").stdout.decode().split()
-    with machine.inside():
-        devices = device_names()
+    devices = device_names(machine.pid)
     words = []
     for row in rows_of(machine):
         device = devices.get(row.interface, "")
@@ -81,6 +80,7 @@ def test_what_waits_to_be_read_is_counted(machine: Population) -> None:
     assert row.receive_queue == row.memory.rmem_alloc > 64
 
 
+@pytest.mark.needs("root")
 def test_rings_and_settings_are_told(machine: Population, sock: socket.socket) -> None:
     plain = row_of_socket(machine, sock)
     assert plain.rx_ring is None
@@ -106,6 +106,7 @@ def test_rings_and_settings_are_told(machine: Population, sock: socket.socket) -
     }
 
 
+@pytest.mark.needs("root")
 def test_a_ring_to_send_by_is_told(machine: Population, sock: socket.socket) -> None:
     sock.setsockopt(SOL_PACKET, TX_RING, struct.pack("=4I", 4096, 2, 2048, 4))
     row = row_of_socket(machine, sock)
@@ -114,6 +115,7 @@ def test_a_ring_to_send_by_is_told(machine: Population, sock: socket.socket) -> 
     assert (row.tx_ring.block_size, row.tx_ring.frame_nr) == (4096, 4)
 
 
+@pytest.mark.needs("root")
 def test_memberships_are_told(machine: Population, sock: socket.socket) -> None:
     group = bytes.fromhex("01005e0000fb")
     for kind, address in ((PROMISCUOUS, b""), (MULTICAST, group), (MULTICAST, group)):

@@ -22,15 +22,14 @@ if TYPE_CHECKING:
 
     from sockwright.sockets.diag.row import SocketRow
 
-pytestmark = pytest.mark.needs("root", "namespaces")
+pytestmark = pytest.mark.needs("namespaces")
 
 SOCK_DIAG = 4
 
 
 def rows_of(machine: Population, name: str, family: str) -> list[SocketRow]:
     table = TABLES[name]
-    with machine.inside():
-        return [table.row(message) for message in read_proc(table, family)]
+    return [table.row(message) for message in read_proc(table, family, machine.pid)]
 
 
 def inet_fields(row: SocketRow) -> tuple[object, ...]:
@@ -55,8 +54,7 @@ def inet_fields(row: SocketRow) -> tuple[object, ...]:
 @pytest.mark.parametrize("name", ["tcp", "udp", "udplite", "raw"])
 def test_sockets_of_ip_are_those_of_sock_diag(machine: Population, name: str, family: str) -> None:
     def told() -> list[str]:
-        with machine.inside():
-            rows = list(dump(name, family=family))
+        rows = list(dump(name, family=family, namespace=machine.pid))
         if name == "tcp":  # what has a port and nothing else is not in /proc
             rows = [row for row in rows if row.state != "UNCONN"]
         return sorted(map(repr, map(inet_fields, rows)))
@@ -107,8 +105,7 @@ def test_unix_sockets_are_those_of_sock_diag(machine: Population) -> None:
         return row.netid, row.state, row.inode, row.path, row.local
 
     rows = rows_of(machine, "unix", "unix")
-    with machine.inside():
-        told = list(dump("unix"))
+    told = list(dump("unix", namespace=machine.pid))
     assert sorted(map(fields, rows)) == sorted(map(fields, told))
     paths = {row.inode: row.path for row in rows if isinstance(row, UnixSocket)}
     assert paths[machine.inode("unix with newline")] == "new\nline"
@@ -145,8 +142,7 @@ def test_packet_sockets_are_those_of_sock_diag(machine: Population) -> None:
         return row.netid, row.state, row.local, row.peer, row.receive_queue, row.uid, row.inode
 
     rows = rows_of(machine, "packet", "link")
-    with machine.inside():
-        told = list(dump("packet"))
+    told = list(dump("packet", namespace=machine.pid))
     assert sorted(map(fields, rows)) == sorted(map(fields, told))
     row = rows[0]
     assert isinstance(row, PacketSocketRow)
@@ -160,8 +156,7 @@ def test_netlink_sockets_are_those_of_sock_diag(machine: Population) -> None:
         return row.local, row.groups, row.receive_queue, row.send_queue, row.inode
 
     rows = rows_of(machine, "netlink", "netlink")
-    with machine.inside():
-        told = list(dump("netlink"))
+    told = list(dump("netlink", namespace=machine.pid))
     # Those of sock_diag are at work meanwhile.
     ours, theirs = (
         {fields(row) for row in some if not row.local.startswith(f"{SOCK_DIAG}:")}
@@ -202,8 +197,8 @@ def test_sctp_sockets_are_those_of_sock_diag(machine: Population) -> None:
 
     for family in ("inet", "inet6"):
         rows = rows_of(machine, "sctp", family)
-        with machine.inside():
-            told = [row for row in dump("sctp", family=family) if isinstance(row, SCTPSocket)]
+        listing = dump("sctp", family=family, namespace=machine.pid)
+        told = [row for row in listing if isinstance(row, SCTPSocket)]
         # /proc has listeners and associations, sock_diag the sockets of associations as well.
         told = [row for row in told if row.state == "LISTEN" or row.peer_addresses]
         assert sorted(map(fields, rows)) == sorted(map(fields, told))

@@ -18,12 +18,11 @@ from sockwright.sockets.diag.unix import UnixSocket, unix_request
 if TYPE_CHECKING:
     from tests.sockets.diag.population import Population
 
-pytestmark = pytest.mark.needs("root", "namespaces")
+pytestmark = pytest.mark.needs("namespaces")
 
 
 def rows_of(machine: Population, *, memory: bool = False) -> dict[int, UnixSocket]:
-    with machine.inside():
-        rows = list(dump("unix", memory=memory))
+    rows = list(dump("unix", memory=memory, namespace=machine.pid))
     return {row.inode: row for row in rows if isinstance(row, UnixSocket)}
 
 
@@ -92,6 +91,7 @@ def test_a_path_may_hold_any_octets(machine: Population, name: str, path: bytes)
     assert os.fsencode(row.path) == path
 
 
+@pytest.mark.needs("root")
 def test_device_and_inode_are_those_of_the_file(machine: Population) -> None:
     # In memory, since of an overlay the kernel and stat(2) may name different devices.
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
@@ -108,6 +108,7 @@ def test_device_and_inode_are_those_of_the_file(machine: Population) -> None:
     assert fields["vfs"] == {"device": stat.st_dev, "inode": stat.st_ino & 0xFFFFFFFF}
 
 
+@pytest.mark.needs("root")
 def test_a_direction_that_is_shut_down_is_named(machine: Population) -> None:
     with machine.inside():
         one, other = socket.socketpair()
@@ -120,6 +121,7 @@ def test_a_direction_that_is_shut_down_is_named(machine: Population) -> None:
     assert rows[machine.inode("unix peer is gone")].shutdown == "both"
 
 
+@pytest.mark.needs("root")
 def test_the_user_is_told(machine: Population) -> None:
     rows = rows_of(machine)
     assert rows[machine.inode("unix other user")].uid == 65534
