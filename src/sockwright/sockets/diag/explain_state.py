@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["tell"]
 
-_HALF = 0.5  # from which share of the time on a limit is named
+_WORTH_TELLING = 0.1  # the share of time from which on a limit is named
 
 
 def _established(row: InetSocket, _: Machine) -> list[str]:
@@ -217,13 +217,11 @@ def _limits(info: TCPInfo, who: str) -> list[str]:
     if info.ca_state in {"recovery", "loss"}:
         texts.append("packets are being lost: the sender slows down and repeats them")
     busy = info.busy_time or 0
-    if busy:
-        if (info.rwnd_limited or 0) >= busy * _HALF:
-            texts.append("the peer's window has held it back most of the time that it had data")
-        elif (info.sndbuf_limited or 0) >= busy * _HALF:
-            texts.append(
-                "the send buffer (SO_SNDBUF) has held it back most of the time that it had data"
-            )
-        elif info.delivery_rate_app_limited and not info.unacked:
-            texts.append(f"{who} sends less than the path would carry")
+    window, buffer = info.rwnd_limited or 0, info.sndbuf_limited or 0
+    if busy and max(window, buffer) >= busy * _WORTH_TELLING:
+        what = "the peer's window" if window > buffer else "the send buffer (SO_SNDBUF)"
+        share = min(100 * max(window, buffer) // busy, 100)
+        texts.append(f"{what} held it back for {share} % of the time that it had data to send")
+    elif busy and info.delivery_rate_app_limited and not info.unacked:
+        texts.append(f"{who} sends less than the path would carry")
     return texts
