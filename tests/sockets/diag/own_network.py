@@ -19,7 +19,7 @@ _SECONDS = 30
 
 # Everything that is imported late comes first: the other user may not read this Python's library.
 _BECOME_NOBODY = """
-import ctypes, errno, fcntl, os, socket, struct, subprocess, threading, warnings
+import ctypes, errno, fcntl, os, pickle, socket, struct, subprocess, threading, warnings
 import sockwright.sockets.explain, sockwright.sockets.diag.unix
 from sockwright.errors import NotPossibleError, UsageError
 from sockwright.lab import linux
@@ -27,7 +27,7 @@ from sockwright.sockets.diag.destroy import destroy
 from sockwright.sockets.diag.devices import device_names
 from sockwright.sockets.diag.inet import TCPSocket
 from sockwright.sockets.diag.listing import dump
-from sockwright.sockets.diag.namespace import namespace, open_socket, open_table
+from sockwright.sockets.diag.namespace import call_inside, namespace, open_socket, open_table
 from sockwright.sockets.diag.netlink import SockDiag
 from sockwright.sockets.diag.processes import find_processes
 from sockwright.sockets.privileges import Privileges

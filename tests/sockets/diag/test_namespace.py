@@ -15,7 +15,7 @@ from tests.sockets.diag.own_network import as_nobody, own_network
 
 from sockwright.errors import UsageError
 from sockwright.sockets.diag.listing import dump
-from sockwright.sockets.diag.namespace import namespace, open_socket, open_table
+from sockwright.sockets.diag.namespace import call_inside, namespace, open_socket, open_table
 from sockwright.sockets.diag.netlink import SockDiag
 
 if TYPE_CHECKING:
@@ -207,6 +207,7 @@ listener = open_socket(inside, socket.AF_INET, socket.SOCK_STREAM)
 listener.bind(("127.0.0.1", 80))  # he may, there
 listener.listen()
 (row,) = dump("tcp", processes=True, namespace=inside)
+print(listener.get_inheritable())
 print(row.local, {one.pid for one in row.processes} == {os.getpid()}, row.uid)
 with SockDiag(namespace=inside) as diag:
     destroy(row, diag)
@@ -222,6 +223,7 @@ except OSError as error:
         + _ITS_END
     )
     assert said.splitlines() == [
+        "False",
         "127.0.0.1:80 True 0",
         "[]",
         "{1: 'lo'}",
@@ -231,13 +233,65 @@ except OSError as error:
     ]
 
 
+@pytest.mark.needs("namespaces", "unshare", "ip")
+def test_a_function_is_called_there(net: int) -> None:
+    assert call_inside(net, socket.if_nameindex) == [(1, "lo")]
+    assert call_inside(None, HERE.readlink) == HERE.readlink()
+    with pytest.raises(ZeroDivisionError):
+        call_inside(net, lambda: 1 // 0)
+
+
+@pytest.mark.needs("namespaces")
+def test_for_an_ordinary_user_a_copy_calls_it_and_tells_what_came_of_it() -> None:
+    said = as_nobody(
+        _OWNER
+        + """
+told = []
+def work():
+    told.append("only in the copy")
+    return socket.if_nameindex(), os.getpid() == us, bytes(1 << 20)
+us = os.getpid()
+names, here, much = call_inside(inside, work)
+print(names, here, len(much), told)
+def fail(error):
+    raise error
+class Odd(Exception):
+    def __reduce__(self):
+        raise TypeError("not to be told")
+for function in (
+    lambda: fail(NotPossibleError("this", "take that")),
+    lambda: fail(PermissionError(1, "its own")),
+    lambda: fail(Odd("odd")),
+    lambda: open,
+    lambda: (lambda: 0),
+    lambda: os._exit(3),
+):
+    try:
+        print(call_inside(inside, function))
+    except Exception as error:
+        print(type(error).__name__, error)
+"""
+        + _ITS_END
+    )
+    lines = said.splitlines()
+    assert lines[:5] == [
+        "[(1, 'lo')] False 1048576 []",
+        "NotPossibleError this; take that",
+        "PermissionError [Errno 1] its own",
+        "RuntimeError Odd: odd",
+        "<built-in function open>",
+    ]
+    assert "pickle" in lines[5]
+    assert lines[6:] == ["RuntimeError the copy of this process was ended", "True"]
+
+
 @pytest.mark.needs("namespaces")
 def test_an_ordinary_user_with_many_threads_is_served_as_well() -> None:
     said = as_nobody(
         _OWNER
         + """
 stop = threading.Event()
-threads = [threading.Thread(target=stop.wait) for _ in range(3)]
+threads = [threading.Thread(target=stop.wait, daemon=True) for _ in range(3)]
 for one in threads:
     one.start()
 print(len(list(dump("tcp", namespace=inside))))

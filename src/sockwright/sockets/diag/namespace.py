@@ -4,15 +4,14 @@ Rules:
 
 - A socket belongs for ever to the namespace that its thread was in when it was opened, and an open
   file of /proc/net likewise. So nobody has to stay there in order to list: `open_socket` and
-  `open_table` bring these here, and then the calling thread goes on where it always was.
+  `open_table` bring these here, and the calling thread goes on where it always was.
 - To go there takes CAP_SYS_ADMIN over that namespace *and* where one is. Root has both, goes, and
   comes back. Who owns a namespace by way of a user namespace, as an ordinary user owns the hosts
   of ``sw lab``, has only the first, and gets the second by joining that user namespace: which only
   a process with one thread can do, and from which nobody comes back. So a copy of this process
-  (fork) goes there, opens what is asked for, hands it over and ends. It runs the few lines of
-  `_hand_over` and nothing else, so that locks which other threads held at that moment do not matter
-  to it. With what it hands over the owner may do all that he may do there, close sockets for
-  instance: the kernel counts him as privileged over what he owns.
+  (fork) goes there, opens what is asked for, hands it over and ends. With that the owner may do all
+  that he may do there, close sockets for instance: the kernel counts him as privileged over what he
+  owns.
 - Users are numbered as the user namespace sees them in which the socket was opened: on such a
   socket the owner himself is user 0, if that is how he mapped himself.
 """
@@ -22,21 +21,25 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import struct
 
 from sockwright.errors import NotPossibleError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from io import FileIO
-    from typing import BinaryIO, NoReturn
+    from typing import BinaryIO, NoReturn, TypeVar
 
-__all__ = ["namespace", "open_socket", "open_table"]
+    T = TypeVar("T")
+
+__all__ = ["call_inside", "namespace", "open_socket", "open_table"]
 
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _NS_GET_USERNS, _NS_GET_NSTYPE = 0xB701, 0xB703  # linux/nsfs.h
 _NAMES = "/run/netns"
 _HERE = "/proc/thread-self/ns/net"
-_MOST = 64  # octets of an answer of the process that goes there
+_DESCRIPTOR = struct.Struct("=i")
 _OWNERS = "it takes root with CAP_SYS_PTRACE and CAP_SYS_ADMIN, or the user who owns it"
 
 
@@ -91,55 +94,74 @@ def namespace(target: int | str | None) -> _Inside:
     return _Inside(target)
 
 
-def open_socket(
-    target: int | str | None, family: int, kind: int, protocol: int = 0
-) -> socket.socket:
-    """Open a socket in a network namespace; `target` as for `namespace`, the rest as for a socket.
+def call_inside(target: int | str | None, function: Callable[[], T]) -> T:
+    """Call a function in a network namespace and return its result; `target` as for `namespace`.
 
     It works for root, and for an ordinary user in the namespaces that he owns, such as the hosts of
-    ``sw lab``. For the latter a copy of this process is made.
+    ``sw lab``. For the latter it runs in a copy of this process: only its result or exception comes
+    back, by pickle, and a lock that another thread holds at that moment stays locked in the copy.
+    So the function is best a few system calls.
 
     Raises:
         UsageError: as `namespace`.
         NotPossibleError: the namespace belongs to another user.
         OSError: as the kernel says.
+        Exception: what the function raises.
     """
-    return socket.socket(fileno=_open_there(target, f"socket {family:d} {kind:d} {protocol:d}"))
+    if target is None:
+        return function()
+    with _find(target) as there:
+        try:
+            back = _enter(there)
+        except PermissionError:
+            return _call_by_copy(target, there, function)
+        try:
+            return function()
+        finally:
+            _leave(back)
+
+
+def open_socket(
+    target: int | str | None, family: int, kind: int, protocol: int = 0
+) -> socket.socket:
+    """Open a socket in a network namespace; `target` as for `namespace`, the rest as for a socket.
+
+    Raises: as `call_inside`.
+    """
+    return socket.socket(fileno=_bring(target, lambda: socket.socket(family, kind, protocol)))
 
 
 def open_table(target: int | str | None, name: str) -> BinaryIO:
     """Open /proc/net/`name` of a network namespace to read it; `target` as for `namespace`.
 
-    Raises: as `open_socket`; FileNotFoundError where the kernel has no such table.
+    Raises: as `call_inside`; FileNotFoundError where the kernel has no such table.
     """
-    return open(_open_there(target, f"table {name}"), "rb")
+    path = f"/proc/thread-self/net/{name}"
+    return open(_bring(target, lambda: open(path, "rb", buffering=0)), "rb")
 
 
-def _open_there(target: int | str | None, request: str) -> int:
-    """Open in a namespace what `_open_here` can open. Raises: as `open_socket`."""
+def _bring(target: int | str | None, make: Callable[[], socket.socket | FileIO]) -> int:
+    """Open something in a namespace; return a descriptor of it here. Raises: as `call_inside`."""
     if target is None:
-        return _open_here(request)
-    with _find(target) as there:
-        try:
-            back = _enter(there)
-        except PermissionError:
-            return _ask_another(target, there, request)
-        try:
-            return _open_here(request)
-        finally:
-            _leave(back)
+        with make() as made:
+            return os.dup(made.fileno())
+    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+    def send() -> None:
+        with make() as made:
+            socket.send_fds(its, [b"."], [made.fileno()])
+
+    with ours, its:
+        call_inside(target, send)
+        # Not socket.recv_fds, which forgets the flags that it is given (Python 3.11).
+        room = socket.CMSG_LEN(_DESCRIPTOR.size)
+        _, ((_, _, octets),), _, _ = ours.recvmsg(1, room, socket.MSG_CMSG_CLOEXEC)
+    return int(_DESCRIPTOR.unpack(octets)[0])
 
 
-def _open_here(request: str) -> int:
-    """Open "socket FAMILY TYPE PROTOCOL" or "table NAME"; return a descriptor. Raises: OSError."""
-    what, *words = request.split(" ")
-    if what == "socket":
-        return socket.socket(*map(int, words)).detach()
-    return os.open(f"/proc/thread-self/net/{words[0]}", os.O_RDONLY | os.O_CLOEXEC)
-
-
-def _ask_another(target: int | str, there: FileIO, request: str) -> int:
-    """Have a process of its own go there and open it. Raises: NotPossibleError, OSError."""
+def _call_by_copy(target: int | str, there: FileIO, function: Callable[[], T]) -> T:
+    """Have a copy of this process go there and call it. Raises: as `call_inside`."""
+    import pickle
     from fcntl import ioctl
 
     closed = NotPossibleError(f"{_described(target)} is closed to this user", _OWNERS)
@@ -150,51 +172,54 @@ def _ask_another(target: int | str, there: FileIO, request: str) -> int:
     with open(owner, "rb", buffering=0) as user, _open("/proc/self/ns/user") as ours:
         if _same(user, ours):
             raise closed
-        answer, descriptors = _ask(user, there, request)
-    step, _, number = answer.partition(" ")
-    if step == "done":
-        return descriptors[0]
-    if step == "enter" and int(number) == errno.EPERM:
+        reading, writing = os.pipe()
+        with open(reading, "rb") as answers:
+            with open(writing, "wb") as answer:
+                child = _fork()
+                if child == 0:
+                    _be_copy(answer, user.fileno(), there.fileno(), function)
+            try:
+                how, value = pickle.load(answers)  # noqa: S301 - a copy of this program wrote it
+            except EOFError:
+                how, value = "raised", RuntimeError("the copy of this process was ended")
+            finally:
+                _wait(child)
+    if how == "closed":
         raise closed
-    if not answer:
-        raise RuntimeError("the process that was to open a socket elsewhere was ended")
-    raise OSError(int(number), os.strerror(int(number)))
-
-
-def _ask(user: FileIO, there: FileIO, request: str) -> tuple[str, list[int]]:
-    """Have a copy of this process open it; return its answer, empty where it was ended before."""
-    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with ours:
-        with its:
-            child = _fork()
-            if child == 0:
-                _hand_over(its, user.fileno(), there.fileno(), request)
-        try:
-            answer, descriptors, _, _ = socket.recv_fds(ours, _MOST, 1, socket.MSG_CMSG_CLOEXEC)
-        finally:
-            _wait(child)
-    return answer.decode(), descriptors
+    if how == "raised":
+        raise value
+    result: T = value
+    return result
 
 
 def _fork() -> int:
     import warnings
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # threads: see the module
+        warnings.simplefilter("ignore", DeprecationWarning)  # threads: see `call_inside`
         return os.fork()
 
 
-def _hand_over(channel: socket.socket, user: int, there: int, request: str) -> NoReturn:
-    """Go there for good, open it, send it and end."""
-    step = "enter"
+def _be_copy(answer: BinaryIO, user: int, there: int, function: Callable[[], object]) -> NoReturn:
+    """Go there for good, call the function, tell what came of it, end."""
+    import pickle
+
     try:
-        _setns(user, _CLONE_NEWUSER)
-        _setns(there, _CLONE_NEWNET)
-        step = "open"
-        made = _open_here(request)
-        socket.send_fds(channel, [b"done"], [made])
-    except OSError as error:
-        channel.send(f"{step} {error.errno}".encode())
+        try:
+            _setns(user, _CLONE_NEWUSER)
+            _setns(there, _CLONE_NEWNET)
+        except PermissionError:
+            told = pickle.dumps(("closed", None))
+        else:
+            told = pickle.dumps(("done", function()))
+    except BaseException as error:
+        try:
+            told = pickle.dumps(("raised", error))
+        except Exception:
+            told = pickle.dumps(("raised", RuntimeError(f"{type(error).__name__}: {error}")))
+    try:
+        answer.write(told)
+        answer.flush()
     finally:
         os._exit(0)
 
