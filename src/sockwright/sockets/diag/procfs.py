@@ -179,7 +179,8 @@ def _sctp_messages(family: str, endpoints: bytes, associations: bytes) -> Iterat
     for line in endpoints.splitlines()[1:]:
         # ENDPT, SOCK, STY, SST, HBKT, LPORT, UID, INODE, LADDRS
         words = line.split()
-        addresses = words[8:], words[:0]
+        no_peers: list[bytes] = []
+        addresses = words[8:], no_peers
         if _sctp_family(*addresses) == number:
             yield _sctp_message(
                 number,
@@ -213,11 +214,8 @@ def _sctp_family(*addresses: list[bytes]) -> int:
 
     A socket of IPv6 may have addresses of both.
     """
-    return (
-        socket.AF_INET6
-        if any(b":" in word for words in addresses for word in words)
-        else socket.AF_INET
-    )
+    six = any(b":" in word for words in addresses for word in words)
+    return socket.AF_INET6 if six else socket.AF_INET
 
 
 def _sctp_message(
