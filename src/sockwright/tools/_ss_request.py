@@ -29,7 +29,12 @@ __all__ = ["FAMILIES", "KINDS", "QUERIES", "Request", "request", "selection"]
 
 _ESTABLISHED = STATE_WORDS["established"]
 _CLOSE = STATE_WORDS["close"]
-_LISTENING = STATE_WORDS["listening"] | _CLOSE
+# What -a, -l and -B ask for.
+_STATES = {
+    "all": ALL,
+    "listening": STATE_WORDS["listening"] | _CLOSE,
+    "bound": STATE_WORDS["bound-inactive"],
+}
 
 
 class Kind:
@@ -107,19 +112,27 @@ FAMILIES = {
 class Request:
     """What to list: `kinds` by their Netid in order, `families`, a mask of `states`.
 
-    `named` says whether the user named kinds or families, so that what cannot be listed of them is
-    a failure and no aside.
+    `named_tables` are those that somebody named: that one of them cannot be listed is no aside.
     """
 
-    __slots__ = ("families", "kinds", "named", "states")
+    __slots__ = ("families", "kinds", "named_tables", "states")
 
     def __init__(
-        self, kinds: tuple[str, ...], families: frozenset[str], states: int, *, named: bool
+        self,
+        kinds: tuple[str, ...],
+        families: frozenset[str],
+        states: int,
+        named_tables: frozenset[str],
     ) -> None:
         self.kinds = kinds
         self.families = families
         self.states = states
-        self.named = named
+        self.named_tables = named_tables
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether all kinds are wanted."""
+        return self.kinds == tuple(KINDS)
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -149,7 +162,7 @@ class Request:
     def in_order(self, rows: Iterable[SocketRow]) -> list[SocketRow]:
         """Return `rows` table by table, in the order of `KINDS`."""
         found = list(rows)
-        if not self.named:
+        if self.is_everything:
             places = {table: place for place, table in enumerate(self.tables)}
             found.sort(key=lambda row: places[row.protocol])
         return found
@@ -175,10 +188,12 @@ def request(args: argparse.Namespace) -> Request:
         states |= KINDS[kind].states
     for family in families:
         states |= FAMILIES[family]
+    named = {KINDS[kind].table for kind in kinds}
     for query in args.queries or ():
         states |= _query(query, kinds)
-    named = bool(kinds or families or args.queries)
-    if not named:
+        words = {word.strip() for word in query.split(",")} - {"all", "inet"}
+        named |= {KINDS[kind].table for word in words for kind in QUERIES.get(word, ())}
+    if not (kinds or families or args.queries):
         kinds, states = set(KINDS), CONNECTED
     for kind in kinds:
         if not KINDS[kind].families & families:
@@ -189,11 +204,9 @@ def request(args: argparse.Namespace) -> Request:
     if not kinds:
         raise UsageError("no table of sockets is left; -A all lists every one")
     if args.states is not None:
-        states = {"all": ALL, "listening": _LISTENING, "bound": STATE_WORDS["bound-inactive"]}[
-            args.states
-        ]
+        states = _STATES[args.states]
     ordered = tuple(netid for netid in KINDS if netid in kinds)
-    return Request(ordered, frozenset(families), states, named=named)
+    return Request(ordered, frozenset(families), states, frozenset(named))
 
 
 def _query(query: str, kinds: set[str]) -> int:

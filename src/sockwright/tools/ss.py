@@ -264,7 +264,7 @@ def run(args: argparse.Namespace) -> Generator[object, None, int]:
         from sockwright.sockets.diag.summary import summarize
 
         yield summarize(args.namespace)
-        if not asked.named and not args.filter:
+        if asked.is_everything and not args.filter:
             return 0
     chosen = selection(asked, args)
     if args.watch is not None or args.events or args.graph:
@@ -288,7 +288,7 @@ def _list(
 ) -> Generator[object, None, int]:
     from sockwright.sockets.diag.listing import dump
 
-    tables = asked.tables if asked.named else ()
+    tables = () if asked.is_everything else asked.tables
     fields = None
     if args.columns or args.csv:
         from sockwright.tools._ss_fields import chosen_fields
@@ -305,13 +305,20 @@ def _list(
         yield Listing(asked.in_order(rows))
     yield from _asides(found.remarks, asked)
     unlisted = {remark.table for remark in found.remarks if remark.kind == "unlisted"}
-    return 5 if asked.named and unlisted >= set(asked.tables) else 0
+    return 5 if asked.named_tables and unlisted >= set(asked.tables) else 0
 
 
 def _asides(remarks: Iterable[Remark], asked: Request) -> Iterator[Aside]:
-    """Yield what is to be said; what /proc told instead only to who asked for just that."""
+    """Yield what is to be said.
+
+    That /proc told instead, or that this kernel has no such protocol, only who named it wants to
+    hear.
+    """
+    from sockwright.sockets.diag.remarks import has_protocol
+
     for remark in remarks:
-        if asked.named or remark.kind != "fallback":
+        minor = remark.kind == "fallback" or not (remark.table and has_protocol(remark.table))
+        if remark.table in asked.named_tables or not remark.table or not minor:
             yield Aside(str(remark))
 
 
