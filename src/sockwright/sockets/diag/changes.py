@@ -13,7 +13,7 @@ from sockwright.sockets.diag.inet import InetSocket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Mapping
     from typing import Literal
 
     from sockwright.sockets.diag.row import SocketRow
@@ -81,15 +81,13 @@ class Event:
 class Changes:
     """What there is, and what has happened to it: `events`, oldest first, for the caller to take.
 
-    `told` are the tables whose ends the kernel tells; `wanted` says of the row of a socket that has
-    ended, and was never listed, whether it is one of those that are watched. Times `now` are
-    seconds of a monotonic clock, times `now_ns` nanoseconds since 1970.
+    `told` are the tables whose ends the kernel tells. Times `now` are seconds of a monotonic clock,
+    times `now_ns` nanoseconds since 1970.
     """
 
-    def __init__(self, told: Collection[str], wanted: Callable[[InetSocket], bool]) -> None:
+    def __init__(self, told: Collection[str]) -> None:
         self.events: deque[Event] = deque()
         self._told = told
-        self._wanted = wanted
         self._known: dict[Key, tuple[SocketRow, bytes]] = {}
         # No longer listed; until when the kernel may still tell of their end.
         self._missing: dict[Key, tuple[SocketRow, float]] = {}
@@ -110,16 +108,17 @@ class Changes:
         found = self._known.get(key)
         return None if found is None else found[0]
 
-    def lost(self, keys: Iterable[Key]) -> set[Key]:
-        """Return which of the sockets that are known are not among `keys`."""
-        return self._known.keys() - keys
+    def lost(self, rows: Mapping[Key, SocketRow]) -> set[Key]:
+        """Return which of the sockets that are known are not among `rows`; records do not count."""
+        gone = self._known.keys() - rows.keys()
+        return {key for key in gone if not _is_record(self._known[key][0])}
 
-    def begin(self, rows: dict[Key, SocketRow]) -> None:
+    def begin(self, rows: Mapping[Key, SocketRow]) -> None:
         """Take the first listing, which is no event."""
         self._known = {key: (row, _signature(row)) for key, row in rows.items()}
 
     def compare(
-        self, rows: dict[Key, SocketRow], left: dict[Key, SocketRow], now_ns: int, now: float
+        self, rows: Mapping[Key, SocketRow], left: Mapping[Key, SocketRow], now_ns: int, now: float
     ) -> None:
         """Take the next listing; `left` are sockets that are there, but not wanted any more."""
         gone, self._known = self._known, {}
@@ -146,14 +145,17 @@ class Changes:
             else:
                 self._close(key, before, before, now_ns)
 
-    def end(self, row: InetSocket, now_ns: int) -> None:
-        """Take the row of a socket that the kernel says has ended."""
+    def end(self, row: InetSocket, wanted: Callable[[InetSocket], bool], now_ns: int) -> None:
+        """Take the row of a socket that the kernel says has ended.
+
+        If it was never listed, `wanted` tells whether it is one of those that are watched.
+        """
         key = key_of(row)
         if key in self._closed:
             return  # it was told by comparing already, the kernel was slow
         found = self._missing.pop(key, None) or self._known.get(key)
         if found is None:
-            if self._wanted(row):
+            if wanted(row):
                 self._close(key, row, None, now_ns)
             return
         before = found[0]

@@ -14,7 +14,8 @@ Rules
 2. TCP and UDP sockets that end are told at once, by the kernel's destroy events (`events.py`), with
    their last TCP_INFO. That takes no privilege on kernels of today; where one wants CAP_NET_ADMIN,
    `Watch.sees_ends` is False, and their end is found by comparing, as that of all other kinds.
-3. A socket that opens and closes between two listings is told as closed, without `before`.
+3. A socket that opens and closes between two listings is told as closed, without `before`. One
+   whose program aborts it (SO_LINGER of 0 seconds) has forgotten its peer's port by then.
 4. TIME-WAIT is a record of the kernel's own, which stays when the socket has ended, and so may be
    FIN-WAIT-2: the connection is told as closed, then its record, where that state is asked for, as
    opened, with `before`.
@@ -73,7 +74,7 @@ class Watch:
         self._tables = tables
         self._selection = selection
         self._interval = interval
-        self._states, self._shape = _shape(selection)
+        self._states, self._filter = _shape(selection)
         self._begun = False
         self._due = 0.0
         self._overruns = 0
@@ -85,7 +86,7 @@ class Watch:
             namespace=selection["namespace"],
             buffer=buffer,
         )
-        self._changes = Changes(self._ends.tables, self._wanted)
+        self._changes = Changes(self._ends.tables)
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
 
     # -- the public face ---------------------------------------------------------------------------
@@ -282,16 +283,30 @@ class Watch:
         all_processes = self._processes and not self._begun
         found = dump(*self._tables, **self._selection, processes=all_processes)
         rows = {key_of(row): row for row in found}
+        left = self._left(rows) if self._begun else {}
         if self._processes and self._begun:
             self._find_processes(rows)
         told = {(remark.kind, remark.table) for remark in self.remarks}
         self.remarks += [one for one in found.remarks if (one.kind, one.table) not in told]
-        left: Rows = {}
-        if self._shape is not None and (lost := self._changes.lost(rows)):
-            everything = self._selection | {"where": "", "states": None}
-            others = {key_of(row): row for row in dump(*self._tables, **everything)}
-            left = {key: others[key] for key in lost & others.keys()}
         return rows, left
+
+    def _left(self, rows: Rows) -> Rows:
+        """Return the sockets that live on but do not match any more; add to `rows` those that do.
+
+        A dump is no snapshot: when sockets end while the kernel writes it, it may leave out others.
+        """
+        lost = self._changes.lost(rows)
+        left: Rows = {}
+        if lost:
+            everything = self._selection | {"where": "", "states": None}
+            for row in dump(*self._tables, **everything):
+                key = key_of(row)
+                if key in lost:
+                    (rows if self._matches(row) else left)[key] = row
+        return left
+
+    def _matches(self, row: SocketRow) -> bool:
+        return bool(self._states >> row.state_number & 1) and self._passes(row)
 
     def _find_processes(self, rows: Rows) -> None:
         from sockwright.sockets.diag.processes import find_processes
@@ -316,7 +331,7 @@ class Watch:
         """Take what the kernel tells by now; return whether there is any event."""
         now = time.time_ns()
         for row in self._ends.receive():
-            self._changes.end(row, now)
+            self._changes.end(row, self._wanted, now)
         if self._ends.overruns != self._overruns:
             self._overruns = self._ends.overruns
             self._remark_overrun()
@@ -326,15 +341,21 @@ class Watch:
 
     def _wanted(self, row: InetSocket) -> bool:
         """Tell whether a socket that was never listed is one of those that are watched."""
-        # Its state is gone; a peer tells that it was connected, or about to be.
-        possible = _ESTABLISHED | _SYN_SENT if row.peer_port else LISTENING
-        if not self._states & possible:
-            return False
+        # Its state is gone; a peer tells that it was connected, or about to be. One that was
+        # aborted has forgotten the port.
+        connected = row.peer_port or row.peer_address not in {"0.0.0.0", "::"}
+        possible = _ESTABLISHED | _SYN_SENT if connected else LISTENING
+        return bool(self._states & possible) and self._passes(row)
+
+    def _passes(self, row: SocketRow) -> bool:
+        """Tell whether the filter lets a row through, leaving its state aside."""
+        if self._filter is None:
+            return True
         from sockwright.errors import NotPossibleError
 
         try:
-            return self._shape is None or self._shape.matches(row)
-        except NotPossibleError:
+            return self._filter.matches(row)
+        except NotPossibleError:  # the row does not tell what is asked for
             return False
 
     def _remark_overrun(self) -> None:
@@ -393,18 +414,18 @@ def watch(
 
 
 def _shape(selection: dict[str, Any]) -> tuple[int, SocketFilter | None]:
-    """Return the states that are watched, and the filter without them; None where all are."""
+    """Return the states that are watched, and the filter without them."""
     where, words = selection["where"], selection["states"]
     states = ALL
     if words is not None:
         states = 0
         for word in (words,) if isinstance(words, str) else words:
             states |= STATE_WORDS.get(word, 0)  # the first listing refuses words that there are not
-    if where == "" and states == ALL:
+    if where == "":
         return states, None
     from sockwright.sockets.diag.filter import SocketFilter
 
     if isinstance(where, SocketFilter):
         states &= ALL if where.states is None else where.states
         where = where.condition
-    return states, SocketFilter(where if where != "" else None)
+    return states, SocketFilter(where)
