@@ -143,8 +143,9 @@ class Filters:
         pattern = random.choice((
             "*", "", "plain", "PLAIN", "p*n", "upper.sock", "[a-m]*", "[!a-m]*", "[^@]*", "@*",
             "@?*", "?????", "with\\ space", "with?space", "a(b)", "[[]x[]]", "\\\\[x\\\\]", "[x]",
-            "*/*", "*\\\\\\\\*", "star\\\\*", "@abstract*", "@Abstract/*", "@zero@*", "*[[:digit:]]*",
-            "@[0-9a-f]*", "dir/*", ".*", "*t*", "*état", "état", "[", "[a", "*[", "@*\xff*", "[]x]",
+            "*/*", "*\\\\\\\\*", "star\\\\*", "@abstract*", "@Abstract/*", "@zero@*",
+            "*[[:digit:]]*", "@[0-9a-f]*", "dir/*", ".*", "*t*", "*état", "état", "[",
+            "[a", "*[", "@*\xff*", "[]x]",
         ))  # fmt: skip
         kind = random.random()
         if kind < 0.8:

@@ -2,7 +2,7 @@
 
 `*` stands for any octets, slashes too, `?` for one, `[a-z]`, `[!a-z]`, `[^a-z]` and `[[:digit:]]`
 for one of a set; a backslash takes the meaning of what follows. An open bracket that is not closed
-stands for itself. Case makes no difference in ASCII.
+stands for itself, a backslash at the end for nothing. Case makes no difference in ASCII.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def compile_glob(pattern: str) -> re.Pattern[bytes]:
             pieces[-1] += one
     first, *others = pieces
     # What stands between two stars may be taken where it is first found: no way back, no explosion.
-    middle = b"".join(b"(?>.*?" + piece + b")" for piece in others[:-1])
+    middle = b"".join(b"(?>.*?" + piece + b")" for piece in others[:-1] if piece)
     last = b".*" + others[-1] if others else b""
     return re.compile(first + middle + last, re.DOTALL | re.IGNORECASE)
 
@@ -56,8 +56,9 @@ def _element(octets: bytes, at: int) -> tuple[bytes, int]:
         return b".", at + 1
     if one == b"[" and (found := _set(octets, at + 1)):
         return found
-    if one == b"\\" and at + 1 < len(octets):
-        return re.escape(octets[at + 1 : at + 2]), at + 2
+    if one == b"\\":
+        escaped = octets[at + 1 : at + 2]
+        return re.escape(escaped) if escaped else _NOTHING, at + 2
     return re.escape(one), at + 1
 
 

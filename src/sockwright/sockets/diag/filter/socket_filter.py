@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SocketFilter", "parse_filter"]
 
+_FAMILIES = ("inet", "inet6", "unix", "link", "netlink", "vsock")
+
 
 class SocketFilter:
     """States and a condition, either of which may be absent. Immutable; equal by what it says.
@@ -126,13 +128,13 @@ def parse_filter(
     """
     if not isinstance(text, str):
         raise TypeError(f"a filter is text, not {text!r}")
+    if family is not None and family not in _FAMILIES:
+        raise ValueError(f"there is no family {family!r}; there are {', '.join(_FAMILIES)}")
     if not text or text.isspace():
         return SocketFilter()
-    from sockwright.sockets.diag.filter.host_syntax import FAMILIES, Reading
+    from sockwright.sockets.diag.filter.host_syntax import Reading
     from sockwright.sockets.diag.filter.parser import parse
 
-    if family is not None and family not in FAMILIES:
-        raise ValueError(f"there is no family {family!r}; there are {', '.join(FAMILIES)}")
     states, condition = parse(text, Reading(family, protocols, devices))
     return SocketFilter(condition, states)
 
