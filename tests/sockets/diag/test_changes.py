@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sockwright.sockets.diag.changes import Changes, Event, key_of
+from sockwright.sockets.diag.changes import Changes, Event, key_of, seen
 from sockwright.sockets.diag.inet import TCPSocket
 
 if TYPE_CHECKING:
@@ -42,11 +42,10 @@ class Ledger:
     def __init__(self, *rows: TCPSocket, told: bool = True, wanted: bool = True) -> None:
         self.changes = Changes({"tcp"} if told else ())
         self._wanted = wanted
-        self.changes.begin({key_of(row): row for row in rows})
+        self.changes.begin(seen(rows))
 
     def listing(self, *rows: TCPSocket, left: tuple[TCPSocket, ...] = (), now: float = 0) -> None:
-        keyed = {key_of(row): row for row in rows}
-        self.changes.compare(keyed, {key_of(row): row for row in left}, 1, now)
+        self.changes.compare(seen(rows), {key_of(row): row for row in left}, 1, now)
 
     def end(self, row: InetSocket) -> None:
         self.changes.end(row, lambda row: self._wanted, 2)

@@ -13,20 +13,24 @@ from sockwright.sockets.diag.inet import InetSocket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from typing import Literal
 
     from sockwright.sockets.diag.row import SocketRow
 
     Key = tuple[str, object]
+    Seen = dict[Key, tuple[SocketRow, bytes]]  # rows, and what differs when they have changed
     EventKind = Literal["opened", "changed", "closed"]
 
-__all__ = ["Changes", "Event", "key_of"]
+__all__ = ["Changes", "Event", "key_of", "seen"]
 
 _SYN_RECV, _NEW_SYN_RECV = 3, 12
 _TIMER_OF_RECORDS = 3  # idiag_timer of what the kernel keeps after the socket: TIME-WAIT
 # The kernel tells of an end a moment after the socket has left its tables.
 _PATIENCE_S = 0.25
+# Places in a message of inet_diag.
+_STATE, _COOKIE, _QUEUES = slice(1, 4), slice(44, 52), slice(56, 72)
+_NO_COOKIE = bytes(8)
 # What `Event.as_dict` tells of the time before.
 _TOLD = ("state", "receive_queue", "send_queue", "timer", "uid", "inode")
 
@@ -88,7 +92,7 @@ class Changes:
     def __init__(self, told: Collection[str]) -> None:
         self.events: deque[Event] = deque()
         self._told = told
-        self._known: dict[Key, tuple[SocketRow, bytes]] = {}
+        self._known: Seen = {}
         # No longer listed; until when the kernel may still tell of their end.
         self._missing: dict[Key, tuple[SocketRow, float]] = {}
         self._closed: dict[Key, SocketRow] = {}  # since the last comparison
@@ -108,34 +112,34 @@ class Changes:
         found = self._known.get(key)
         return None if found is None else found[0]
 
-    def lost(self, rows: Mapping[Key, SocketRow]) -> set[Key]:
+    def lost(self, rows: Seen) -> set[Key]:
         """Return which of the sockets that are known are not among `rows`; records do not count."""
         gone = self._known.keys() - rows.keys()
         return {key for key in gone if not _is_record(self._known[key][0])}
 
-    def begin(self, rows: Mapping[Key, SocketRow]) -> None:
+    def begin(self, rows: Seen) -> None:
         """Take the first listing, which is no event."""
-        self._known = {key: (row, _signature(row)) for key, row in rows.items()}
+        self._known = rows
 
-    def compare(
-        self, rows: Mapping[Key, SocketRow], left: Mapping[Key, SocketRow], now_ns: int, now: float
-    ) -> None:
+    def compare(self, rows: Seen, left: Mapping[Key, SocketRow], now_ns: int, now: float) -> None:
         """Take the next listing; `left` are sockets that are there, but not wanted any more."""
-        gone, self._known = self._known, {}
+        gone, self._known = self._known, rows
         closed, self._closed = self._closed, {}
-        for key, row in rows.items():
-            if key in self._missing:
-                continue  # a record, whose connection is still to be told as closed
-            before, old = gone.get(key, (None, b""))
-            if before is not None and _remains_of(row, before):
+        early = []  # records, whose connections are still to be told as closed
+        for key, (row, signature) in rows.items():
+            found = gone.pop(key, None)
+            if found is not None and found[1] == signature:
                 continue
-            gone.pop(key, None)
-            signature = _signature(row)
-            self._known[key] = row, signature
-            if before is None:
+            if found is None and key not in self._missing:
                 self._tell("opened", row, closed.get(key), now_ns)
-            elif signature != old:
-                self._tell("changed", row, before, now_ns)
+            elif found is None or _remains_of(row, found[0]):
+                early.append((key, found))
+            else:
+                self._tell("changed", row, found[0], now_ns)
+        for key, found in early:
+            del rows[key]
+            if found is not None:
+                gone[key] = found
         for key, (before, _) in gone.items():
             still = left.get(key)
             if still is not None and not _remains_of(still, before):
@@ -189,18 +193,28 @@ class Changes:
         self.events.append(Event(kind, row, before, now_ns, listed=listed))
 
 
+def seen(rows: Iterable[SocketRow]) -> Seen:
+    """Return rows by what tells each socket from all others, with what differs if it changes."""
+    found: Seen = {}
+    for row in rows:
+        message = row.message
+        cookie: object
+        if isinstance(row, InetSocket):
+            cookie = message[_COOKIE]
+            # State, timer, retransmissions; the two queues, uid, inode. Not when the timer ends.
+            message = message[_STATE] + message[_QUEUES]
+        else:
+            cookie = row.cookie
+        if not cookie or cookie == _NO_COOKIE:  # a row of /proc
+            cookie = (row.local, row.peer, row.inode)
+        found[row.protocol, cookie] = row, message
+    return found
+
+
 def key_of(row: SocketRow) -> Key:
-    """Return what tells this socket from all others; those of /proc have no cookie."""
-    return row.protocol, row.cookie or (row.local, row.peer, row.inode)
-
-
-def _signature(row: SocketRow) -> bytes:
-    """Return what differs when a socket has changed."""
-    message = row.message
-    if not isinstance(row, InetSocket):
-        return message
-    # State, timer, retransmissions; the two queues, uid, inode. Not when the timer goes off.
-    return message[1:4] + message[56:72]
+    """Return the key of a row in what `seen` returns."""
+    (key,) = seen((row,))
+    return key
 
 
 def _is_record(row: SocketRow) -> bool:

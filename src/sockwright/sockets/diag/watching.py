@@ -30,7 +30,7 @@ import os
 import select
 import time
 
-from sockwright.sockets.diag.changes import Changes, key_of
+from sockwright.sockets.diag.changes import Changes, seen
 from sockwright.sockets.diag.events import DestroyEvents
 from sockwright.sockets.diag.listing import Remark, dump
 from sockwright.sockets.diag.states import ALL, LISTENING, STATE_WORDS
@@ -42,12 +42,10 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self
 
-    from sockwright.sockets.diag.changes import Event, Key
+    from sockwright.sockets.diag.changes import Event, Key, Seen
     from sockwright.sockets.diag.filter import Condition, SocketFilter
     from sockwright.sockets.diag.inet import InetSocket
     from sockwright.sockets.diag.row import SocketRow
-
-    Rows = dict[Key, SocketRow]
 
 __all__ = ["Watch", "watch"]
 
@@ -259,7 +257,7 @@ class Watch:
         if not self._begun:
             self._first(self._list()[0])
 
-    def _first(self, rows: Rows) -> None:
+    def _first(self, rows: Seen) -> None:
         self._changes.begin(rows)
         self._begun = True
         self._due = time.monotonic() + self._interval
@@ -274,7 +272,7 @@ class Watch:
 
     # -- what happened -----------------------------------------------------------------------------
 
-    def _list(self) -> tuple[Rows, Rows]:
+    def _list(self) -> tuple[Seen, dict[Key, SocketRow]]:
         """List the sockets, and those that live on but are not wanted any more.
 
         Changes nothing here but `remarks`, so that it may be given up.
@@ -282,7 +280,7 @@ class Watch:
         # All processes are looked through once; afterwards only for sockets not seen before.
         all_processes = self._processes and not self._begun
         found = dump(*self._tables, **self._selection, processes=all_processes)
-        rows = {key_of(row): row for row in found}
+        rows = seen(found)
         left = self._left(rows) if self._begun else {}
         if self._processes and self._begun:
             self._find_processes(rows)
@@ -290,29 +288,32 @@ class Watch:
         self.remarks += [one for one in found.remarks if (one.kind, one.table) not in told]
         return rows, left
 
-    def _left(self, rows: Rows) -> Rows:
+    def _left(self, rows: Seen) -> dict[Key, SocketRow]:
         """Return the sockets that live on but do not match any more; add to `rows` those that do.
 
         A dump is no snapshot: when sockets end while the kernel writes it, it may leave out others.
         """
         lost = self._changes.lost(rows)
-        left: Rows = {}
+        left: dict[Key, SocketRow] = {}
         if lost:
             everything = self._selection | {"where": "", "states": None}
-            for row in dump(*self._tables, **everything):
-                key = key_of(row)
-                if key in lost:
-                    (rows if self._matches(row) else left)[key] = row
+            others = seen(dump(*self._tables, **everything))
+            for key in lost & others.keys():
+                row, _ = others[key]
+                if self._matches(row):
+                    rows[key] = others[key]
+                else:
+                    left[key] = row
         return left
 
     def _matches(self, row: SocketRow) -> bool:
         return bool(self._states >> row.state_number & 1) and self._passes(row)
 
-    def _find_processes(self, rows: Rows) -> None:
+    def _find_processes(self, rows: Seen) -> None:
         from sockwright.sockets.diag.processes import find_processes
 
         unknown = []
-        for key, row in rows.items():
+        for key, (row, _) in rows.items():
             before = self._changes.known(key)
             if before is not None and before.inode == row.inode:
                 row.processes = before.processes or ()
@@ -323,7 +324,7 @@ class Watch:
         for row in unknown:
             row.processes = by_inode.get(row.inode, ())
 
-    def _compare(self, rows: Rows, left: Rows) -> None:
+    def _compare(self, rows: Seen, left: dict[Key, SocketRow]) -> None:
         self._changes.compare(rows, left, time.time_ns(), time.monotonic())
         self._due = max(self._due + self._interval, time.monotonic())
 
