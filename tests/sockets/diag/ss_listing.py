@@ -29,7 +29,7 @@ _STATES = (
     "|CLOSING|UNKNOWN"
 )
 _ROW = re.compile(
-    rf"(?:(?P<netid>{_NETIDS})\s+)?(?P<part>`- )?(?:(?P<state>{_STATES})\s+)?"
+    rf"(?:(?P<netid>{_NETIDS})\s+)?(?:`- )?(?:(?P<state>{_STATES})\s+)?"
     r"(?P<receive>\d+)\s+(?P<send>\d+)\s+(?P<rest>\S.*)",
     re.DOTALL,
 )
@@ -68,8 +68,11 @@ def read_listing(octets: bytes, *, netid: str = "", state: str = "") -> list[SsR
 
     `netid` and `state` are those of every row, where ss leaves out a column that has one value.
     """
-    text = octets.decode(errors="surrogateescape")
-    return [_row(line, netid, state) for line in _joined(text.split("\n"))]
+    rows: list[SsRow] = []
+    for line in _joined(octets.decode(errors="surrogateescape").split("\n")):
+        is_part = line.startswith("`-")
+        rows.append(_row(line, rows[-1].netid if is_part else netid, state))
+    return rows
 
 
 def _joined(lines: Iterable[str]) -> list[str]:
@@ -86,7 +89,7 @@ def _joined(lines: Iterable[str]) -> list[str]:
 def _row(text: str, netid: str, state: str) -> SsRow:
     row = _ROW.fullmatch(text)
     assert row, text
-    netid = row["netid"] or ("sctp" if row["part"] else netid)
+    netid = row["netid"] or netid
     if netid[:1] in {"?", "i"}:
         netid = "raw"
     if netid.startswith("u_"):
