@@ -6,8 +6,8 @@ terminal that is too narrow for that, columns give way in this order, until the 
 1. of the processes the first is named and the others are counted ("nginx:81 +3");
 2. the heads of the addresses get shorter, and a queue that is 0 for every socket goes;
 3. the processes move to a line below their socket, all of them;
-4. a socket whose addresses are longer than there is room for has its peer on a line below, while
-   the others stay on one line.
+4. a socket whose addresses are longer than there is room for has its peer on a line below, and if
+   it must be its own address too, while the others stay on one line.
 
 Two spaces at least stand between columns, whatever they hold.
 """
@@ -32,6 +32,7 @@ __all__ = ["show_fields", "show_table"]
 
 _GAP = "  "
 _BELOW = "    "
+_USUAL_PORT = 7  # columns for a port, or the inode of a Unix socket
 
 # SGR of a terminal (ECMA-48 section 8.3.117), written here: rich takes longer to load than all of
 # this takes to run.
@@ -72,7 +73,7 @@ def show_table(
             for line, texts in zip(lines, more, strict=False)
         )
     text = "\n".join(map(str.rstrip, lines))
-    head = table.head().rstrip() + "\n" if header else ""
+    head = table.head()[: screen.width if folds else None].rstrip() + "\n" if header else ""
     if screen.colour and head:
         head = f"{_BOLD}{head[:-1]}{_OFF}\n"
     screen.verbatim(head + text + "\n" if text else head)
@@ -231,7 +232,17 @@ class _Endpoint:
 class _Table:
     """The columns of the table, and what of it stands below the lines."""
 
-    __slots__ = ("_front", "_local", "_long", "_peer", "_process", "_processes", "_processes_below")
+    __slots__ = (
+        "_all_long",
+        "_front",
+        "_local",
+        "_long",
+        "_longer",
+        "_peer",
+        "_process",
+        "_processes",
+        "_processes_below",
+    )
 
     def __init__(self, cells: Cells, *, colour: bool, for_people: bool) -> None:
         sent = cells.send_queue
@@ -255,7 +266,9 @@ class _Table:
                 "Process:PID", Texts(list(map(processes_text, cells.processes)))
             )
         self._processes_below = False
-        self._long: frozenset[int] = frozenset()  # the rows that have their peer below
+        self._long: set[int] = set()  # the rows that have their peer below
+        self._all_long = False
+        self._longer: set[int] = set()  # those of them that have their local address there too
 
     @property
     def has_more(self) -> bool:
@@ -289,20 +302,25 @@ class _Table:
         fronts = map("".join, zip(*(column.padded() for column in self._front), strict=True))
         rows = zip(lines, fronts, self._local.texts(), strict=True)
         return (
-            front + local if row in self._long else line
+            line if row not in self._long else front if row in self._longer else front + local
             for row, (line, front, local) in enumerate(rows)
         )
 
     def more(self) -> Iterator[list[str]]:
         """Yield what of each socket stands below its line."""
+        locals_ = self._local.texts() if self._longer else []
         peers = self._peer.texts() if self._long else []
         for row, _ in enumerate(self._local.address.texts):
-            more = [f"peer {peers[row]}"] if row in self._long else []
+            more = [f"local {locals_[row]}"] if row in self._longer else []
+            if row in self._long:
+                more.append(f"peer {peers[row]}")
             if self._processes_below and self._processes is not None and self._processes[row]:
                 more.append(f"held by {processes_text(self._processes[row])}")
             yield more
 
     def _columns(self) -> list[_Column]:
+        if self._all_long:
+            return [*self._front, *self._local.columns]
         last = [self._process] if self._process is not None else []
         return [*self._front, *self._local.columns, *self._peer.columns, *last]
 
@@ -311,21 +329,25 @@ class _Table:
 
     def _fold(self, width: int) -> None:
         """Give local and peer what room there is; rows that are longer get their peer below."""
-        local, peer = self._local.address, self._peer.address
-        room = width - (self._width() - local.width - peer.width)
-        local.narrow(max(room // 2, room - peer.width))
-        peer.narrow(room - local.width)
-        local.narrow(room - peer.width)
-        long_local, long_peer = local.overflow(), peer.overflow()
-        # Nothing stands behind the peer's port, so that it need not be padded.
-        most = width - (self._width() - self._peer.port.width)
-        long_port = {text for text in self._peer.port.texts.distinct() if _width(text) > most}
-        rows = zip(local.texts, peer.texts, self._peer.port.texts, strict=True)
-        self._long = frozenset(
+        local, peer = self._local, self._peer
+        for port in (local.port, peer.port):
+            port.narrow(_USUAL_PORT)
+        room = width - (self._width() - local.address.width - peer.address.width)
+        local.address.narrow(max(room // 2, room - peer.address.width))
+        peer.address.narrow(room - local.address.width)
+        local.address.narrow(room - peer.address.width)
+        self._all_long = self._width() > width
+        columns = (*local.columns, *peer.columns)
+        wide = [column.overflow() for column in columns]
+        texts = zip(*(column.texts for column in columns), strict=True)
+        self._long = {
             row
-            for row, (here, there, port) in enumerate(rows)
-            if here in long_local or there in long_peer or port in long_port
-        )
+            for row, cells in enumerate(texts)
+            if self._all_long or any(map(set.__contains__, wide, cells))
+        }
+        room = width - sum(column.width + len(_GAP) for column in self._front)
+        wholes = local.texts()
+        self._longer = {row for row in self._long if text_width(wholes[row]) > room}
 
 
 def _is_idle(column: _Column) -> bool:

@@ -1,0 +1,472 @@
+"""`sw ss` as it is typed, on a machine with sockets of every kind.
+
+That its lines are those of ss(8) is held in `tests/sockets/diag/test_agreement_of_verb.py`.
+"""
+
+from __future__ import annotations
+
+import csv
+import errno
+import fcntl
+import gc
+import io
+import json
+import os
+import pty
+import re
+import select
+import socket
+import struct
+import subprocess
+import sys
+import termios
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.sockets.diag.population import Population
+
+from sockwright.cli import main
+from sockwright.cli.parser import verb_parser
+from sockwright.cli.verbs import find_verb
+from sockwright.cli.width import text_width
+from sockwright.sockets.diag.namespace import open_socket
+from sockwright.sockets.diag.states import CONNECTED, STATE_WORDS
+from sockwright.tools._ss_fields import all_fields
+from sockwright.tools._ss_request import request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.needs("namespaces", "nsenter", "unshare")
+
+_SW = [sys.executable, "-W", "error", "-m", "sockwright", "ss"]
+_SECONDS = 30
+
+
+@pytest.fixture(scope="module")
+def machine() -> Iterator[Population]:
+    """A machine with sockets of every kind."""
+    with Population() as population:
+        yield population
+
+
+def sw(machine: Population, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run ``sw ss`` there, without a terminal."""
+    return subprocess.run(
+        machine.command([*_SW, *words]),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=_SECONDS,
+        check=False,
+    )
+
+
+def lines(machine: Population, *words: str) -> list[str]:
+    """Return what ``sw ss`` prints; it has to succeed."""
+    done = sw(machine, *words)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def objects(machine: Population, *words: str) -> list[dict[str, object]]:
+    """Return what ``sw ss --json`` prints."""
+    return [json.loads(line) for line in lines(machine, "--json", *words)]
+
+
+def on_terminal(
+    command: list[str], *, width: int = 80, keys: bytes = b"", colour: bool = False
+) -> tuple[int, str]:
+    """Run `command` on a terminal, type `keys` when it asks; return status and what was shown."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
+    environment = {**os.environ, "TERM": "xterm", "NO_COLOR": "" if colour else "1"}
+    shown = b""
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment
+    ) as process:
+        os.close(theirs)
+        while select.select([ours], [], [], _SECONDS)[0]:
+            try:
+                octets = os.read(ours, 65536)
+            except OSError:  # EIO: nobody has the other side any more
+                break
+            shown += octets
+            if keys and b"[y/N]" in shown:
+                os.write(ours, keys)
+                keys = b""
+    os.close(ours)
+    return process.returncode, shown.decode().replace("\r\n", "\n")
+
+
+# -- which sockets ---------------------------------------------------------------------------------
+
+
+def asked_for(*words: str) -> tuple[object, ...]:
+    """Return what flags ask for: tables, kinds, families, states."""
+    verb = find_verb("ss")
+    assert verb is not None
+    asked = request(verb_parser(verb, verb.load()).parse_words(words))
+    return asked.tables, asked.kinds, asked.families, asked.states
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["-lnt", "-tln", "-l -t -n", "-nlt", "--listening --tcp", "-A tcp -l", "-alt", "-ltA tcp"],
+)
+def test_flags_stand_in_any_order_and_cluster(words: str) -> None:
+    assert asked_for(*words.split()) == asked_for("-tl")
+
+
+@pytest.mark.parametrize(
+    ("words", "states"),
+    [
+        ("-t", "connected"),
+        ("-u", "established"),
+        ("-0", "close"),
+        ("-f netlink", "close"),
+        ("-la", "all"),
+        ("-al", "listening close"),
+        ("-t0", "connected close"),
+        ("-4u", "connected"),
+    ],
+)
+def test_default_states_are_those_of_ss(words: str, states: str) -> None:
+    mask = 0
+    for word in states.split():
+        mask |= CONNECTED if word == "connected" else STATE_WORDS[word]
+    assert asked_for(*words.split())[3] == mask
+
+
+def test_flags_may_follow_the_filter(machine: Population) -> None:
+    first = lines(machine, "-tn", "state", "listening")
+    assert len(first) > 1
+    assert lines(machine, "state", "listening", "-tn") == first
+
+
+def test_a_word_behind_watch_that_is_no_number_belongs_to_the_filter(machine: Population) -> None:
+    done = sw(machine, "-tn", "--duration", "0.1", "--watch", "state", "listening")
+    assert done.returncode == 0, done.stderr
+    assert "watching" in done.stderr
+    assert "state listening" in done.stderr
+
+
+def test_a_filter_may_stand_in_a_file(machine: Population, tmp_path: Path) -> None:
+    path = tmp_path / "filter"
+    path.write_text("state\nlistening\n")
+    assert lines(machine, "-tn", "-F", str(path)) == lines(machine, "-tn", "state", "listening")
+
+
+def test_a_wrong_filter_is_marked_at_the_word(machine: Population) -> None:
+    done = sw(machine, "-t", "dport", "=", ":99999")
+    assert done.returncode == 2
+    told, expression, mark = done.stderr.splitlines()
+    assert told.startswith("sw ss: 99999 ")
+    assert expression[mark.index("^") : mark.rindex("^") + 1] == "99999"
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("-A tpc", "there is no table of sockets 'tpc'; did you mean tcp"),
+        ("-A !tcp", "no table of sockets is left"),
+        ("-Z", "-Z: contexts of SELinux are not told here"),
+        ("--columns stat", "there is no field 'stat'; did you mean state"),
+        ("--columns rtt", "info.rtt_us"),
+        ("--watch=0", "a number of seconds above 0"),
+        ("-s -K", "-K and -s do not go together"),
+        ("--csv --json", "do not go together"),
+        ("--yes", "--yes goes with -K alone"),
+        ("--count 3", "--count goes with"),
+        ("-K", "--yes closes without a question"),
+        ("-N nosuchname", "'nosuchname' is not there"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: str, reason: str
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert main(["ss", *words.split()]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert reason in shown.err
+
+
+def test_what_this_kernel_has_not_is_said_and_is_a_failure_alone(machine: Population) -> None:
+    if "sctp" not in machine.refused:
+        pytest.skip("this kernel has SCTP")
+    alone = sw(machine, "-S")
+    assert alone.returncode == 5
+    assert "SCTP" in alone.stderr
+    both = sw(machine, "-St")
+    assert both.returncode == 0
+    assert "SCTP" in both.stderr
+    assert "SCTP" not in sw(machine, "-4").stderr  # nobody named it
+
+
+@pytest.mark.needs("root")
+def test_another_namespace_is_looked_into_by_the_number_of_a_process(machine: Population) -> None:
+    command = [*_SW, "-lnt", "-N", str(machine.pid)]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
+    assert done.stdout.splitlines() == lines(machine, "-lnt")
+
+
+# -- the table -------------------------------------------------------------------------------------
+
+
+def _cells(line: str) -> list[str]:
+    return re.split(r" {2,}", line.strip())
+
+
+def test_columns_never_run_together(machine: Population) -> None:
+    head, *rows = lines(machine, "-tuan")
+    assert _cells(head) == [
+        *("Netid", "State", "Recv-Q", "Send-Q", "Local Address:Port", "Peer Address:Port"),
+    ]
+    assert rows
+    assert all(len(_cells(re.sub(r": +", ":", row))) == 6 for row in rows)
+    colon = head.index("Address:") + len("Address")
+    assert {row[colon] for row in rows} == {":"}
+
+
+def test_there_is_no_head_where_none_is_wanted(machine: Population) -> None:
+    assert lines(machine, "-tlnH") == lines(machine, "-tln")[1:]
+
+
+@pytest.mark.parametrize(
+    ("words", "width"), [("-anp", 40), ("-an", 60), ("-anp", 80), ("-xap", 60), ("-tanpi", 120)]
+)
+def test_a_terminal_is_never_too_narrow(machine: Population, words: str, width: int) -> None:
+    status, shown = on_terminal(machine.command([*_SW, words]), width=width)
+    assert status == 0
+    assert max(map(text_width, shown.splitlines())) <= width
+    assert len(shown.splitlines()) > len(lines(machine, words)) / 2
+
+
+def test_what_gives_way_on_a_narrow_terminal_stands_below(machine: Population) -> None:
+    _, shown = on_terminal(machine.command([*_SW, "-tanp", "state", "established"]), width=60)
+    head = shown.splitlines()[0]
+    assert _cells(head)[-2:] == ["Local:Port", "Peer:Port"]
+    assert re.search(r"^    held by \S+:\d+ fd \d+", shown, re.MULTILINE)
+
+
+def test_a_listener_shows_its_backlog_and_the_limit(machine: Population) -> None:
+    _, shown = on_terminal(machine.command([*_SW, "-tln"]))
+    assert re.search(r"^LISTEN +\d+ +of \d+ ", shown, re.MULTILINE)
+    piped = lines(machine, "-tln")  # for awk both are numbers
+    assert all(row.split()[1].isdecimal() and row.split()[2].isdecimal() for row in piped[1:])
+
+
+def test_states_have_colours_on_a_terminal_alone(machine: Population) -> None:
+    _, shown = on_terminal(machine.command([*_SW, "-tan"]), colour=True)
+    assert "\x1b[32mESTAB\x1b[0m" in shown
+    assert "\x1b" not in "".join(lines(machine, "-tan"))
+
+
+@pytest.mark.parametrize("words", ["-xanp", "-xan --columns path,processes", "-xane --explain"])
+def test_names_from_outside_cannot_act_on_a_terminal(machine: Population, words: str) -> None:
+    for text in (
+        sw(machine, *words.split()).stdout,
+        on_terminal(machine.command([*_SW, *words.split()]))[1],
+    ):
+        assert all(line.isprintable() for line in text.splitlines())
+        assert "\\x1b[31mred" in text.replace("\n    ", "")
+
+
+def test_processes_are_named_with_their_descriptors(machine: Population) -> None:
+    made = machine.sockets["tcp4 listen"]
+    rows = [row for row in lines(machine, "-tlnp") if f":{made.pid} fd " in row]
+    assert any(re.search(rf":{made.pid} fd (\d+,)*{made.descriptor}\b", row) for row in rows)
+
+
+@pytest.mark.needs("root")
+def test_processes_that_may_not_be_seen_are_counted_and_said(machine: Population) -> None:
+    command = machine.command([*_SW, "-tlnp"], nobody=True)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
+    assert re.search(r"sw ss: \d+ sockets have no process that this user may see", done.stderr)
+
+
+# -- details ---------------------------------------------------------------------------------------
+
+
+def test_details_stand_below_by_name_and_behind_with_oneline(machine: Population) -> None:
+    words = ("-tn", "-oemi", "--tos", "--inet-sockopt", "state", "established")
+    below = lines(machine, *words)
+    assert any(re.match(r"    memory: rmem_alloc \d+, rcvbuf \d+", line) for line in below)
+    assert any(re.match(r"    time: rtt [\d.]+ ms, rttvar", line) for line in below)
+    assert any(re.match(r"    timer: keepalive, in ", line) for line in below)
+    behind = lines(machine, *words, "-O")
+    assert len(behind) == len(lines(machine, "-tn", "state", "established"))
+    assert all("  owner: uid " in line and "  memory: " in line for line in behind[1:])
+
+
+def test_explain_says_what_each_socket_does(machine: Population) -> None:
+    rows = lines(machine, "-tan", "--explain", "state", "close-wait")
+    assert rows[1].startswith("CLOSE-WAIT ")
+    assert "has closed its side" in rows[2]
+
+
+def test_summary_tells_numbers_and_memory(machine: Population) -> None:
+    text = "\n".join(lines(machine, "-s"))
+    assert re.search(r"^TCP +\d+ established, \d+ in TIME-WAIT", text, re.MULTILINE)
+    assert re.search(r"^tcp +LISTEN +\d+$", text, re.MULTILINE)
+    [told] = objects(machine, "-s")
+    assert told["sockets"]
+
+
+# -- for programs ----------------------------------------------------------------------------------
+
+
+def test_json_is_an_object_a_socket(machine: Population) -> None:
+    rows = objects(machine, "-tanimp")
+    assert len(rows) == len(lines(machine, "-tanH"))
+    [row] = [row for row in rows if row["inode"] == machine.inode("tcp4 listen")]
+    assert (row["protocol"], row["state"]) == ("tcp", "LISTEN")
+    assert row["memory"]
+    assert row["processes"]
+
+
+def test_chosen_columns_are_as_chosen(machine: Population) -> None:
+    head, *rows = lines(machine, "-tan", "--columns", "local_port,state,info.snd_cwnd")
+    assert head.split() == ["local_port", "state", "info.snd_cwnd"]
+    assert len(rows) == len(lines(machine, "-tanH"))
+    some = objects(machine, "-tan", "--columns", "state,pids")
+    assert {tuple(row) for row in some} == {("state", "pids")}
+
+
+def test_every_field_has_a_name_and_a_meaning(machine: Population) -> None:
+    listed = objects(machine, "--columns", "help")
+    assert all(row["name"] and row["meaning"] for row in listed)
+    everything = ",".join(str(row["name"]) for row in listed)
+    rows = objects(machine, "-a", "--columns", everything)
+    used = {name for row in rows for name, value in row.items() if value is not None}
+    lacking = {field.name for field in all_fields()} - used
+    # What the kernel tells of other sockets, to other users, or not yet.
+    assert {name for name in lacking if not name.startswith("info.")} <= {"mark", "md5_peers"}
+
+
+def test_csv_is_quoted_so_that_each_name_comes_back(machine: Population) -> None:
+    done = subprocess.run(
+        machine.command([*_SW, "-xa", "--csv", "--columns", "path,state"]),
+        capture_output=True,
+        check=True,
+    )
+    assert b"\r\n" in done.stdout
+    read = list(csv.reader(io.StringIO(done.stdout.decode(errors="replace"), newline="")))
+    assert read[0] == ["path", "state"]
+    assert {len(row) for row in read} == {2}
+    assert any("new\nline" in row[0] for row in read)
+    _, shown = on_terminal(machine.command([*_SW, "-xa", "--csv", "--columns", "path"]))
+    assert "\x1b" not in shown
+
+
+# -- closing ---------------------------------------------------------------------------------------
+
+
+class Victim:
+    """A connection on the machine that may be closed."""
+
+    def __init__(self, machine: Population) -> None:
+        with open_socket(machine.pid, socket.AF_INET, socket.SOCK_STREAM) as listener:
+            listener.bind(("127.0.0.1", 0))
+            listener.listen()
+            self.client = open_socket(machine.pid, socket.AF_INET, socket.SOCK_STREAM)
+            self.client.connect(listener.getsockname())
+            self.server = listener.accept()[0]
+        self.filter = ["sport", "=", f":{self.client.getsockname()[1]}"]
+
+    @property
+    def is_closed(self) -> bool:
+        return self.client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNABORTED
+
+
+@pytest.fixture
+def victim(machine: Population) -> Iterator[Victim]:
+    """A connection that may be closed."""
+    found = Victim(machine)
+    with found.client, found.server:
+        yield found
+
+
+@pytest.mark.needs("root")
+@pytest.mark.parametrize("keys", [b"\n", b"n\n", b"what?\n", b"\x04"])
+def test_nothing_is_closed_unless_somebody_says_yes(
+    machine: Population, victim: Victim, keys: bytes
+) -> None:
+    command = machine.command([*_SW, "-nK", *victim.filter])
+    status, shown = on_terminal(command, keys=keys)
+    assert status == 1
+    assert "Close this socket? [y/N]" in shown
+    assert "nothing was closed" in shown
+    assert not victim.is_closed
+
+
+@pytest.mark.needs("root")
+def test_what_was_shown_is_closed_after_a_yes(machine: Population, victim: Victim) -> None:
+    command = machine.command([*_SW, "-nK", *victim.filter])
+    status, shown = on_terminal(command, keys=b"y\n")
+    assert status == 0
+    table, _, outcome = shown.partition("[y/N]")
+    assert re.search(r"^tcp +ESTAB +0 +0 +127\.0\.0\.1:", table, re.MULTILINE)
+    assert re.search(r"^closed  tcp  127\.0\.0\.1:", outcome, re.MULTILINE)
+    assert victim.is_closed
+
+
+@pytest.mark.needs("root")
+def test_scripts_close_with_yes_and_read_json(machine: Population, victim: Victim) -> None:
+    [told] = objects(machine, "-tK", "--yes", *victim.filter)
+    assert told["outcome"] == "closed"
+    assert victim.is_closed
+    again = sw(machine, "-tK", "--yes", *victim.filter)
+    assert again.returncode == 1
+    assert "nothing to close" in again.stderr
+
+
+@pytest.mark.needs("root")
+def test_closing_takes_a_privilege_and_says_which(machine: Population, victim: Victim) -> None:
+    command = machine.command([*_SW, "-tK", "--yes", *victim.filter], nobody=True)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == 5
+    assert "CAP_NET_ADMIN" in done.stderr
+    assert not victim.is_closed
+
+
+def test_sockets_that_nobody_can_close_are_left_and_counted(machine: Population) -> None:
+    done = sw(machine, "-xK", "--yes")
+    assert done.returncode == 1
+    assert re.search(r"\d+ sockets of other kinds are left alone", done.stderr)
+
+
+# -- a live view -----------------------------------------------------------------------------------
+
+
+@pytest.mark.needs("root")
+def test_events_tell_of_closed_sockets_alone(machine: Population) -> None:
+    command = machine.command([*_SW, "-tn", "-E", "--json", "--count", "1"])
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
+    ) as process:
+        assert process.stderr is not None
+        assert "watching" in process.stderr.readline()
+        found = Victim(machine)
+        found.client.close()
+        found.server.close()
+        out, _ = process.communicate(timeout=_SECONDS)
+    [event] = [json.loads(line) for line in out.splitlines()]
+    assert event["event"] == "closed"
+
+
+def test_graph_follows_a_connection(machine: Population, victim: Victim) -> None:
+    samples = objects(machine, "--graph", "--count", "2", *victim.filter)
+    assert len(samples) == 2
+    assert all("rtt_us" in sample for sample in samples)
+
+
+def test_examples_run_in_process_without_leaving_the_collector_off(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert gc.isenabled()
+    assert main(["ss", "-tan"]) == 0
+    assert gc.isenabled()
+    assert capsys.readouterr().out.startswith("State ")
