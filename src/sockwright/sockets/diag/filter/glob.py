@@ -13,8 +13,8 @@ import re
 __all__ = ["compile_glob"]
 
 _CLASSES = {
-    b"alnum": rb"0-9A-Za-z",
-    b"alpha": rb"A-Za-z",
+    b"alnum": rb"0-9a-z",
+    b"alpha": rb"a-z",
     b"blank": rb" \t",
     b"cntrl": rb"\x00-\x1f\x7f",
     b"digit": rb"0-9",
@@ -23,16 +23,19 @@ _CLASSES = {
     b"print": rb"\x20-\x7e",
     b"punct": rb"\x21-\x2f\x3a-\x40\x5b-\x60\x7b-\x7e",
     b"space": rb" \t\n\r\f\v",
-    b"upper": rb"A-Z",
-    b"xdigit": rb"0-9A-Fa-f",
+    b"upper": rb"a-z",
+    b"xdigit": rb"0-9a-f",
 }
 _CLASS = re.compile(rb"\[:([a-z]+):\]")
 _NOTHING = rb"[^\x00-\xff]"
 
 
 def compile_glob(pattern: str) -> re.Pattern[bytes]:
-    """Return the expression that the whole name has to match."""
-    octets = os.fsencode(pattern)
+    """Return the expression that the whole name has to match, in lower case.
+
+    Raises: ValueError where `pattern` has characters that no name can have.
+    """
+    octets = os.fsencode(pattern).lower()
     pieces = [b""]
     at = 0
     while at < len(octets):
@@ -46,7 +49,7 @@ def compile_glob(pattern: str) -> re.Pattern[bytes]:
     # What stands between two stars may be taken where it is first found: no way back, no explosion.
     middle = b"".join(b"(?>.*?" + piece + b")" for piece in others[:-1] if piece)
     last = b".*" + others[-1] if others else b""
-    return re.compile(first + middle + last, re.DOTALL | re.IGNORECASE)
+    return re.compile(first + middle + last, re.DOTALL)
 
 
 def _element(octets: bytes, at: int) -> tuple[bytes, int]:
@@ -78,7 +81,9 @@ def _set(octets: bytes, at: int) -> tuple[bytes, int] | None:
             at = found.end()
             continue
         low, at = _member(octets, at)
-        if octets[at : at + 1] == b"-" and octets[at + 1 : at + 2] not in {b"]", b""}:
+        if octets[at:] == b"-":
+            return _NOTHING, at + 1  # a range without end
+        if octets[at : at + 1] == b"-" and octets[at + 1 : at + 2] != b"]":
             high, at = _member(octets, at + 1)
             if low <= high:
                 members += b"\\x%02x-\\x%02x" % (low, high)

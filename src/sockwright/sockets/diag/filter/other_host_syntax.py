@@ -22,7 +22,10 @@ _ORDERED = frozenset(("<", "<=", ">", ">="))
 def parse_host(side: str, family: str, text: str, reading: Reading) -> Condition:
     """Return the condition that `side` is the host `text` of `family`. Raises: Refusal."""
     if family == "unix":
-        return UnixHost(side, text)
+        try:
+            return UnixHost(side, text)
+        except ValueError:
+            raise Refusal("no name can have such characters") from None
     if family == "link":
         return _link(side, text, reading)
     return _netlink(side, text) if family == "netlink" else _vsock(side, text)

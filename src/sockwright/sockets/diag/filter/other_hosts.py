@@ -42,7 +42,7 @@ class UnixHost(Host):
         """Tell whether the name of the row's side fits."""
         if not isinstance(row, UnixSocket):
             return False
-        return self._expression.fullmatch(other_sides.unix_name(row, self.side)) is not None
+        return self._expression.fullmatch(other_sides.unix_name(row, self.side).lower()) is not None
 
     def _text(self) -> str:
         return f"unix:{self.pattern}"
