@@ -60,6 +60,7 @@ _NUMBERS = {
     "snd_wnd": "snd_wnd",
 }
 _TIMES = {"rto": "rto", "ato": "ato", "minrtt": "min_rtt", "rcv_rtt": "rcv_rtt"}
+_WORDS = ("locals", "peers", "fwmark", "v6only", "tos", "tclass", "class_id")
 _RATES = ("pacing_rate", "delivery_rate")
 _FLAGS = {
     "ts": "timestamps",
@@ -75,7 +76,17 @@ def facts_of_ss(text: str) -> dict[str, str | None]:
     """Return what the rest of a line of ``ss -emi --tos`` says, by name."""
     words = f" {text} "
     facts: dict[str, str | None] = dict.fromkeys(_MEMORY) | dict(_memory_of_ss(words))
-    for name in ("fwmark", "v6only", "tos", "tclass", "class_id", *_NUMBERS, *_TIMES):
+    for name in (
+        "locals",
+        "peers",
+        "fwmark",
+        "v6only",
+        "tos",
+        "tclass",
+        "class_id",
+        *_NUMBERS,
+        *_TIMES,
+    ):
         found = re.search(rf" {name}:(\S+)", words)
         facts[name] = found[1].removeprefix("0x") if found else None
     for name in _RATES:

@@ -11,6 +11,7 @@ What we list and ss does not is accounted for here:
 from __future__ import annotations
 
 import os
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -27,6 +28,7 @@ from tests.sockets.diag.ss_facts import facts_of_row, facts_of_ss
 
 from sockwright.cli.values import as_json
 from sockwright.lab import call
+from sockwright.sockets.diag.inet import SCTPSocket
 from sockwright.sockets.diag.listing import dump
 from sockwright.sockets.diag.states import STATES
 from sockwright.sockets.diag.tables import TABLES
@@ -151,6 +153,32 @@ def test_rows_tell_what_ss_tells_behind_the_addresses(machine: Population, table
     assert before.keys() & after.keys() <= {row.inode for row in ours} | {
         row.cookie for row in ours
     }
+
+
+@pytest.mark.needs("root")
+def test_sctp_rows_tell_every_address_that_ss_tells(
+    machine: Population, listings: Listings
+) -> None:
+    if "sctp" in listings.unlisted:
+        pytest.skip(f"this kernel: {listings.unlisted['sctp']}")
+    by_ss = Counter(
+        (*row[1:6], facts["locals"], facts["peers"])
+        for row in of_ss(machine, "-aiS", "-d")
+        for facts in [facts_of_ss(row.more)]
+    )
+    with machine.inside():
+        rows = list(dump("sctp", info=True))
+    ours = Counter(
+        (
+            *as_ss_tells(as_json(row))[1:6],
+            ",".join(row.local_addresses) or None,
+            ",".join(row.peer_addresses) or None,
+        )
+        for row in rows
+        if isinstance(row, SCTPSocket)
+    )
+    assert ours == by_ss
+    assert any("127.0.0.1,127.0.0.2" in row for row in ours)
 
 
 def _users_as_nobody(machine: Population) -> tuple[list[Told], list[str]]:
