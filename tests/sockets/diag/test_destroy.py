@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -211,6 +212,19 @@ def attempt(rows: list[SocketRow], diag: SockDiag) -> tuple[list[SocketRow], lis
         else:
             closed.append(row)
     return closed, not_found
+
+
+@pytest.mark.parametrize("family", [V4, V6], ids=["IPv4", "IPv6"])
+def test_a_raw_socket_is_told_where_the_kernel_lists_them(net: Network, family: int) -> None:
+    sock = net.open(family, socket.SOCK_RAW, 253)  # a protocol for experiments, RFC 3692
+    (row,) = [one for one in net.rows("raw") if one.inode == os.fstat(sock.fileno()).st_ino]
+    if not row.cookie:
+        with pytest.raises(NotPossibleError, match="cookie of raw sockets"):
+            destroy(row, net.diag)
+        return
+    destroy(row, net.diag)
+    with pytest.raises(ConnectionAbortedError):
+        sock.recv(1)
 
 
 def test_a_socket_that_is_merely_bound_is_not_found(net: Network) -> None:

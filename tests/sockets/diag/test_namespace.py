@@ -188,7 +188,8 @@ if not inside:
     os.close(end[1])
     os.read(end[0], 1)
     os._exit(0)
-os.read(begin[0], 1)
+os.close(begin[1])
+assert os.read(begin[0], 1), "no user namespace for this user"
 home = os.readlink("/proc/self/ns/net")
 """
 _ITS_END = """
