@@ -90,6 +90,14 @@ class InetTable(Table):
         return inet_request(FAMILIES[family], self.protocol, states, extensions, program)
 
 
+class SCTPTable(InetTable):
+    """The endpoints and associations of SCTP: the kernel takes a program and does not run it."""
+
+    __slots__ = ()
+
+    kernel_filters = False
+
+
 class UnixTable(Table):
     """The sockets of the Unix domain."""
 
@@ -176,7 +184,7 @@ TABLES: dict[str, Table] = {
     "udp": InetTable("udp", UDPSocket, 17),
     "udplite": InetTable("udplite", UDPLiteSocket, 136),
     "raw": InetTable("raw", RawSocketRow, 255),
-    "sctp": InetTable("sctp", SCTPSocket, 132),
+    "sctp": SCTPTable("sctp", SCTPSocket, 132),
     "unix": UnixTable("unix", ("unix",)),
     "packet": PacketTable("packet", ("link",)),
     "netlink": NetlinkTable("netlink", ("netlink",)),
