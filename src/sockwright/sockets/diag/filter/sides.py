@@ -7,8 +7,6 @@ interface of a packet socket, the port id of a netlink socket.
 
 from __future__ import annotations
 
-import sys
-
 from sockwright.errors import NotPossibleError
 from sockwright.sockets.diag.inet import InetSocket
 
@@ -20,8 +18,6 @@ __all__ = ["NO_PORT", "cgroup_id", "interface", "is_autobound", "mark", "port", 
 
 NO_PORT = -1
 """The port of a side that has none."""
-
-_MARK, _CGROUP_ID = 15, 21  # INET_DIAG_MARK, INET_DIAG_CGROUP_ID
 
 
 def port(row: SocketRow, side: str) -> int:
@@ -49,25 +45,26 @@ def interface(row: SocketRow) -> int:
 
 
 def mark(row: SocketRow) -> int:
-    """Return the mark of the socket, 0 for those of families without marks.
+    """Return the mark of the socket.
+
+    As ss(8) has it, that is 0 for sockets of other families, and for those that were read in /proc
+    (which have no cookie).
 
     Raises: NotPossibleError where the kernel has not told it.
     """
     if not isinstance(row, InetSocket):
         return 0
-    told = row.attributes.get(_MARK)
-    if told is None:
+    told = row.mark
+    if told is None and row.cookie:
         raise NotPossibleError(
             "marks of sockets are told to processes with CAP_NET_ADMIN only", "run as root"
         )
-    return int.from_bytes(told, sys.byteorder)
+    return told or 0
 
 
 def cgroup_id(row: SocketRow) -> int:
     """Return the number of the control group of the socket, 0 where the kernel tells none."""
-    if not isinstance(row, InetSocket):
-        return 0
-    return int.from_bytes(row.attributes.get(_CGROUP_ID, b""), sys.byteorder)
+    return (row.cgroup_id or 0) if isinstance(row, InetSocket) else 0
 
 
 def is_autobound(row: SocketRow, ports: tuple[int, int]) -> bool:
