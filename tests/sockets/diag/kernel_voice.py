@@ -16,6 +16,7 @@ __all__ = ["answering", "datagrams_of", "done", "with_flag"]
 
 DUMP_INTR = 0x10
 _DONE, _SIZE_OF_DONE = 3, 20
+_SECONDS = 10
 
 
 def datagrams_of(request: bytes, kind: int) -> list[bytes]:
@@ -42,27 +43,27 @@ def with_flag(datagram: bytes, at: int) -> bytes:
 def answering(*answers: Sequence[bytes]) -> Iterator[SockDiag]:
     """Give a `SockDiag` whose requests are answered with these datagrams, one answer a request."""
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    there.settimeout(_SECONDS)
     diag = SockDiag()
     diag.close()
     diag.socket = here
+    here.settimeout(_SECONDS)
 
     def answer() -> None:
         for datagrams in answers:
             request = there.recv(1 << 16)
             if not request:
-                return
-            sequence = request[8:12]
+                return  # nobody asks any more
             for datagram in datagrams:
-                there.send(_with_sequence(datagram, sequence))
+                there.send(_with_sequence(datagram, request[8:12]))
 
     thread = threading.Thread(target=answer)
     thread.start()
     try:
         yield diag
     finally:
-        here.shutdown(socket.SHUT_RDWR)
+        diag.close()
         thread.join()
-        here.close()
         there.close()
 
 

@@ -96,17 +96,18 @@ def dump(
     `namespace` is the number of a process, a name of ``ip netns``, or a path.
 
     Raises:
-        UsageError: there is no such table, state or namespace.
+        UsageError: there is no such table, state, family or namespace.
         FilterError: `where` is wrong.
         NotPossibleError: the namespace is closed to this user; no /proc for `processes`.
         OSError: as the kernel says.
         TimeoutError: the kernel does not answer.
     """
+    families = {name for one in TABLES.values() for name in one.families}
+    if family is not None and family not in families:
+        raise UsageError(f"there is no family {family!r}; there are {', '.join(sorted(families))}")
     chosen = [table(name) for name in tables] or list(TABLES.values())
     extensions = (INFO if info else 0) | (MEMORY if memory else 0) | (OPTIONS if options else 0)
-    wanted = _as_filter(where)
-    if wanted is not None and wanted.condition is not None:
-        wanted = _resolved(wanted, namespace)
+    wanted = _as_filter(where, family, namespace)
     listing = _Listing(_mask(states), wanted, family, extensions, namespace)
     try:
         diag = SockDiag(namespace)
@@ -324,41 +325,27 @@ def _mask(states: str | Iterable[str] | None) -> int:
     return mask
 
 
-def _as_filter(where: str | Condition | SocketFilter) -> SocketFilter | None:
-    """Return a filter, None for one that lets everything through. Raises: FilterError."""
-    if isinstance(where, str):
-        if not where.strip():
-            return None
-        from sockwright.sockets.diag.filter import parse_filter
+def _as_filter(
+    where: str | Condition | SocketFilter, family: str | None, namespace: int | str | None
+) -> SocketFilter | None:
+    """Return a filter with its names looked up where the sockets are; None for one that passes all.
 
-        return parse_filter(where)
-    from sockwright.sockets.diag.filter import SocketFilter
-
-    return where if isinstance(where, SocketFilter) else SocketFilter(where)
-
-
-def _resolved(where: SocketFilter, target: int | str | None) -> SocketFilter:
-    """Return a filter with its names of interfaces looked up where the sockets are.
-
-    Raises: FilterError; NotPossibleError where that namespace is closed to this user.
+    Raises: as `dump` does.
     """
-    if target is None:
-        return where.resolved()
-    from sockwright.filters import FilterError
-    from sockwright.sockets.diag.namespace import namespace
+    if isinstance(where, str) and not where.strip():
+        return None
+    from sockwright.sockets.diag.filter import SocketFilter, parse_filter
 
-    try:
-        with namespace(target):
-            return where.resolved()
-    except NotPossibleError:
-        # The owner of a lab may open sockets in it without going there. Only names would need that.
-        try:
-            nothing_to_look_up = where.resolved() == where
-        except FilterError:
-            nothing_to_look_up = False
-        if nothing_to_look_up:
-            return where
-        raise
+    devices = None
+    if namespace is not None:
+        from sockwright.sockets.diag.devices import device_indexes
+
+        devices = device_indexes(namespace)
+    if isinstance(where, str):
+        where = parse_filter(where, family=family, devices=devices)
+    elif not isinstance(where, SocketFilter):
+        where = SocketFilter(where)
+    return where.resolved(devices)
 
 
 def _each_once(datagrams: list[Messages], row: type[SocketRow]) -> list[Messages]:
