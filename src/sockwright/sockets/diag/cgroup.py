@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["cgroup_paths"]
+__all__ = ["cgroup_mount", "cgroup_paths"]
 
 _TYPE = "cgroup2"
 
@@ -18,7 +18,7 @@ def cgroup_paths() -> dict[int, str]:
     Empty where no hierarchy of version 2 is mounted. Groups that this user may not see are not
     there.
     """
-    mount = _mount_point()
+    mount = cgroup_mount()
     if not mount:
         return {}
     found: dict[int, str] = {}
@@ -31,7 +31,7 @@ def cgroup_paths() -> dict[int, str]:
     return found
 
 
-def _mount_point() -> str:
+def cgroup_mount() -> str:
     """Return where the hierarchy is mounted, or nothing."""
     try:
         with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:

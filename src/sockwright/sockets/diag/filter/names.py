@@ -147,7 +147,9 @@ def cgroup_number(path: str) -> int:
     `path` is that of the folder, or the part of it below where cgroup2 is mounted, as
     /proc/self/cgroup writes it. Raises: Refusal.
     """
-    mount = _cgroup_mount()
+    from sockwright.sockets.diag.cgroup import cgroup_mount
+
+    mount = cgroup_mount()
     if not mount:
         raise Refusal("no cgroup2 is mounted here", "mount -t cgroup2 none /sys/fs/cgroup")
     device = os.stat(mount).st_dev
@@ -159,19 +161,6 @@ def cgroup_number(path: str) -> int:
         if found.st_dev == device:
             return found.st_ino
     raise Refusal(f"there is no control group {path!r}", f"they are the folders under {mount}")
-
-
-def _cgroup_mount() -> str:
-    """Return where cgroup2 is mounted, or nothing."""
-    try:
-        with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as file:
-            for line in file:
-                _, where, kind, *_ = line.split(" ")
-                if kind == "cgroup2":
-                    return re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), where)
-    except OSError:
-        pass
-    return ""
 
 
 def ephemeral_ports() -> tuple[int, int]:
