@@ -106,7 +106,8 @@ def disagreements(
 ) -> tuple[list[str], list[Told]]:
     """Return where we differ from ss, in words, and the rows that are ours alone."""
     first, last = (
-        {row.identity: row for row in (Told(*one[:-1]) for one in rows)} for rows in (before, after)
+        {row.identity: row for row in (_steady(Told(*one[:-1])) for one in rows)}
+        for rows in (before, after)
     )
     untold: dict[str, dict[str, Any]] = {}
     for netid in {row.netid for row in first.values()}:
@@ -117,7 +118,8 @@ def disagreements(
             if all(getattr(row, name) is None for row in rows)
         }
     told = {
-        row.identity: row for row in (one._replace(**untold.get(one.netid, {})) for one in ours)
+        row.identity: row
+        for row in (_steady(one)._replace(**untold.get(one.netid, {})) for one in ours)
     }
     words = [f"not listed: {first[key]}" for key in first.keys() & last.keys() - told.keys()]
     for key in first.keys() & last.keys() & told.keys():
@@ -127,3 +129,8 @@ def disagreements(
             if we not in (one, other) and not (name == "timer" and is_between(we, one, other)):
                 words.append(f"{name} of {told[key]}: {we}, and ss: {one}, {other}")
     return words, [told[key] for key in told.keys() - first.keys() - last.keys()]
+
+
+def _steady(row: Told) -> Told:
+    """Return it without a count that goes up and down: each probe of a window gets an answer."""
+    return row._replace(timer=("persist", 0)) if row.timer and row.timer[0] == "persist" else row
