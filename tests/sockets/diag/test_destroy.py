@@ -87,7 +87,7 @@ def test_the_owner_of_a_connection_is_told_and_its_peer_gets_a_reset(
     net: Network, family: int, address: str
 ) -> None:
     client, server = net.connected(family, address)
-    destroy(net.row(client, "tcp"), net.diag)
+    assert destroy(net.row(client, "tcp"), net.diag)
     with pytest.raises(ConnectionAbortedError):
         client.recv(1)
     with pytest.raises(ConnectionResetError):
@@ -108,7 +108,7 @@ def test_nothing_else_is_closed(net: Network) -> None:
 def test_a_listener_listens_no_more(net: Network, family: int) -> None:
     listener = net.bound(family, STREAM)
     listener.listen()
-    destroy(net.row(listener, "tcp"), net.diag)
+    assert destroy(net.row(listener, "tcp"), net.diag)
     with pytest.raises(OSError, match="Invalid argument"):
         listener.accept()
     with pytest.raises(ConnectionRefusedError):
@@ -123,7 +123,7 @@ def test_a_datagram_socket_loses_its_peer_and_the_port_that_was_chosen_for_it(
     sock = net.bound(family, DATAGRAM)
     if with_peer:
         sock.connect(net.bound(family, DATAGRAM).getsockname())
-    destroy(net.row(sock, "udp"), net.diag)
+    assert destroy(net.row(sock, "udp"), net.diag)
     with pytest.raises(ConnectionAbortedError):
         sock.recv(1)
     with pytest.raises(OSError, match="not connected"):
@@ -131,12 +131,19 @@ def test_a_datagram_socket_loses_its_peer_and_the_port_that_was_chosen_for_it(
     assert cookie(sock) not in {row.cookie for row in net.rows("udp")}
 
 
-def test_a_datagram_socket_with_a_port_of_its_own_choice_goes_on(net: Network) -> None:
-    sock = net.bound(V4, DATAGRAM, 5353)
-    destroy(net.row(sock, "udp"), net.diag)
+@pytest.mark.parametrize("family", [V4, V6], ids=["IPv4", "IPv6"])
+@pytest.mark.parametrize("with_peer", [False, True], ids=["alone", "with a peer"])
+def test_a_datagram_socket_with_a_port_of_its_own_choice_goes_on(
+    net: Network, family: int, with_peer: bool
+) -> None:
+    sock = net.bound(family, DATAGRAM, 5353)
+    address = sock.getsockname()
+    if with_peer:
+        sock.connect(net.bound(family, DATAGRAM).getsockname())
+    assert not destroy(net.row(sock, "udp"), net.diag)
     with pytest.raises(ConnectionAbortedError):
         sock.recv(1)
-    net.open(V4, DATAGRAM).sendto(b"as before", ("127.0.0.1", 5353))
+    net.open(family, DATAGRAM).sendto(b"as before", address)
     assert sock.recv(20) == b"as before"
 
 
@@ -147,7 +154,7 @@ def test_a_connection_in_time_wait_is_forgotten(net: Network) -> None:
     server.close()
     client.close()
     (waiting,) = [row for row in net.rows("tcp") if row.state == "TIME-WAIT"]
-    destroy(waiting, net.diag)
+    assert destroy(waiting, net.diag)
     assert waiting not in net.rows("tcp")
 
 
@@ -222,9 +229,10 @@ def test_a_raw_socket_is_told_where_the_kernel_lists_them(net: Network, family: 
         with pytest.raises(NotPossibleError, match="cookie of raw sockets"):
             destroy(row, net.diag)
         return
-    destroy(row, net.diag)
+    assert destroy(row, net.diag)
     with pytest.raises(ConnectionAbortedError):
         sock.recv(1)
+    assert row not in net.rows("raw")
 
 
 def test_a_socket_that_is_merely_bound_is_not_found(net: Network) -> None:

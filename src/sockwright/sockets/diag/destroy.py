@@ -7,7 +7,7 @@ import struct
 
 from sockwright.errors import NotPossibleError
 from sockwright.sockets.diag.inet import FAMILIES, InetSocket
-from sockwright.sockets.diag.netlink import DESTROY
+from sockwright.sockets.diag.netlink import BY_FAMILY, DESTROY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,14 +18,17 @@ __all__ = ["destroy"]
 
 _REQUEST = struct.Struct("=BBBBI")  # inet_diag_req_v2: family, protocol, ext, pad, states
 _SOCKET_ID = slice(4, 52)  # inet_diag_sockid in a message: ports, addresses, interface, cookie
+_SWAPPED = (slice(2, 4), slice(2), slice(20, 36), slice(4, 20), slice(36, None))
 _NO_COOKIES = {0, (1 << 64) - 1}  # 0: read from /proc; all ones asks for any socket
 _RAW = 255
 _PROTOCOLS = {"tcp": 6, "udp": 17, "raw": _RAW}
 _INSTEAD = {"mptcp": "its subflows are TCP sockets, which can be closed"}
 
 
-def destroy(row: SocketRow, diag: SockDiag) -> None:
+def destroy(row: SocketRow, diag: SockDiag) -> bool:
     """Close the socket that `row` is about, and no other, as if its network had failed.
+
+    Return whether it is gone: False for one that was told, but goes on.
 
     `diag` is of the same network namespace. The process keeps its descriptor, and its next call
     fails with ECONNABORTED:
@@ -34,7 +37,7 @@ def destroy(row: SocketRow, diag: SockDiag) -> None:
       not accepted yet) is forgotten.
     - A TCP listener listens no more. It keeps its port, and its process may listen again.
     - A UDP socket loses its peer, and its port where the kernel chose it. One that was bound to a
-      port keeps that, and after its one error receives as before.
+      port keeps that, and after its one error receives as before: this is what False is for.
 
     The kernel looks the socket up by its addresses and then compares the cookie, so that a later
     socket is not taken for it. Of sockets that share one address (SO_REUSEPORT) it finds one, of
@@ -61,6 +64,20 @@ def destroy(row: SocketRow, diag: SockDiag) -> None:
         diag.ask(DESTROY, request + row.message[_SOCKET_ID])
     except OSError as error:
         raise _told(error, row) from error
+    return name != "udp" or not _goes_on(request, row.message, diag)
+
+
+def _goes_on(request: bytes, message: bytes, diag: SockDiag) -> bool:
+    """Say whether a UDP socket is still found. Raises: OSError."""
+    # Here, and nowhere else, the kernel takes the ports and addresses the other way round.
+    swapped = [message[_SOCKET_ID][part] for part in _SWAPPED]
+    try:
+        diag.ask(BY_FAMILY, request + b"".join(swapped))
+    except OSError as error:
+        if error.errno in {errno.ENOENT, errno.ESTALE}:  # ESTALE: another one, by its cookie
+            return False
+        raise
+    return True
 
 
 def _told(error: OSError, row: SocketRow) -> Exception:
@@ -73,11 +90,11 @@ def _told(error: OSError, row: SocketRow) -> Exception:
 
     hint = ""
     if error.errno == errno.ENOENT:
-        hint = (
-            "it is closed by now"
-            if row.state != "UNCONN" or row.protocol != "tcp"
-            else "it is closed by now, or neither listens nor is connected"
-        )
+        hint = "it is closed by now"
+        if row.protocol == "udp" or row.state == "LISTEN":
+            hint += ", or another that shares its port is found instead (SO_REUSEPORT)"
+        elif row.state == "UNCONN":
+            hint += ", or neither listens nor is connected"
     elif error.errno == errno.EINVAL:
         hint = "a listener of MPTCP is not closed by its TCP socket"
     return explained(error, f"close {row!r}", needs=Capability.CAP_NET_ADMIN, hint=hint)
