@@ -15,7 +15,7 @@ import time
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = ["Terminal"]
 
@@ -36,7 +36,7 @@ class Terminal:
         *descriptors: int,
         columns: int = 80,
         lines: int = 24,
-        **environment: str,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.columns, self.height = columns, lines
         self.written = ""
@@ -57,7 +57,7 @@ class Terminal:
             stderr=self._theirs,
             process_group=0,  # of the same session, or nothing could stop it
             pass_fds=descriptors,
-            env=kept | {"TERM": "xterm-256color", "PYTHONUTF8": "1"} | environment,
+            env=kept | {"TERM": "xterm-256color", "PYTHONUTF8": "1"} | dict(environment or {}),
         )
 
     def __enter__(self) -> Self:

@@ -6,6 +6,7 @@ __all__ = ["bit_rate", "counted", "duration", "octets"]
 
 _PREFIXES = ("", "k", "M", "G", "T", "P", "E")
 _THOUSAND = 1000
+_NEXT = 999.5  # what rounds to 1000 gets the next prefix
 
 
 def octets(number: float) -> str:
@@ -20,9 +21,9 @@ def bit_rate(octets_a_second: float) -> str:
 
 def duration(microseconds: float) -> str:
     """Return a short time."""
-    if microseconds < _THOUSAND:
+    if microseconds < _NEXT:
         return f"{_digits(microseconds)} us"
-    if microseconds < _THOUSAND * _THOUSAND:
+    if microseconds < _NEXT * _THOUSAND:
         return f"{_digits(microseconds / _THOUSAND)} ms"
     return f"{_digits(microseconds / _THOUSAND / _THOUSAND)} s"
 
@@ -35,8 +36,7 @@ def counted(number: int, word: str) -> str:
 def _scaled(number: float, unit: str) -> str:
     prefix = ""
     for prefix in _PREFIXES:
-        # What rounds to 1000 belongs to the next prefix.
-        if number < _THOUSAND - 0.5 or prefix == _PREFIXES[-1]:
+        if number < _NEXT or prefix == _PREFIXES[-1]:
             break
         number /= _THOUSAND
     return f"{_digits(number)} {prefix}{unit}"

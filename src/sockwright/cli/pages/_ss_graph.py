@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sockwright.cli.screen import Screen
     from sockwright.sockets.diag.inet import TCPSocket
 
-__all__ = ["show_graph"]
+__all__ = ["Graph", "show_graph"]
 
 _MOST_S = 60.0  # shown at once, unless each sample has a column of its own
 _MOST_COLUMNS = 1200
@@ -44,7 +44,7 @@ def show_graph(connection: Connection, rows: Iterable[object], screen: Screen) -
     if not screen.terminal or os.environ.get("TERM", "") in {"", "dumb"}:
         _show_lines(rows, screen)
         return
-    graph = _Graph(connection, plain=not speaks_unicode(screen.stream))
+    graph = Graph(connection, plain=not speaks_unicode(screen.stream))
     with Live(screen.stream, graph.picture) as live:
         live.show()
         for row in rows:
@@ -109,7 +109,7 @@ def _panels() -> tuple[_Panel, ...]:
     )
 
 
-class _Graph:
+class Graph:
     """The samples by now, and their picture."""
 
     def __init__(self, connection: Connection, *, plain: bool) -> None:
@@ -123,6 +123,11 @@ class _Graph:
         self._begun_ns = 0
         self._last: Sample | None = None
         self._end: Ended | None = None
+
+    @property
+    def kept(self) -> int:
+        """How many samples are remembered."""
+        return len(self._points)
 
     def take(self, sample: Sample) -> None:
         """Add a sample."""

@@ -1,0 +1,179 @@
+"""`sw ss --watch` as it is typed: on a terminal, into a pipe, and for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any, Self
+
+import pytest
+from tests.cli.terminal import Terminal
+from tests.sockets.diag.own_network import own_network
+from tests.sockets.diag.watched import Net
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.needs("namespaces", "unshare")
+
+_SW = [sys.executable, "-W", "error", "-m", "sockwright", "ss"]
+_SOON = "0.05"
+
+
+@pytest.fixture
+def net() -> Iterator[Net]:
+    with own_network() as pid:
+        made = Net(pid)
+        yield made
+        made.close()
+
+
+class Piped:
+    """`sw ss --watch` into pipes; ready when the block is entered."""
+
+    def __init__(self, net: Net, *words: str) -> None:
+        command = [*_SW, "-tan", "-N", str(net.pid), "--watch", _SOON, *words]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def __enter__(self) -> Self:
+        assert self.process.stderr is not None
+        self.said = self.process.stderr.readline()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def line(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline()
+
+
+def _shown(
+    net: Net, *words: str, columns: int = 80, lines: int = 24, colour: bool = True
+) -> Terminal:
+    command = [*_SW, "-tan", "-N", str(net.pid), "--watch", _SOON, *words]
+    environment = {} if colour else {"NO_COLOR": "1"}
+    return Terminal(command, columns=columns, lines=lines, environment=environment)
+
+
+def _end(sock: socket.socket) -> str:
+    return "{}:{}".format(*sock.getsockname())
+
+
+def test_each_event_is_a_line_of_json(net: Net) -> None:
+    with Piped(net, "--json", "state", "established") as sw:
+        assert "watching 0 sockets" in sw.said
+        client, accepted = net.connect(net.listener())
+        told: list[dict[str, Any]] = [json.loads(sw.line()), json.loads(sw.line())]
+        assert [one["event"] for one in told] == ["opened", "opened"]
+        assert {one["local"] for one in told} == {_end(client), _end(accepted)}
+        client.sendall(b"hello")
+        one = json.loads(sw.line())
+        assert (one["event"], one["receive_queue"]) == ("changed", 5)
+        assert one["before"] == {"receive_queue": 0}
+        assert accepted.recv(5) == b"hello"
+        assert json.loads(sw.line())["receive_queue"] == 0
+        local = _end(client)
+        client.close()
+        accepted.close()
+        while (one["event"], one["local"]) != ("closed", local):
+            one = json.loads(sw.line())
+        assert one["info"]["bytes_sent"] == 5
+        assert isinstance(one["time_ns"], int)
+        sw.process.send_signal(signal.SIGINT)
+        assert sw.process.wait(20) == 0, "Ctrl-C is how one ends it"
+
+
+def test_a_pipe_gets_a_line_of_text_an_event(net: Net) -> None:
+    with Piped(net, "--count", "1") as sw:
+        listener = net.listener()
+        line = sw.line()
+        assert re.match(r"\d\d:\d\d:\d\d\.\d{3}  opened   LISTEN  0  of 128  ", line), line
+        assert _end(listener) in line
+        assert sw.process.wait(20) == 0, "it ends after so many"
+
+
+def test_it_ends_after_a_time(net: Net) -> None:
+    with Piped(net, "--duration", "0.1") as sw:
+        assert sw.process.wait(20) == 0
+        assert sw.line() == ""
+
+
+def test_a_live_table_marks_what_is_new_has_changed_and_has_closed(net: Net) -> None:
+    listener = net.listener()
+    with _shown(net) as terminal:
+        terminal.until_shown("LISTEN")
+        assert "1 socket: LISTEN 1" in terminal.lines[1]
+        client, accepted = net.connect(listener)
+        terminal.until_shown(f"{_end(client)}")
+        assert any(line.startswith("+ ESTAB") for line in terminal.lines)
+        client.sendall(b"hello")
+        terminal.until(lambda shown: any(re.match(r"~ ESTAB +5 ", line) for line in shown.lines))
+        assert re.search(r"\x1b\[1;33m +5", terminal.written), "the cell that changed stands out"
+        client.close()
+        accepted.close()
+        terminal.until(lambda shown: any(line.startswith("- ") for line in shown.lines))
+        terminal.process.send_signal(signal.SIGINT)
+        assert terminal.finish() == 0
+        assert not terminal.alternate
+        assert re.search(r"watched for \d+ s: \d+ opened, \d+ changed, \d+ closed\n", terminal.main)
+
+
+def test_what_has_no_room_is_counted_and_what_is_new_comes_first(net: Net) -> None:
+    for _ in range(30):
+        net.listener()
+    with _shown(net, lines=12) as terminal:
+        terminal.until_shown("and 23 more")
+        assert len(terminal.lines) == 12
+        fresh = net.listener()
+        terminal.until_shown(_end(fresh))
+        assert terminal.lines[4].startswith("+ LISTEN")
+        assert _end(fresh) in terminal.lines[4]
+
+
+@pytest.mark.parametrize("columns", [20, 44, 60, 200])
+def test_no_line_is_wider_than_the_terminal(net: Net, columns: int) -> None:
+    net.connect(net.listener(socket.AF_INET6))
+    with _shown(net, columns=columns) as terminal:
+        terminal.until_shown("State")
+        assert max(map(len, terminal.lines)) <= columns
+        assert not re.search(r"\d\[", "\n".join(terminal.lines)), "columns run together"
+
+
+def test_without_colour_the_marks_are_there_all_the_same(net: Net) -> None:
+    with _shown(net, colour=False) as terminal:
+        terminal.until_shown("State")
+        net.listener()
+        terminal.until(lambda shown: any(line.startswith("+ ") for line in shown.lines))
+        assert not re.search(r"\x1b\[[0-9;]+m", terminal.written.replace("\x1b[0m", ""))
+
+
+def test_names_of_processes_are_shown_cleaned(net: Net) -> None:
+    script = """
+import socket, sys
+listener = socket.create_server(("127.0.0.1", 0))
+with open("/proc/self/comm", "w") as name:
+    name.write("\\x1b[31mred")
+print("up", flush=True)
+sys.stdin.read()
+"""
+    inside = ["nsenter", "--target", str(net.pid), "--net"]
+    if os.geteuid():
+        inside += ["--user", "--preserve-credentials"]
+    with subprocess.Popen(
+        [*inside, sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline()
+        with _shown(net, "-p", columns=120) as terminal:
+            terminal.until_shown("\\x1b[31mred")
+            assert "\x1b[31mred" not in terminal.written
+        other.communicate()
