@@ -1,11 +1,13 @@
 """Which processes hold which sockets, after proc(5): the links of /proc/PID/fd.
 
 The kernel keeps no list of the holders of a socket, so every descriptor of every process is looked
-at, by one readlink(2) each: nearly all of the time is spent in it. Measured with 40 000
-descriptors, one readlink by its full path each being 1: relative to a descriptor of the folder
-0.87, the same in two threads 0.62 (readlink leaves the lock of the interpreter; more threads gain
-nothing, and on one processor two lose nothing). os.stat takes as long as readlink, os.scandir as
-long as os.listdir, and to list the folders is 0.15 of it all.
+at, by one readlink(2) each: nearly all of the time is spent in that. Measured with 40 000 sockets in
+six processes and a hundred other processes, as a part of the time by full paths:
+
+- 0.87 by paths relative to a descriptor of the folder;
+- 0.62 by two threads at that: readlink(2) is done without the lock of the interpreter. More threads
+  gain nothing, and where there is one processor the second loses nothing;
+- 0.15 to list the folders, by os.listdir or os.scandir. os.stat takes as long as os.readlink.
 
 What holds a socket but is no descriptor stays unseen, as in ss(8): one that is under way to another
 process (SCM_RIGHTS), or that the kernel itself opened.
