@@ -14,7 +14,7 @@ Two spaces at least stand between columns, whatever they hold.
 
 from __future__ import annotations
 
-from itertools import chain, repeat
+from itertools import islice, repeat
 
 from sockwright.cli.clean import clean
 from sockwright.cli.pages._ss_cells import Texts, first_process, processes_text
@@ -23,7 +23,6 @@ from sockwright.cli.width import text_width
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from typing import Any
 
     from sockwright.cli.pages._ss_cells import Cells
     from sockwright.cli.screen import Screen
@@ -32,6 +31,7 @@ __all__ = ["show_fields", "show_table"]
 
 _GAP = "  "
 _BELOW = "    "
+_BLOCK = 1000  # lines that are written at once
 _USUAL_PORT = 7  # columns for a port, or the inode of a Unix socket
 
 # SGR of a terminal (ECMA-48 section 8.3.117), written here: rich takes longer to load than all of
@@ -72,11 +72,12 @@ def show_table(
             _GAP.join((line, *map(clean, texts))) if one_line else _over(line, texts, width)
             for line, texts in zip(lines, more, strict=False)
         )
-    text = "\n".join(map(str.rstrip, lines))
-    head = table.head()[: screen.width if folds else None].rstrip() + "\n" if header else ""
-    if screen.colour and head:
-        head = f"{_BOLD}{head[:-1]}{_OFF}\n"
-    screen.verbatim(head + text + "\n" if text else head)
+    if header:
+        head = table.head()[: screen.width if folds else None].rstrip()
+        screen.verbatim(f"{_BOLD}{head}{_OFF}\n" if screen.colour else head + "\n")
+    lines = map(str.rstrip, lines)
+    while block := "\n".join(islice(lines, _BLOCK)):
+        screen.verbatim(block + "\n")
 
 
 def show_fields(
@@ -141,7 +142,7 @@ def _over(line: str, texts: Sequence[str], width: int) -> str:
 class _Column:
     """Texts below each other, made safe to show; `width` is that of the widest, head included."""
 
-    __slots__ = ("_colour", "_gap", "_plain", "_right", "head", "texts", "width")
+    __slots__ = ("_colour", "_distinct", "_gap", "_plain", "_right", "head", "texts", "width")
 
     def __init__(
         self,
@@ -157,7 +158,7 @@ class _Column:
         self._right = right
         self._gap = gap
         self._colour = colour
-        distinct = texts.distinct()
+        self._distinct = distinct = texts.distinct
         everything = "".join(distinct)
         self._plain = everything.isascii() and everything.isprintable()
         width = max(map(len if self._plain else _width, distinct), default=0)
@@ -165,13 +166,13 @@ class _Column:
 
     def narrow(self, width: int) -> None:
         """Make the column `width` wide, or less if every text that fits there does."""
-        widths = map(_width, self.texts.distinct())
+        widths = map(_width, self._distinct)
         self.width = max((one for one in widths if one <= width), default=0)
         self.width = max(self.width, len(self.head))
 
     def overflow(self) -> set[str]:
         """Return the texts that are wider than the column."""
-        return {text for text in self.texts.distinct() if _width(text) > self.width}
+        return {text for text in self._distinct if _width(text) > self.width}
 
     def title(self) -> str:
         """Return the head, padded like the texts."""
@@ -180,20 +181,18 @@ class _Column:
 
     def padded(self) -> Iterator[str]:
         """Yield each text, padded to the width and coloured, with the gap behind it."""
-        return chain.from_iterable(
-            map(self._pad(texts).__getitem__, keys) for keys, texts in self.texts.parts
-        )
+        return map(self._pad().__getitem__, self.texts.rows)
 
     def bare(self) -> Iterator[str]:
         """Yield each text as it is shown, without padding."""
         return map(clean, self.texts)
 
-    def _pad(self, texts: dict[Any, str]) -> dict[Any, str]:
-        width, gap = self.width, self._gap
+    def _pad(self) -> dict[str, str]:
+        width, gap, texts = self.width, self._gap, self._distinct
         if self._plain and self._colour is None:
             pad = str.rjust if self._right else str.ljust
-            return {key: pad(text, width) + gap for key, text in texts.items()}
-        return {key: self._pad_one(clean(text)) + gap for key, text in texts.items()}
+            return {text: pad(text, width) + gap for text in texts}
+        return {text: self._pad_one(clean(text)) + gap for text in texts}
 
     def _pad_one(self, text: str) -> str:
         spaces = " " * (self.width - text_width(text))
@@ -246,10 +245,10 @@ class _Table:
 
     def __init__(self, cells: Cells, *, colour: bool, for_people: bool) -> None:
         sent = cells.send_queue
-        if for_people and "LISTEN" in cells.state.distinct():
+        if for_people and "LISTEN" in cells.state.distinct:
             # Of a listener the queue holds connections, and the other number is their limit.
             pairs = zip(cells.state, sent, strict=True)
-            sent = Texts([f"of {limit}" if state == "LISTEN" else limit for state, limit in pairs])
+            sent = Texts(f"of {limit}" if state == "LISTEN" else limit for state, limit in pairs)
         self._front = [
             _Column("State", cells.state, colour=_colour_of_state if colour else None),
             _Column("Recv-Q", cells.receive_queue, right=True),
@@ -262,9 +261,7 @@ class _Table:
         self._processes = cells.processes
         self._process: _Column | None = None
         if cells.processes is not None:
-            self._process = _Column(
-                "Process:PID", Texts(list(map(processes_text, cells.processes)))
-            )
+            self._process = _Column("Process:PID", Texts(map(processes_text, cells.processes)))
         self._processes_below = False
         self._long: set[int] = set()  # the rows that have their peer below
         self._all_long = False
@@ -278,7 +275,7 @@ class _Table:
     def fit(self, width: int) -> None:
         """Make columns give way until no line is wider than `width`, as far as that can be."""
         if self._width() > width and self._processes is not None:
-            self._process = _Column("Process:PID", Texts(list(map(first_process, self._processes))))
+            self._process = _Column("Process:PID", Texts(map(first_process, self._processes)))
         if self._width() > width:
             self._local.shorten_head("Local")
             self._peer.shorten_head("Peer")
@@ -351,7 +348,7 @@ class _Table:
 
 
 def _is_idle(column: _Column) -> bool:
-    return column.head.endswith("-Q") and column.texts.distinct() <= {"0"}
+    return column.head.endswith("-Q") and column.texts.distinct <= {"0"}
 
 
 def _colour_of_state(state: str) -> str:
