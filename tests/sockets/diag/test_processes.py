@@ -191,6 +191,28 @@ except OSError as error:
     assert said == "EMFILE\n"
 
 
+@pytest.mark.needs("root")
+@pytest.mark.usefixtures("many_descriptors")
+def test_one_thread_reads_them_all_where_there_is_no_room_for_another() -> None:
+    said = as_nobody("""
+import resource
+limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+made = [one for _ in range(1200) for one in socket.socketpair()]
+become_nobody()
+resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+found = find_processes().by_inode
+print(all(os.fstat(one.fileno()).st_ino in found for one in made))
+try:
+    threading.Thread(target=print).start()
+except RuntimeError as error:
+    print(error)
+for one in made:
+    one.close()
+""")
+    assert said == "True\ncan't start new thread"
+
+
 def test_processes_that_end_meanwhile_are_no_error() -> None:
     with socket.socket() as sock:
         for _ in range(3):

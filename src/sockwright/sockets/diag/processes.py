@@ -1,8 +1,8 @@
 """Which processes hold which sockets, after proc(5): the links of /proc/PID/fd.
 
 The kernel keeps no list of the holders of a socket, so every descriptor of every process is looked
-at, by one readlink(2) each: nearly all of the time is spent in that. Measured with 40 000 sockets in
-six processes and a hundred other processes, as a part of the time by full paths:
+at, by one readlink(2) each: nearly all of the time is spent in that. Measured with 40 000 sockets
+in six processes and a hundred other processes, as a part of the time by full paths:
 
 - 0.87 by paths relative to a descriptor of the folder;
 - 0.62 by two threads at that: readlink(2) is done without the lock of the interpreter. More threads
@@ -260,13 +260,15 @@ def _read(pieces: list[_Piece]) -> None:
     import threading
 
     helper = threading.Thread(target=_read_some, args=(waiting,), name="sockwright-descriptors")
-    helper.start()
+    try:
+        helper.start()
+    except RuntimeError:  # no room for another thread
+        _read_some(waiting)
+        return
     try:
         _read_some(waiting)
-    except BaseException:
-        waiting.clear()
-        raise
     finally:
+        waiting.clear()  # also where a Ctrl-C ends this
         helper.join()
 
 
@@ -288,7 +290,8 @@ def _read_links(piece: _Piece) -> None:
         folder = os.open(piece.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         if error.errno not in {errno.EMFILE, errno.ENFILE}:
-            return  # ended meanwhile
+            piece.closed = isinstance(error, PermissionError)
+            return  # else it has ended meanwhile
         before = piece.folder + "/"  # a full path takes no descriptor
     try:
         for descriptor in piece.descriptors:
