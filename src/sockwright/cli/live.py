@@ -1,8 +1,9 @@
 """A screen that is drawn again and again: what `sw ss --watch` and `--graph` show.
 
     with Live(sys.stdout, picture) as live:     # picture(width, height) -> lines
-        while there_is_news():
-            live.show()
+        for news in source:
+            with live.changing():               # drawn at the end of the block
+                take(news)
 
 Rules
 
@@ -11,8 +12,8 @@ Rules
    keeps the program stopped. Only SIGKILL leaves no time for it: `reset` mends the terminal then.
 2. Only lines that differ are written, all in one write, which a terminal that knows synchronised
    output (private mode 2026) shows at once: nothing flickers.
-3. A new size of the terminal draws a new picture at once, from the signal's handler; one that comes
-   in the middle of drawing is drawn after it.
+3. A new size of the terminal draws a new picture at once, from the signal's handler; in the middle
+   of drawing, or of a change to what is drawn, it waits for the end of that.
 4. Each part of a line is cleaned, and a line is cut at the width: it never wraps.
 """
 
@@ -22,6 +23,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import contextmanager, suppress
 
 from sockwright.cli.clean import clean
 from sockwright.cli.colour import wants_colour
@@ -29,7 +31,7 @@ from sockwright.cli.width import text_width
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import FrameType, TracebackType
     from typing import Any, Self, TextIO
 
@@ -96,6 +98,16 @@ class Live:
     def size(self) -> tuple[int, int]:
         """Columns and lines of the terminal by now."""
         return _size(self._stream)
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Let nobody draw while what the picture is made of changes; draw it after that."""
+        self._busy = True
+        try:
+            yield
+        finally:
+            self._busy = False
+        self.show()
 
     def show(self) -> None:
         """Draw the picture as it is now. Raises: OSError, the terminal is gone."""
@@ -164,8 +176,9 @@ class Live:
         if self._keyboard is not None:
             import termios
 
-            # What was typed meanwhile was not meant for the shell.
-            termios.tcsetattr(sys.stdin.fileno(), termios.TCSAFLUSH, self._keyboard)
+            with suppress(termios.error):  # the terminal is gone
+                # What was typed meanwhile was not meant for the shell.
+                termios.tcsetattr(sys.stdin.fileno(), termios.TCSAFLUSH, self._keyboard)
             self._keyboard = None
         self._write(_LEAVE)
 

@@ -48,11 +48,11 @@ def show_graph(connection: Connection, rows: Iterable[object], screen: Screen) -
     with Live(screen.stream, graph.picture) as live:
         live.show()
         for row in rows:
-            if isinstance(row, Sample):
-                graph.take(row)
-            elif isinstance(row, Ended):
-                graph.end(row)
-            live.show()
+            with live.changing():
+                if isinstance(row, Sample):
+                    graph.take(row)
+                elif isinstance(row, Ended):
+                    graph.end(row)
     # The last picture stays on the screen.
     width, height = live.size
     for line in graph.picture(width, height - 1):

@@ -66,12 +66,12 @@ def show_watch(
         with Live(screen.stream, table.picture) as live:
             live.show()
             for row in rows:
-                if isinstance(row, Frame):
-                    table.take(row.events)
-                elif isinstance(row, Said):
-                    said.append(row.text)
-                    table.notice = row.text
-                live.show()
+                with live.changing():
+                    if isinstance(row, Frame):
+                        table.take(row.events)
+                    elif isinstance(row, Said):
+                        said.append(row.text)
+                        table.notice = row.text
     finally:
         for text in said:
             print(f"sw ss: {clean(text)}", file=sys.stderr)
