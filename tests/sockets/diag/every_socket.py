@@ -25,6 +25,7 @@ import os
 import socket
 import struct
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -556,10 +557,18 @@ def set_up_network() -> None:
 
 
 def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="sw-") as folder:
+        os.chdir(folder)
+        machine = make_all()
+        told = {name: getattr(machine, name) for name in ("sockets", "refused", "processes")}
+        os.write(1, json.dumps(told).encode() + b"\n")
+        sys.stdin.buffer.read()
+
+
+def make_all() -> Machine:
     set_up_network()
     machine = Machine()
-    gone = os.pipe()
-    make_processes(machine, gone)
+    make_processes(machine, os.pipe())
     tcp = make_tcp(machine)
     make_mapped_tcp(machine)
     make_mptcp(machine)
@@ -572,9 +581,7 @@ def main() -> None:
     make_vsock(machine)
     for sockets in tcp:
         sockets.settle()
-    told = {name: getattr(machine, name) for name in ("sockets", "refused", "processes")}
-    os.write(1, json.dumps(told).encode() + b"\n")
-    sys.stdin.buffer.read()
+    return machine
 
 
 if __name__ == "__main__":

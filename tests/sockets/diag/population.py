@@ -12,7 +12,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -49,14 +48,12 @@ class Population:
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as end:
-            folder = end.enter_context(tempfile.TemporaryDirectory(prefix="sw-"))
             user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
             process = end.enter_context(
                 subprocess.Popen(
                     ["unshare", "--net", *user, "--", sys.executable, "-I", "-S", _PROGRAM],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
-                    cwd=folder,
                 )
             )
             assert process.stdin is not None
