@@ -33,6 +33,7 @@ from sockwright.sockets.diag.namespace import open_socket
 from sockwright.sockets.diag.states import CONNECTED, STATE_WORDS
 from sockwright.tools._ss_fields import all_fields
 from sockwright.tools._ss_request import request
+from sockwright.tools.ss import quick_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -470,3 +471,25 @@ def test_examples_run_in_process_without_leaving_the_collector_off(
     assert main(["ss", "-tan"]) == 0
     assert gc.isenabled()
     assert capsys.readouterr().out.startswith("State ")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("", "-tan", "-lntup", "-4x0", "-a -l", "-l -a", "--tcp --no-header -n", "-sE --graph"),
+        *("-t state listening -n", "--json -u", "--vsock -K --yes", "-Z", "--tipc -b", "-T"),
+        *("-tnp dst 10.0.0.0/8 and dport = :443 -i", "--cgroup --tos --inet-sockopt --csv"),
+    ],
+)
+def test_quick_arguments_are_those_of_argparse(words: str) -> None:
+    verb = find_verb("ss")
+    assert verb is not None
+    parsed = verb_parser(verb, verb.load()).parse_words(words.split())
+    assert vars(quick_arguments(words.split())) == vars(parsed)
+
+
+@pytest.mark.parametrize(
+    "words", ["-h", "-tV", "-A tcp", "--columns help", "-tq", "--js", "-", "--", "--watch", "-N1"]
+)
+def test_what_takes_a_value_or_is_wrong_is_left_to_argparse(words: str) -> None:
+    assert quick_arguments(words.split()) is None

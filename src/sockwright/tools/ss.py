@@ -4,13 +4,14 @@ Group: look
 Stands in for: ss, netstat, lsof -i
 """
 
-# Files of this verb: what the flags ask for (_ss_request), names of fields (_ss_fields), closing
-# (_ss_close), watching (_ss_watch), curves (_ss_graph). What is shown how: cli/pages/ss.py.
+# Files of this verb: its flags (_ss_flags), what they ask for (_ss_request), names of fields
+# (_ss_fields), closing (_ss_close), watching (_ss_watch), curves (_ss_graph). How things are shown:
+# cli/pages/ss.py.
 
 from __future__ import annotations
 
 from sockwright.errors import UsageError
-from sockwright.tools._ss_request import FAMILIES, request, selection
+from sockwright.tools._ss_request import request, selection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from sockwright.sockets.diag.row import SocketRow
     from sockwright.tools._ss_request import Request
 
-__all__ = ["EXAMPLES", "Aside", "Listing", "View", "arguments", "run"]
+__all__ = ["EXAMPLES", "Aside", "Listing", "View", "arguments", "quick_arguments", "run"]
 
 EXAMPLES = (
     ("sw ss", "what is connected"),
@@ -34,17 +35,6 @@ EXAMPLES = (
     ("sw ss -ta --columns state,local,peer,info.rtt_us,info.total_retrans", "chosen fields"),
     ("sw ss --columns help", "the names of all fields"),
     ("sw ss -s", "how many there are, and what memory they take"),
-)
-
-# What ss has and this verb has not, and why.
-_ABSENT = (
-    ("-d", "--dccp", "DCCP has left Linux, with 6.16"),
-    ("-D", "--diag", "--json takes the place of raw dumps"),
-    ("-Z", "--context", "contexts of SELinux are not told here"),
-    ("-z", "--contexts", "contexts of SELinux are not told here"),
-    ("-b", "--bpf", "filters of packet sockets are not told here"),
-    ("--tipc", "--tipcinfo", "TIPC is not listed here"),
-    ("--xdp", "", "XDP is not listed here"),
 )
 
 
@@ -86,159 +76,20 @@ class Aside:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the verb; the letters, and most words, are those of ss."""
-    # Groups: argparse looks up the size of the terminal for each option that is in none.
-    _add_kinds(parser.add_argument_group("which sockets"))
-    _add_details(parser.add_argument_group("what to tell of each"))
-    _add_forms(
-        parser.add_argument_group(
-            "how",
-            "Into a pipe each socket is a line. On a terminal that is too narrow for the table, of "
-            "several processes the first is named and the others are counted; then queues that "
-            "are 0 for every socket go; then processes stand below their socket; then the peer "
-            "does, where addresses are long.",
-        )
-    )
-    _add_others(parser.add_argument_group("instead of a list"))
+    from sockwright.tools._ss_flags import add_arguments
+
+    add_arguments(parser)
 
 
-def _add_kinds(group: argparse._ArgumentGroup) -> None:
-    from argparse import SUPPRESS
+def quick_arguments(words: Sequence[str]) -> Any:
+    """Return what `arguments` would make of `words`; None where that is for argparse to say.
 
-    group.add_argument(
-        "filter",
-        nargs="*",
-        metavar="FILTER",
-        help="such as: state established dport = :443 and dst 10.0.0.0/8",
-    )
-    for letter, word, kind, meaning in (
-        ("-t", "--tcp", "tcp", "TCP"),
-        ("-u", "--udp", "udp", "UDP"),
-        ("-w", "--raw", "raw", "raw IP"),
-        ("-S", "--sctp", "sctp", "SCTP"),
-        ("-M", "--mptcp", "mptcp", "Multipath TCP"),
-    ):
-        group.add_argument(
-            letter, word, dest="kinds", action="append_const", const=kind, help=meaning
-        )
-    for letter, word, family, meaning in (
-        ("-x", "--unix", "unix", "Unix domain"),
-        ("-0", "--packet", "link", "packet sockets"),
-        ("-4", "--ipv4", "inet", "IPv4"),
-        ("-6", "--ipv6", "inet6", "IPv6"),
-    ):
-        group.add_argument(
-            letter, word, dest="families", action="append_const", const=family, help=meaning
-        )
-    group.add_argument(
-        "--vsock",
-        dest="families",
-        action="append_const",
-        const="vsock",
-        help="between virtual machines and their host",
-    )
-    group.add_argument(
-        "-f",
-        "--family",
-        dest="families",
-        action="append",
-        choices=tuple(FAMILIES),
-        metavar="FAMILY",
-        help=", ".join(FAMILIES),
-    )
-    group.add_argument(
-        "-A",
-        "--query",
-        "--socket",
-        dest="queries",
-        action="append",
-        metavar="A,B",
-        help="tables by name: tcp, udplite, unix_dgram ...; all is all, !tcp takes one away",
-    )
-    for letters, states, meaning in (
-        (("-a", "--all"), "all", "in every state, not only connected"),
-        (("-l", "--listening"), "listening", "listeners, and UDP sockets without a peer"),
-        (("-B", "--bound-inactive"), "bound", "TCP sockets with a port that are neither"),
-    ):
-        group.add_argument(
-            *letters, dest="states", action="store_const", const=states, help=meaning
-        )
-    group.add_argument(
-        "-F", "--filter", dest="filter_file", metavar="FILE", help="read (more of) FILTER there"
-    )
-    group.add_argument(
-        "-N",
-        "--net",
-        dest="namespace",
-        metavar="PID|NAME",
-        help="look into the network namespace of a process, or one of ip netns",
-    )
-    for short, long, why in _ABSENT:
-        names = (name for name in (short, long) if name)
-        group.add_argument(*names, dest="absent", action="append_const", const=f"{short}: {why}",
-                           help=SUPPRESS)  # fmt: skip
+    It knows flags without a value and the words of a filter, and spares a run that has nothing else
+    the time to load argparse and to describe every option to it.
+    """
+    from sockwright.tools._ss_flags import quick
 
-
-def _add_details(group: argparse._ArgumentGroup) -> None:
-    for letter, word, dest, meaning in (
-        ("-p", "--processes", "processes", "the processes that hold it"),
-        ("-T", "--threads", "processes", "the same: threads share what they hold"),
-        ("-o", "--options", "timers", "its timer"),
-        ("-e", "--extended", "extended", "owner, inode, cookie, control group, shutdown"),
-        ("-m", "--memory", "memory", "what its buffers hold, and may hold"),
-        ("-i", "--info", "info", "what TCP knows: round trips, windows, rates, losses"),
-    ):
-        group.add_argument(letter, word, dest=dest, action="store_true", help=meaning)
-    for word, dest, meaning in (
-        ("--tos", "tos", "type of service, traffic class, priority"),
-        ("--cgroup", "cgroup", "control group"),
-        ("--inet-sockopt", "sockopt", "options that are on"),
-        ("--explain", "explain", "a sentence on what it does, and what that means"),
-    ):
-        group.add_argument(word, dest=dest, action="store_true", help=meaning)
-
-
-def _add_forms(group: argparse._ArgumentGroup) -> None:
-    from sockwright import __version__
-
-    for letter, word, dest, meaning in (
-        ("-n", "--numeric", "numeric", "numbers, no names of services; exact rates"),
-        ("-r", "--resolve", "resolve", "names of hosts, as far as they come within 2 seconds"),
-        ("-H", "--no-header", "no_header", "no line of heads"),
-        ("-O", "--oneline", "one_line", "one line a socket, whatever is told of it"),
-    ):
-        group.add_argument(letter, word, dest=dest, action="store_true", help=meaning)
-    group.add_argument(
-        "--columns", metavar="A,B", help="these fields; --columns help lists their names"
-    )
-    group.add_argument("--csv", action="store_true", help="comma-separated (RFC 4180)")
-    group.add_argument(
-        "-V",
-        "--version",
-        action="version",
-        version=f"sockwright {__version__}",
-        help="print the version",
-    )
-
-
-def _add_others(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("-s", "--summary", action="store_true", help="how many there are")
-    group.add_argument(
-        "--watch",
-        nargs="?",
-        const="",
-        metavar="SECONDS",
-        help="a live table, looked at anew every second, or every SECONDS",
-    )
-    group.add_argument("-E", "--events", action="store_true", help="sockets as they are closed")
-    group.add_argument(
-        "--graph", action="store_true", help="curves of the one TCP connection that FILTER selects"
-    )
-    group.add_argument("--count", type=int, metavar="N", help="end after N events or samples")
-    group.add_argument("--duration", type=float, metavar="SECONDS", help="end after that time")
-    group.add_argument(
-        "-K", "--kill", action="store_true", help="close what FILTER selects, after a question"
-    )
-    group.add_argument("--yes", action="store_true", help="close without the question")
+    return quick(words)
 
 
 def run(args: argparse.Namespace) -> Generator[object, None, int]:
@@ -273,12 +124,14 @@ def run(args: argparse.Namespace) -> Generator[object, None, int]:
         from sockwright.tools._ss_close import closing
 
         return (yield from closing(asked, chosen, args))
-    # Rows hold no cycles, and a collector that goes through thousands of them finds nothing.
+    # Rows hold no cycles: a collector that goes through thousands of them finds nothing. Nor is
+    # there a point in its going through all that was imported when the process ends, right away.
     collects = gc.isenabled()
     gc.disable()
     try:
         return (yield from _list(asked, chosen, args))
     finally:
+        gc.freeze()
         if collects:
             gc.enable()
 

@@ -8,9 +8,8 @@ its texts, which is how the sockets of other families are done; both ways give t
 from __future__ import annotations
 
 from itertools import groupby, repeat
-from socket import AF_INET
 
-from sockwright.sockets.diag.inet import InetSocket, SCTPSocket, endpoint_text
+from sockwright.sockets.diag.inet import FAMILIES, InetSocket, SCTPSocket, endpoint_text
 from sockwright.sockets.diag.states import state_name
 
 TYPE_CHECKING = False
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Cells", "Texts", "cells_of", "endpoint", "first_process", "processes_text"]
 
+_INET = FAMILIES["inet"]
 _ANY_HOST, _NO_PORT = bytes(16), bytes(2)
 _STEP = 1000  # rows
 
@@ -182,7 +182,7 @@ def _add_inet(
     def hosts(keys: Iterable[_Host]) -> dict[_Host, str]:
         texts = {}
         for key in keys:
-            family, address, interface = (AF_INET, key, 0) if isinstance(key, bytes) else key
+            family, address, interface = (_INET, key, 0) if isinstance(key, bytes) else key
             device = devices.get(interface, "")
             text = endpoint_text(family, address, 0, device).removesuffix(":*")
             texts[key] = (names.host(text) if names else text) + ":"
@@ -200,7 +200,7 @@ def _add_inet(
         cells.send_queue.add(queue(wq))
         cells.local_port.add(port(sports))
         cells.peer_port.add(port(dports))
-        alike = set(families) == {AF_INET} and not any(bound)
+        alike = set(families) == {_INET} and not any(bound)
         cells.local.add(host(here if alike else list(zip(families, here, bound, strict=True))))
         cells.peer.add(host(there if alike else list(zip(families, there, repeat(0)))))
         if alike:

@@ -65,15 +65,6 @@ class Details:
         self._groups: dict[int, str] | None = None
         self._machine: Machine | None = None
 
-    @property
-    def wanted(self) -> bool:
-        """Whether there is anything to tell."""
-        args = self._args
-        return bool(
-            args.timers or args.extended or args.memory or args.info or args.tos or args.cgroup
-            or args.sockopt or args.explain
-        )  # fmt: skip
-
     def lines(self, row: SocketRow) -> list[str]:
         """Return the lines of one socket."""
         args = self._args

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["render"]
 
+# The arguments that ask for lines below a socket.
+_DETAILS = ("timers", "extended", "memory", "info", "tos", "cgroup", "sockopt", "explain")
+
 
 def render(rows: Iterable[object], screen: Screen) -> None:
     """Show listings as tables, asides on standard error, live views as they come."""
@@ -61,7 +64,6 @@ def _names(args: argparse.Namespace) -> Names | None:
 
 def _show_listing(listing: Listing, _: Iterator[object], screen: Screen, view: View) -> None:
     from sockwright.cli.pages._ss_cells import cells_of
-    from sockwright.cli.pages._ss_details import Details
 
     args = view.args
     cells = cells_of(
@@ -71,8 +73,11 @@ def _show_listing(listing: Listing, _: Iterator[object], screen: Screen, view: V
         netid=view.with_netid,
         processes=args.processes,
     )
-    details = Details(args)
-    below = map(details.lines, listing.rows) if details.wanted else None
+    below = None
+    if any(getattr(args, name) for name in _DETAILS):
+        from sockwright.cli.pages._ss_details import Details
+
+        below = map(Details(args).lines, listing.rows)
     show_table(cells, screen, header=not args.no_header, one_line=args.one_line, below=below)
 
 
