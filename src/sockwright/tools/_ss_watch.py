@@ -115,8 +115,11 @@ def watching(
 
     Raises: what `watch` raises.
     """
+    from sockwright.sockets.diag.tables import TABLES
     from sockwright.sockets.diag.watching import watch
 
+    # Who names no table is not told which of them this kernel has by other ways, or not at all.
+    tables = () if set(tables) >= TABLES.keys() else tables
     with watch(*tables, **selection, interval=interval) as sockets, stopping(sockets.stop):
         yield Begun(
             [row for row in sockets.rows if row.netid not in unwanted],
@@ -134,7 +137,7 @@ def watching(
         rounds = _rounds(sockets, interval, is_wanted, count=count, duration=duration, least=least)
         for events in rounds:
             for remark in sockets.remarks:
-                if remark.text not in told:
+                if remark.text not in told and (tables or remark.kind != "fallback"):
                     told.append(remark.text)
                     yield Said(remark.text)
             if frames:

@@ -218,6 +218,15 @@ def test_processes_are_found_for_sockets_that_open(net: Net) -> None:
         assert closed.row.processes == opened.row.processes
 
 
+def test_watching_is_not_told_of_itself(net: Net) -> None:
+    net.connect(net.listener())
+    with watch(namespace=net.pid, processes=True, interval=_NEVER) as sockets:
+        assert {row.protocol for row in sockets.rows} >= {"tcp", "netlink"}
+        for _ in range(5):
+            sockets.refresh()
+            assert sockets.wait(0) == []
+
+
 def test_refresh_looks_at_once(net: Net) -> None:
     with watch("tcp", namespace=net.pid, interval=_NEVER) as sockets:
         listener = net.listener()

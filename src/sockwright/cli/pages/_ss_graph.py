@@ -177,7 +177,8 @@ class Graph:
 
     def _below(self, width: int) -> list[Line]:
         if self._end is None:
-            return [[("Ctrl-C ends it", "dim")]]
+            seconds = self._points[-1].at if self._points else 0.0
+            return [[(f"followed for {seconds:.1f} s; Ctrl-C ends it", "dim")]]
         seconds = max(0.0, (self._end.time_ns - self._begun_ns) / _SECOND)
         text = f"the connection ended after {seconds:.1f} s: {_traffic(self._end.row)}"
         return [[(cut(text, width), "bold")]]

@@ -22,6 +22,7 @@ Rules
 5. A socket that lives on, but no longer matches `where` or `states`, is told as changed a last
    time, and not `listed` any more.
 6. Where events were lost (ENOBUFS), the sockets are listed at once. `Watch.overruns` counts it.
+7. Netlink sockets of sock_diag are left out: listing opens some each time.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ import time
 from sockwright.sockets.diag.changes import Changes, seen
 from sockwright.sockets.diag.events import DestroyEvents
 from sockwright.sockets.diag.listing import Remark, dump
+from sockwright.sockets.diag.netlink import NETLINK_SOCK_DIAG
 from sockwright.sockets.diag.states import ALL, LISTENING, STATE_WORDS
 from sockwright.sockets.diag.tables import TABLES, table
 
@@ -280,7 +282,7 @@ class Watch:
         # All processes are looked through once; afterwards only for sockets not seen before.
         all_processes = self._processes and not self._begun
         found = dump(*self._tables, **self._selection, processes=all_processes)
-        rows = seen(found)
+        rows = seen(row for row in found if not _lists_sockets(row))
         left = self._left(rows) if self._begun else {}
         if self._processes and self._begun:
             self._find_processes(rows)
@@ -412,6 +414,15 @@ def watch(
         "namespace": namespace,
     }
     return Watch(tables, selection, interval, buffer)
+
+
+def _lists_sockets(row: SocketRow) -> bool:
+    """Tell whether this is a socket by which some program, such as this one, lists sockets."""
+    if row.protocol != "netlink":
+        return False
+    from sockwright.sockets.diag.netlink_table import NetlinkSocket
+
+    return isinstance(row, NetlinkSocket) and row.netlink_protocol == NETLINK_SOCK_DIAG
 
 
 def _shape(selection: dict[str, Any]) -> tuple[int, SocketFilter | None]:
