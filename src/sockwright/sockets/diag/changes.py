@@ -29,7 +29,7 @@ _TIMER_OF_RECORDS = 3  # idiag_timer of what the kernel keeps after the socket: 
 # The kernel tells of an end a moment after the socket has left its tables.
 _PATIENCE_S = 0.25
 # Places in a message of inet_diag.
-_STATE, _COOKIE, _QUEUES = slice(1, 4), slice(44, 52), slice(56, 72)
+_STATE, _SOCKID, _COOKIE, _QUEUES = slice(1, 4), slice(4, 52), slice(44, 52), slice(56, 72)
 _NO_COOKIE = bytes(8)
 # What `Event.as_dict` tells of the time before.
 _TOLD = ("state", "receive_queue", "send_queue", "timer", "uid", "inode")
@@ -200,7 +200,8 @@ def seen(rows: Iterable[SocketRow]) -> Seen:
         message = row.message
         cookie: object
         if isinstance(row, InetSocket):
-            cookie = message[_COOKIE]
+            # The associations of an SCTP socket share its cookie.
+            cookie = message[_SOCKID] if row.protocol == "sctp" else message[_COOKIE]
             # State, timer, retransmissions; the two queues, uid, inode. Not when the timer ends.
             message = message[_STATE] + message[_QUEUES]
         else:

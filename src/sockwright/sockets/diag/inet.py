@@ -489,17 +489,9 @@ class SCTPSocket(InetSocket):
 
     _more = ("info",)
 
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, SCTPSocket):
-            return NotImplemented
-        return self._identity() == other._identity()
-
-    def __hash__(self) -> int:
-        return hash(self._identity())
-
-    def _identity(self) -> tuple[bool, bytes]:
+    def _identity(self) -> tuple[object, ...]:
         sockid = self._octets[self._at + _AT_PORTS : self._at + _AT_SOCKID_END]
-        return self.is_association, sockid
+        return self.protocol, self.is_association, sockid
 
     def _addresses(self, wanted: int) -> tuple[str, ...]:
         from sockwright.sockets.diag.sctp_info import addresses
