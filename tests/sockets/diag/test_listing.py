@@ -123,7 +123,9 @@ def test_states_hold_for_tables_that_the_kernel_does_not_select_from() -> None:
         assert list(dump("netlink", states="listening")) == []
 
 
-def test_a_socket_that_is_merely_bound_is_listed(stack: contextlib.ExitStack) -> None:
+def test_a_socket_that_is_merely_bound_is_listed_for_those_who_ask(
+    stack: contextlib.ExitStack,
+) -> None:
     bound = stack.enter_context(socket.socket())
     bound.bind(_LOOPBACK)
     bound6 = stack.enter_context(socket.socket(socket.AF_INET6))
@@ -134,7 +136,9 @@ def test_a_socket_that_is_merely_bound_is_listed(stack: contextlib.ExitStack) ->
     assert found[_inode(bound)].local == "{}:{}".format(*bound.getsockname())
     assert found[_inode(bound)].state == "UNCONN"
     assert found[_inode(bound6)].family == "inet6"
-    assert _only(dump("tcp"), bound) == found[_inode(bound)]
+    assert _only(dump("tcp", states="all"), bound) == found[_inode(bound)]
+    assert _only(dump("tcp", where="state bound-inactive"), bound) == found[_inode(bound)]
+    assert found[_inode(bound)] not in set(dump("tcp"))
 
 
 def test_a_family_is_all_that_is_listed_of_a_table(stack: contextlib.ExitStack) -> None:
@@ -156,7 +160,7 @@ def test_one_walk_for_both_families_tells_what_two_walks_tell(machine: Populatio
     asked: tuple[dict[str, Any], ...] = (
         {},
         everything,
-        {"states": "big"},
+        {"states": "all"},
         {"where": "sport gt :9"},
     )
     for settings in asked:

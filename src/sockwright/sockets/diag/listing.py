@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 __all__ = ["Dump", "Remark", "dump", "lookup"]
 
 _TRIES = 3
+# The kernel keeps sockets that are merely bound in a table of their own, and looks through that for
+# a fifth of the time that all others take: only for those who ask.
+_USUAL = ALL & ~BOUND_INACTIVE
 # The kernel was built without sock_diag, or something forbids its sockets.
 _NO_DIAG = {errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT, errno.EACCES, errno.EPERM}
 # It cannot list these sockets: no module for the protocol, or an older sock_diag.
@@ -88,8 +91,9 @@ def dump(
     `tables` are of "tcp", "mptcp", "udp", "udplite", "raw", "sctp", "unix", "packet", "netlink" and
     "vsock"; none of them means all. `where` is a filter in the language of ss(8), or one made of
     expressions (`sockwright.sockets.diag.filter`); the kernel itself applies it to TCP, UDP and
-    their kin. `states` are words such as "established" or "listening"; None means all, or those of
-    `where`. `family` is "inet", "inet6", "unix" ...: no others.
+    their kin. `states` are words such as "established", "listening" or "all"; None means those of
+    `where`, or all but "bound-inactive": TCP sockets that have a port and do nothing with it.
+    `family` is "inet", "inet6", "unix" ...: no others.
 
     The kernel tells more when asked: with `info` TCP_INFO and the congestion control, with `memory`
     what buffers hold, with `options` traffic classes. `processes` finds who holds each socket.
@@ -141,7 +145,7 @@ class _Listing:
 
     def __init__(
         self,
-        states: int,
+        states: int | None,
         where: SocketFilter | None,
         family: str | None,
         extensions: int,
@@ -149,14 +153,14 @@ class _Listing:
     ) -> None:
         self.answers: list[Iterator[SocketRow]] = []
         self.remarks: list[Remark] = []
-        self._states = states
+        self._states = _USUAL if states is None else states
         self._families = None if family is None else frozenset((family,))
         self._filter = None
         self._extensions = extensions
         self._namespace = namespace
         if where is not None:
             if where.states is not None:
-                self._states &= where.states
+                self._states = where.states & (where.states if states is None else states)
             if where.families is not None:
                 self._families = where.families & (self._families or where.families)
             if where.condition is not None:
@@ -225,8 +229,12 @@ class _Listing:
 
     def _ask_for_both(self, diag: SockDiag, of: Table, program: bytes | None) -> None:
         """Add TCP sockets of both families, by one walk through the table instead of two."""
+        request = of.request("inet", self._states, self._extensions, program or b"")
+        # struct inet_diag_req, of Linux 2.6, has the same parts in another order, and no family:
+        # that is 0. What stood for protocol and padding are lengths that the kernel does not use.
+        old = bytes((0, 0, 0, request[2])) + request[8:56] + request[4:8] + bytes(4) + request[56:]
         try:
-            datagrams = self._both_walks(diag, of, program or b"")
+            datagrams = self._tries(diag, of, old, BOTH_FAMILIES)
         except OSError as error:
             if error.errno not in _UNLISTED | _NO_PROGRAM:
                 raise
@@ -234,45 +242,6 @@ class _Listing:
                 self._ask_for(diag, of, family, program)
         else:
             self._add(of, datagrams, filtered=program is not None)
-
-    def _both_walks(self, diag: SockDiag, of: Table, program: bytes) -> list[Messages]:
-        """Return TCP sockets of both families.
-
-        The kernel keeps sockets that have a port and nothing else in a table by itself, and walks
-        through both tables for a fifth of the time each socket takes: a thread sees to that.
-        """
-        bound = self._states & BOUND_INACTIVE
-        rest = self._states & ~BOUND_INACTIVE
-        if not (bound and rest):
-            return self._tries(diag, of, self._old(of, self._states, program), BOTH_FAMILIES)
-        from threading import Thread
-
-        came: list[list[Messages]] = []
-        failed: list[Exception] = []
-
-        def ask_for_bound() -> None:
-            try:
-                came.append(self._tries(another, of, self._old(of, bound, program), BOTH_FAMILIES))
-            except Exception as error:
-                failed.append(error)
-
-        with SockDiag(self._namespace) as another:
-            thread = Thread(target=ask_for_bound, daemon=True)
-            thread.start()
-            try:
-                datagrams = self._tries(diag, of, self._old(of, rest, program), BOTH_FAMILIES)
-            finally:
-                thread.join()
-        if failed:
-            raise failed[0]
-        return came[0] + datagrams
-
-    def _old(self, of: Table, states: int, program: bytes) -> bytes:
-        """Return a request for both families: struct inet_diag_req, of Linux 2.6."""
-        request = of.request("inet", states, self._extensions, program)
-        # It has the same parts in another order, and no family: that is 0. What stood for protocol
-        # and padding are lengths there that the kernel does not look at.
-        return bytes((0, 0, 0, request[2])) + request[8:56] + request[4:8] + bytes(4) + request[56:]
 
     def _ask_for(self, diag: SockDiag, of: Table, family: str, program: bytes | None) -> None:
         """Add the sockets of one family."""
@@ -303,7 +272,7 @@ class _Listing:
         rows: Iterator[SocketRow] = chain.from_iterable(
             map(of.row, repeat(octets), offsets) for octets, offsets in datagrams
         )
-        if not of.kernel_selects_states and self._states != ALL:
+        if not of.kernel_selects_states and self._states & _USUAL != _USUAL:
             rows = filter(self._is_in_states, rows)
         if not filtered and self._filter is not None:
             rows = filter(self._filter.matches, rows)
@@ -313,10 +282,10 @@ class _Listing:
         return self._states >> row.state_number & 1
 
 
-def _mask(states: str | Iterable[str] | None) -> int:
+def _mask(states: str | Iterable[str] | None) -> int | None:
     """Return the states that words name. Raises: UsageError."""
     if states is None:
-        return ALL
+        return None
     mask = 0
     for word in (states,) if isinstance(states, str) else states:
         if word not in STATE_WORDS:
