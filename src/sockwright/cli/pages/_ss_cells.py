@@ -8,6 +8,7 @@ its texts, which is how the sockets of other families are done; both ways give t
 from __future__ import annotations
 
 from itertools import groupby, repeat
+from struct import unpack
 
 from sockwright.sockets.diag.inet import FAMILIES, InetSocket, SCTPSocket, endpoint_text
 from sockwright.sockets.diag.states import state_name
@@ -172,12 +173,14 @@ def _add_inet(
     called = {} if names is None else names.ports(kind.protocol)
 
     def ports(keys: Iterable[bytes]) -> dict[bytes, str]:
-        numbers = {key: str(int.from_bytes(key, "big")) for key in keys}
+        octets = list(keys)
+        numbers = unpack(f">{len(octets)}H", b"".join(octets))
+        texts = dict(zip(octets, map(str, numbers), strict=True))
         if called:
-            numbers = {key: called.get(text, text) for key, text in numbers.items()}
-        if _NO_PORT in numbers:
-            numbers[_NO_PORT] = "*"
-        return numbers
+            texts = {key: called.get(text, text) for key, text in texts.items()}
+        if _NO_PORT in texts:
+            texts[_NO_PORT] = "*"
+        return texts
 
     def hosts(keys: Iterable[_Host]) -> dict[_Host, str]:
         texts = {}

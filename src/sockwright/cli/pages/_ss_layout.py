@@ -188,11 +188,12 @@ class _Column:
         return map(clean, self.texts)
 
     def _pad(self) -> dict[str, str]:
-        width, gap, texts = self.width, self._gap, self._distinct
-        if self._plain and self._colour is None:
-            pad = str.rjust if self._right else str.ljust
-            return {text: pad(text, width) + gap for text in texts}
-        return {text: self._pad_one(clean(text)) + gap for text in texts}
+        texts, gap = self._distinct, self._gap
+        if not self._plain or self._colour is not None:
+            return {text: self._pad_one(clean(text)) + gap for text in texts}
+        if self._right:
+            return {text: text.rjust(self.width) + gap for text in texts}
+        return dict(zip(texts, map(str.ljust, texts, repeat(self.width + len(gap))), strict=False))
 
     def _pad_one(self, text: str) -> str:
         spaces = " " * (self.width - text_width(text))

@@ -6,8 +6,6 @@ the C library for one of them reads the file again each time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,30 +80,20 @@ class Names:
         return found[0] if found else text
 
 
-class Devices(Mapping[int, str]):
-    """The names of interfaces by their indexes, asked of the kernel when there is one to name."""
-
-    __slots__ = ("_names", "_namespace")
+class Devices(dict[int, str]):
+    """The names of interfaces by their indexes; `get` asks the kernel when there is one to name."""
 
     def __init__(self, namespace: int | str | None = None) -> None:
+        super().__init__()
         self._namespace = namespace
-        self._names: dict[int, str] | None = None
 
-    def __getitem__(self, index: int) -> str:
-        return self._all()[index] if index else ""
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._all())
-
-    def __len__(self) -> int:
-        return len(self._all())
-
-    def _all(self) -> dict[int, str]:
-        if self._names is None:
+    def get(self, index: int, default: str = "") -> str:  # type: ignore[override]
+        """Return the name of an interface, `default` for index 0 and for none that is there."""
+        if index and not self:
             from sockwright.sockets.diag.devices import device_names
 
-            self._names = device_names(self._namespace)
-        return self._names
+            self.update(device_names(self._namespace))
+        return super().get(index, default)
 
 
 # Protocols that have the ports of another.
