@@ -255,8 +255,9 @@ class Host:
         ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours, its:
             self._start(lambda: function(*args, **kwargs), passing=its).result()
-            descriptors = socket.recv_fds(ours, 1, 1, socket.MSG_CMSG_CLOEXEC)[1]
-        return socket.socket(fileno=descriptors[0])
+            descriptor = socket.recv_fds(ours, 1, 1)[1][0]
+        os.set_inheritable(descriptor, False)  # Python 3.11 forgets the flags of recv_fds
+        return socket.socket(fileno=descriptor)
 
     def capture(
         self,

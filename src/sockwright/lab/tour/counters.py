@@ -44,7 +44,9 @@ class Counters:
         ours, theirs = socket.socketpair()
         with ours, theirs:
             count = host.call(_send_files, theirs)
-            self._files = socket.recv_fds(ours, 1, count, socket.MSG_CMSG_CLOEXEC)[1]
+            self._files = socket.recv_fds(ours, 1, count)[1]
+        for file in self._files:
+            os.set_inheritable(file, False)  # Python 3.11 forgets the flags of recv_fds
 
     def read(self) -> dict[str, int]:
         """Return every counter by its group and name: ``Tcp.InErrs``."""
