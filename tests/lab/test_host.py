@@ -163,6 +163,7 @@ def test_call_works_beside_threads(pair: Pair) -> None:
 
 def test_a_server_runs_in_one_host_while_a_client_runs_in_the_other(pair: Pair) -> None:
     listener = pair.b.open(socket.create_server, (pair.b.ipv4, 80))
+    assert not listener.get_inheritable()
 
     def serve() -> bytes:
         connection, _ = listener.accept()
