@@ -339,11 +339,11 @@ def _words(datagrams: list[Messages], place: int) -> list[int]:
     """Return the number of 32 bits that stands at `place` in each message."""
     found: list[int] = []
     for octets, offsets in datagrams:
-        words = memoryview(octets)[: len(octets) & ~3].cast("I")
+        words = memoryview(octets)[place : len(octets) & ~3].cast("I")
         if isinstance(offsets, range):  # a memoryview steps through them 10 times as fast
-            found += words[place >> 2 :: offsets.step >> 2].tolist()
+            found += words[:: offsets.step >> 2].tolist()
         else:
-            found += [words[at + place >> 2] for at in offsets]
+            found += [words[at >> 2] for at in offsets]
     return found
 
 
