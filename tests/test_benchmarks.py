@@ -47,3 +47,17 @@ def test_captures_are_measured_beside_tcpdump_and_tshark(project: Path) -> None:
     assert len(rows) == 11
     # So few packets say nothing of rates, but of memory.
     assert [row["ratio"] > 1 for row in rows if row["name"].startswith("memory")] == [True]
+
+
+@pytest.mark.needs("namespaces", "ss")
+def test_sockets_are_listed_beside_ss(project: Path) -> None:
+    script = project / "benchmarks" / "bench_ss.py"
+    command = [sys.executable, str(script), "--json", "--rounds", "3", "--sockets", "4000"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    *rows, numpy = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(rows) == 14
+    assert numpy == {"name": "numpy is loaded", "loaded": False, "ok": True}
+    # A fifth of the sockets that the limits are for, on a machine that does other things too.
+    (library,) = (row for row in rows if row["limit"] == 0.5)
+    assert library["ratio"] < 1.2, library
