@@ -119,7 +119,7 @@ def test_a_pipe_gets_a_line_a_sample(net: Net) -> None:
     assert all(re.match(r"\d\d:\d\d:\d\d\.\d{3}  ESTAB ", line) for line in lines)
 
 
-@pytest.mark.parametrize(("columns", "lines"), [(80, 24), (40, 12), (20, 6), (200, 60)])
+@pytest.mark.parametrize(("columns", "lines"), [(80, 24), (40, 12), (20, 6), (200, 60), (42, 4)])
 def test_charts_fit_every_terminal(net: Net, columns: int, lines: int) -> None:
     client, _ = net.connect(net.listener())
     with Terminal(_words(net, *_from(client)), columns=columns, lines=lines) as terminal:

@@ -139,11 +139,12 @@ def test_what_has_no_room_is_counted_and_what_is_new_comes_first(net: Net) -> No
         assert _end(fresh) in terminal.lines[4]
 
 
-@pytest.mark.parametrize("columns", [20, 44, 60, 200])
-def test_no_line_is_wider_than_the_terminal(net: Net, columns: int) -> None:
+@pytest.mark.parametrize(("columns", "lines"), [(20, 24), (44, 24), (60, 24), (200, 3), (1, 1)])
+def test_the_table_fits_every_terminal(net: Net, columns: int, lines: int) -> None:
     net.connect(net.listener(socket.AF_INET6))
-    with _shown(net, columns=columns) as terminal:
-        terminal.until_shown("State")
+    with _shown(net, columns=columns, lines=lines) as terminal:
+        terminal.until(lambda shown: len(shown.lines) >= max(1, min(5, lines - 1)))
+        assert len(terminal.lines) <= lines
         assert max(map(len, terminal.lines)) <= columns
         assert not re.search(r"\d\[", "\n".join(terminal.lines)), "columns run together"
 

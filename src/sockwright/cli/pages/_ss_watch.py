@@ -262,7 +262,7 @@ class _Table:
         """Return the lines of a screen."""
         self._expire(time.monotonic())
         lines = self._header(width)
-        room = height - len(lines) - 1
+        room = max(1, height - len(lines) - 1)  # below the heads
         entries = list(self._entries.values())
         if len(entries) > room:
             room -= 1

@@ -327,8 +327,11 @@ class Watch:
             row.processes = by_inode.get(row.inode, ())
 
     def _compare(self, rows: Seen, left: dict[Key, SocketRow]) -> None:
-        self._changes.compare(rows, left, time.time_ns(), time.monotonic())
-        self._due = max(self._due + self._interval, time.monotonic())
+        now = time.monotonic()
+        self._changes.compare(rows, left, time.time_ns(), now)
+        # In step, unless listing takes longer than the interval: then with a pause.
+        due = self._due + self._interval
+        self._due = due if due > now else now + self._interval
 
     def _gather(self) -> bool:
         """Take what the kernel tells by now; return whether there is any event."""
