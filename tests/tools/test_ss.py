@@ -308,6 +308,12 @@ def test_explain_says_what_each_socket_does(machine: Population) -> None:
     assert "has closed its side" in rows[2]
 
 
+def test_explanations_are_a_field_for_programs(machine: Population) -> None:
+    rows = objects(machine, "-tn", "--explain", "state", "close-wait")
+    assert rows
+    assert all("has closed its side" in str(row["explanation"]) for row in rows)
+
+
 def test_summary_tells_numbers_and_memory(machine: Population) -> None:
     text = "\n".join(lines(machine, "-s"))
     assert re.search(r"^TCP +\d+ established, \d+ in TIME-WAIT", text, re.MULTILINE)

@@ -61,6 +61,20 @@ class Listing:
         self.rows = rows
 
 
+class Explained:
+    """A socket for programs, with the sentence of --explain."""
+
+    __slots__ = ("explanation", "row")
+
+    def __init__(self, row: SocketRow, explanation: str) -> None:
+        self.row = row
+        self.explanation = explanation
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the fields of the socket, and the explanation."""
+        return self.row.as_dict() | {"explanation": self.explanation}
+
+
 class Aside:
     """Something to say beside the rows, on standard error."""
 
@@ -114,7 +128,9 @@ def run(args: argparse.Namespace) -> Generator[object, None, int]:
     if args.summary:
         from sockwright.sockets.diag.summary import summarize
 
-        yield summarize(args.namespace)
+        summary = summarize(args.namespace)
+        yield summary
+        yield from _asides(summary.remarks, asked)
         if asked.is_everything and not args.filter:
             return 0
     chosen = selection(asked, args)
@@ -153,12 +169,21 @@ def _list(
     if fields is not None:
         yield from fields.of(rows, args)
     elif args.json:
-        yield from rows
+        yield from _explained(rows, args.namespace) if args.explain else rows
     else:
         yield Listing(asked.in_order(rows))
     yield from _asides(found.remarks, asked)
     unlisted = {remark.table for remark in found.remarks if remark.kind == "unlisted"}
     return 5 if asked.named_tables and unlisted >= set(asked.tables) else 0
+
+
+def _explained(rows: Iterable[SocketRow], namespace: str | None) -> Iterator[Explained]:
+    from sockwright.sockets.diag.explain import explain
+    from sockwright.sockets.diag.machine import Machine
+
+    machine = Machine.gather(namespace)
+    for row in rows:
+        yield Explained(row, explain(row, machine))
 
 
 def _asides(remarks: Iterable[Remark], asked: Request) -> Iterator[Aside]:

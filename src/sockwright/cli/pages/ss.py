@@ -157,9 +157,6 @@ def _show_summary(summary: Summary, _: Iterator[object], screen: Screen, __: Vie
         for state, count in sorted(states.items())
     ]
     show_fields(("Netid", "State", "Sockets"), list(map(list, zip(*counts, strict=True))), screen)
-    for remark in summary.remarks:
-        if remark.kind != "fallback":
-            _say(str(remark), screen)
 
 
 def _show_subject(subject: str, text: str, screen: Screen) -> None:
