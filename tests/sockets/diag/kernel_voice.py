@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 import threading
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,8 @@ def answering(*answers: Sequence[bytes]) -> Iterator[SockDiag]:
     diag = SockDiag()
     diag.close()
     diag.socket = here
-    here.settimeout(_SECONDS)
+    limit = struct.pack("@ll", _SECONDS, 0)  # as a `SockDiag` has it
+    here.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
 
     def answer() -> None:
         for datagrams in answers:
