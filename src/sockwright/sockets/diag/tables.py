@@ -90,6 +90,14 @@ class InetTable(Table):
         return inet_request(FAMILIES[family], self.protocol, states, extensions, program)
 
 
+class RawTable(InetTable):
+    """The raw sockets: the kernel tells of all of them, whatever states it is asked for."""
+
+    __slots__ = ()
+
+    kernel_selects_states = False
+
+
 class SCTPTable(InetTable):
     """The endpoints and associations of SCTP: the kernel takes a program and does not run it."""
 
@@ -183,7 +191,7 @@ TABLES: dict[str, Table] = {
     "mptcp": InetTable("mptcp", MPTCPSocket, 262),
     "udp": InetTable("udp", UDPSocket, 17),
     "udplite": InetTable("udplite", UDPLiteSocket, 136),
-    "raw": InetTable("raw", RawSocketRow, 255),
+    "raw": RawTable("raw", RawSocketRow, 255),
     "sctp": SCTPTable("sctp", SCTPSocket, 132),
     "unix": UnixTable("unix", ("unix",)),
     "packet": PacketTable("packet", ("link",)),

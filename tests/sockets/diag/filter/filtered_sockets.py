@@ -13,6 +13,7 @@ import json
 import os
 import socket
 import struct
+import subprocess
 import sys
 from pathlib import Path
 
@@ -20,6 +21,8 @@ SO_BINDTODEVICE, SO_MARK = 25, 36
 SIOCSIFFLAGS, IFF_UP, TUNSETIFF, IFF_TAP = 0x8914, 0x1, 0x400454CA, 0x2
 V4, V6 = socket.AF_INET, socket.AF_INET6
 STREAM, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
+IPPROTO_SCTP = 132
+VMADDR_CID_LOCAL, VMADDR_CID_ANY = 1, 0xFFFF_FFFF
 ETH_P_ALL, ETH_P_IP, ETH_P_ARP, ETH_P_IPV6 = 0x0003, 0x0800, 0x0806, 0x86DD
 
 # Ports of each size: the ends of the range, services, what the kernel hands out.
@@ -42,8 +45,11 @@ def up(name: str) -> None:
 
 def make_device() -> int:
     """Make a device beside lo, that lasts as long as this process."""
-    tap = os.open("/dev/net/tun", os.O_RDWR)
-    fcntl.ioctl(tap, TUNSETIFF, struct.pack("16sH14x", b"d0", IFF_TAP))
+    try:
+        tap = os.open("/dev/net/tun", os.O_RDWR)
+        fcntl.ioctl(tap, TUNSETIFF, struct.pack("16sH14x", b"d0", IFF_TAP))
+    except OSError:  # a kernel without tun(4) may have dummies
+        subprocess.run(["ip", "link", "add", "d0", "type", "dummy"], check=True)
     up("d0")
     return socket.if_nametoindex("d0")
 
@@ -147,11 +153,41 @@ def make_others() -> None:
         sock.bind((port, 0))
 
 
+def make_rare() -> None:
+    """Make SCTP, raw and vsock sockets, where this kernel has them."""
+    with contextlib.suppress(OSError):
+        for at, (family, address) in enumerate(
+            ((V4, "127.0.0.1"), (V4, "0.0.0.0"), (V6, "::1"), (V6, "::"), (V6, "::ffff:127.0.0.2"))
+        ):
+            door = keep(socket.socket(family, STREAM, IPPROTO_SCTP))
+            door.bind((address, (22, 443, 1024, 4000, 8080)[at]))
+            door.listen()
+            if address not in {"0.0.0.0", "::"}:
+                client = keep(socket.socket(family, STREAM, IPPROTO_SCTP))
+                client.connect(door.getsockname()[:2])
+                keep(door.accept()[0])
+    for family, addresses in ((V4, V4_ADDRESSES), (V6, V6_ADDRESSES[:2])):
+        for at, address in enumerate(addresses):
+            raw = keep(socket.socket(family, socket.SOCK_RAW, (1, 22, 58, 253)[at]))
+            raw.bind((address, 0))
+            if at == 1:
+                raw.connect((address, 0))
+                raw.setsockopt(socket.SOL_SOCKET, SO_MARK, 5)
+    with contextlib.suppress(OSError):
+        for port in (22, 1024, 5000, 0xFFFF_FFF0):
+            door = keep(socket.socket(socket.AF_VSOCK, STREAM))
+            door.bind((VMADDR_CID_ANY if port & 8 else VMADDR_CID_LOCAL, port))
+            door.listen()
+        client = keep(socket.socket(socket.AF_VSOCK, STREAM))
+        client.connect((VMADDR_CID_LOCAL, 22))
+
+
 def main() -> None:
     up("lo")
     device = make_device()
     chosen = make_inet(sys.argv[1])
     make_others()
+    make_rare()
     told = {"pid": os.getpid(), "device": device, "chosen": chosen}
     sys.stdout.write(json.dumps(told) + "\n")
     sys.stdout.flush()

@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from sockwright.sockets.diag.inet import FAMILIES, inet_request
+from sockwright.sockets.diag.inet import FAMILIES
 from sockwright.sockets.diag.namespace import namespace
 from sockwright.sockets.diag.netlink import SockDiag
 from sockwright.sockets.diag.states import ALL
@@ -30,11 +30,10 @@ __all__ = ["Machine", "key"]
 
 _PROGRAM = Path(__file__).with_name("filtered_sockets.py")
 _SECONDS = 60
-_PROTOCOLS = {"tcp": 6, "udp": 17}
 # What tells one socket from all others, in a line of ``ss -HOne``.
 _COOKIE = re.compile(r"\ssk:([0-9a-f]+)(?:\s|$)")
 _UNIX = re.compile(r"^u_\S+ .* (\d+)\s+\* \d+", re.DOTALL)
-_NETLINK = re.compile(r"^(?:nl\s+)?\S+\s+\d+\s+\d+\s+(\S+)\s+\*")
+_OTHER = re.compile(r"^(?:(?:nl|v_\S+)\s+)?[A-Z]\S+\s+\d+\s+\d+\s+(\S+)\s+(\S+)")
 
 
 class Machine:
@@ -91,7 +90,7 @@ class Machine:
         return [_keys(text) for text in texts[:-1]]
 
     def rows(self, *tables: str) -> list[SocketRow]:
-        """Return all sockets of the tables."""
+        """Return all sockets of the tables. Raises: OSError, where this kernel cannot list them."""
         with self.inside(), SockDiag() as diag:
             return list(
                 chain.from_iterable(
@@ -101,10 +100,10 @@ class Machine:
                 )
             )
 
-    def ask_kernel(self, filters: Iterable[SocketFilter]) -> list[frozenset[object]]:
-        """Return the keys of the TCP and UDP sockets that pass the program of each filter."""
+    def ask_kernel(self, filters: Iterable[SocketFilter], *tables: str) -> list[frozenset[object]]:
+        """Return the keys of the sockets of the tables that pass the program of each filter."""
         with self.inside(), SockDiag() as diag:
-            return [frozenset(map(key, _filtered(diag, one))) for one in filters]
+            return [frozenset(map(key, _filtered(diag, one, tables))) for one in filters]
 
     @contextlib.contextmanager
     def inside(self) -> Iterator[None]:
@@ -117,17 +116,18 @@ def key(row: SocketRow) -> object:
     """Return what tells the socket of `row` from all others, in terms of what ss prints of it."""
     if row.family == "unix":
         return row.inode
-    return row.local if row.family == "netlink" else f"{row.cookie:x}"
+    if row.family in {"netlink", "vsock"}:
+        return f"{row.local} {row.peer}"
+    return f"{row.cookie:x}"
 
 
-def _filtered(diag: SockDiag, asked: SocketFilter) -> Iterator[SocketRow]:
-    for family, number in FAMILIES.items():
+def _filtered(diag: SockDiag, asked: SocketFilter, tables: Sequence[str]) -> Iterator[SocketRow]:
+    for family in FAMILIES:
         program = asked.program(family)
         assert program is not None
         states = ALL if asked.states is None else asked.states
-        for name, protocol in _PROTOCOLS.items():
-            request = inet_request(number, protocol, states, 0, program)
-            yield from _ask(diag, TABLES[name].row, request)
+        for table in map(TABLES.__getitem__, tables):
+            yield from _ask(diag, table.row, table.request(family, states, 0, program))
 
 
 def _ask(diag: SockDiag, row: type[SocketRow], request: bytes) -> Iterator[SocketRow]:
@@ -144,9 +144,9 @@ def _keys(text: str) -> tuple[frozenset[object], str]:
             found.add(int(unix[1]))
         elif cookie := _COOKIE.search(line):
             found.add(cookie[1])
-        elif netlink := _NETLINK.match(line):
-            found.add(netlink[1])
-        else:
+        elif other := _OTHER.match(line):
+            found.add(other[1] + " " + other[2])
+        elif line != "Failed to find cgroup2 mount":  # ss -e wants to name groups
             errors.append(line)
     return frozenset(found), "\n".join(errors)
 

@@ -38,15 +38,16 @@ class Filters:
                        *chosen)  # fmt: skip
         self._cgroup = cgroup
 
-    def inet(self) -> str:
-        """Return a filter of TCP and UDP sockets."""
+    def inet(self, *, states: bool = True) -> str:
+        """Return a filter of sockets of IPv4 and IPv6, now and then with states."""
         random = self._random
         # ss takes the last family that is named for all of them, so one is named, or none.
         family = random.choice(("", "", "", "", "inet:", "inet6:"))
         terms: list[Callable[[str], str]] = [self._device, self._mark, self._autobound]
         terms += [self._port, self._host] * 4 + [self._group] * bool(self._cgroup)
         expression = self._expression(lambda: random.choice(terms)(family), random.randint(0, 3))
-        return " ".join(filter(None, (self._state_words(), expression)))
+        words = self._state_words() if states else ""
+        return " ".join(filter(None, (words, expression)))
 
     def unix(self) -> str:
         """Return a filter of Unix sockets."""
@@ -64,6 +65,10 @@ class Filters:
         names = self._random.choice((("rtnl", "genl", "uevent"), ("0", "16", "0x10", "21")))
         depth = self._random.randint(0, 2)
         return self._expression(lambda: self._netlink_term((*names, "*", "")), depth)
+
+    def vsock(self) -> str:
+        """Return a filter of vsock sockets; of context ids only any, since ss looks at none."""
+        return self._expression(self._vsock_term, self._random.randint(0, 2))
 
     def _expression(self, term: Callable[[], str], depth: int) -> str:
         random = self._random
@@ -137,6 +142,16 @@ class Filters:
 
     def _group(self, _: str) -> str:
         return f"cgroup {self._random.choice((*_EQUAL, *_UNEQUAL))} {self._cgroup}"
+
+    def _vsock_term(self) -> str:
+        random = self._random
+        port = random.choice((22, 1024, 5000, 0xFFFF_FFF0, 7))
+        if random.random() < 0.4:
+            side = random.choice(("src", "dst"))
+            return f"{side} {random.choice(_EQUAL)} vsock:{random.choice(('*', ''))}:{port}"
+        # ss keeps ports in numbers with a sign: the largest ones are less than all others.
+        operator = random.choice((*_EQUAL, *_UNEQUAL))
+        return f"{random.choice(('sport', 'dport'))} {operator} vsock:{port}"
 
     def _unix_term(self) -> str:
         random = self._random

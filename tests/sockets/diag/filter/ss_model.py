@@ -50,19 +50,23 @@ def _without_program(condition: conditions.Condition) -> bool:
 
 
 def ss_selects(
-    condition: conditions.Condition, row: SocketRow, unasked: Container[object], key: object
+    condition: conditions.Condition, row: SocketRow, unasked: Container[object] | None, key: object
 ) -> bool:
-    """Tell whether ss shows the row; `unasked` has the keys of rows whose port nobody asked for."""
+    """Tell whether ss shows the row.
+
+    `unasked` has the keys of rows whose port nobody asked for; None where there is no program.
+    """
 
     def kernel(leaf: conditions.Condition) -> bool:
         if isinstance(leaf, conditions.Autobound):
-            return key in unasked
+            return unasked is not None and key in unasked
         return leaf.matches(row)
 
     def client(leaf: conditions.Condition) -> bool:
         return _fits(leaf, row) if isinstance(leaf, hosts.InetHost) else leaf.matches(row)
 
-    passed = _without_program(condition) or _holds(condition, kernel)
+    without = unasked is None or _without_program(condition)
+    passed = without or _holds(condition, kernel)
     return passed and _holds(condition, client)
 
 

@@ -15,7 +15,7 @@ from tests.sockets.diag.filter.machine import Machine, key
 from tests.sockets.diag.filter.random_filters import Filters
 from tests.sockets.diag.filter.ss_model import is_quirky, ss_selects
 
-from sockwright.sockets.diag.filter import SocketFilter, parse_filter
+from sockwright.sockets.diag.filter import SocketFilter, parse_filter, sport
 from sockwright.sockets.diag.filter.conditions import Autobound
 
 if TYPE_CHECKING:
@@ -40,6 +40,13 @@ def _parsed(machine: Machine, texts: list[str]) -> list[SocketFilter]:
         return [parse_filter(text).resolved() for text in texts]
 
 
+def _rows(machine: Machine, *tables: str) -> dict[object, SocketRow]:
+    try:
+        return {key(row): row for row in machine.rows(*tables)}
+    except FileNotFoundError:
+        pytest.skip(f"this kernel cannot list {tables}")
+
+
 def _differences(
     texts: list[str], ours: list[frozenset[object]], theirs: list[frozenset[object]],
     rows: dict[object, SocketRow],
@@ -54,22 +61,36 @@ def _differences(
 
 @pytest.mark.parametrize("seed", range(_BATCHES))
 def test_tcp_and_udp(machine: Machine, seed: int) -> None:
+    _test_inet(machine, seed, _BATCH, ("tcp", "udp"), "-tu")
+
+
+@pytest.mark.parametrize("seed", range(_BATCHES))
+def test_raw(machine: Machine, seed: int) -> None:
+    _test_inet(machine, seed, _BATCH // 3, ("raw",), "-w")
+
+
+def _test_inet(
+    machine: Machine, seed: int, number: int, tables: tuple[str, ...], option: str
+) -> None:
     source = Filters(Random(seed), machine.chosen, machine.cgroup)
-    texts = [source.inet() for _ in range(_BATCH)]
+    # Of raw sockets the kernel tells whatever their states are, and ss does not look again.
+    texts = [source.inet(states=tables != ("raw",)) for _ in range(number)]
     filters = _parsed(machine, texts)
-    rows = {key(row): row for row in machine.rows("tcp", "udp")}
-    assert len(rows) > 100
-    kernel = machine.ask_kernel(filters)
+    rows = _rows(machine, *tables)
+    kernel = machine.ask_kernel(filters, *tables)
     python = [
         frozenset(one for one, row in rows.items() if asked.matches(row)) for asked in filters
     ]
     assert not _differences(texts, kernel, python, rows)
-    assert sum(0 < len(found) < len(rows) for found in kernel) > _BATCH / 3
-    answers = machine.ask_ss(["-tu", *text.split()] for text in texts)
+    assert sum(0 < len(found) < len(rows) for found in kernel) > number / 4
+    asked_of_ss = [one.split() for one in texts]
+    if tables == ("raw",):  # without services, of which ss knows none here
+        asked_of_ss = [[str(one)] for one in filters]
+    answers = machine.ask_ss([option, *words] for words in asked_of_ss)
     assert not [(text, said) for text, (_, said) in zip(texts, answers, strict=True) if said]
     ss = [found for found, _ in answers]
 
-    (unasked,) = machine.ask_kernel([SocketFilter(Autobound((0, 65535)))])
+    (unasked,) = machine.ask_kernel([SocketFilter(Autobound((0, 65535)))], *tables)
     for text, asked, ours, theirs in zip(texts, filters, kernel, ss, strict=True):
         condition = asked.condition
         if condition is None or not is_quirky(condition):
@@ -87,6 +108,38 @@ def _passes_but_for_condition(asked: SocketFilter, row: SocketRow) -> bool:
     """Tell whether a row has the states and the family that a filter asks for."""
     states = asked.states is None or asked.states >> row.state_number & 1 == 1
     return states and (asked.families is None or row.family in asked.families)
+
+
+@pytest.mark.parametrize("seed", range(_BATCHES))
+def test_sctp_of_which_the_kernel_runs_no_program(machine: Machine, seed: int) -> None:
+    source = Filters(Random(seed), machine.chosen, machine.cgroup)
+    texts = [source.inet() for _ in range(_BATCH // 3)]
+    rows = _rows(machine, "sctp")
+    everything = machine.ask_kernel([SocketFilter(sport == 1)], "sctp")[0]
+    assert everything == rows.keys(), "now it does: let it"
+    filters = [one.condition for one in _parsed(machine, texts) if one.condition is not None]
+    answers = machine.ask_ss(["-S", str(one)] for one in filters)
+    for condition, (theirs, said) in zip(filters, answers, strict=True):
+        assert not said
+        expected = {one for one, row in rows.items() if ss_selects(condition, row, None, one)}
+        assert theirs == expected, str(condition)
+        if not is_quirky(condition):
+            assert expected == {one for one, row in rows.items() if condition.matches(row)}
+
+
+@pytest.mark.parametrize("seed", range(_BATCHES))
+def test_vsock(machine: Machine, seed: int) -> None:
+    _test_others(machine, seed, Filters.vsock, "vsock", "--vsock")
+
+
+def test_ss_does_not_look_at_context_ids(machine: Machine) -> None:
+    rows = _rows(machine, "vsock")
+    ((every, _), (found, _)) = machine.ask_ss([["--vsock"], ["--vsock", "src", "vsock:77"]])
+    assert found == every == rows.keys()
+    asked = parse_filter("src vsock:77")
+    assert not any(asked.matches(row) for row in rows.values())
+    asked = parse_filter("src vsock:1:22")
+    assert sum(asked.matches(row) for row in rows.values()) == 1
 
 
 @pytest.mark.parametrize("seed", range(_BATCHES))
@@ -112,7 +165,7 @@ def _test_others(
     filters = _parsed(machine, texts)
     # Without the sockets by which ss and we ask: each sees only its own.
     ((every, _),) = machine.ask_ss([[option]])
-    rows = {key(row): row for row in machine.rows(table) if key(row) in every}
+    rows = {one: row for one, row in _rows(machine, table).items() if one in every}
     assert len(every) - 1 <= len(rows)
     python = [
         frozenset(one for one, row in rows.items() if asked.matches(row)) for asked in filters
