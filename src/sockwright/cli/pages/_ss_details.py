@@ -11,8 +11,9 @@ from sockwright.cli.units import bit_rate
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from sockwright.cli.pages._ss_layout import Line
     from sockwright.sockets.diag.machine import Machine
     from sockwright.sockets.diag.row import SocketRow
 
@@ -65,10 +66,10 @@ class Details:
         self._groups: dict[int, str] | None = None
         self._machine: Machine | None = None
 
-    def lines(self, row: SocketRow) -> list[str]:
-        """Return the lines of one socket."""
+    def lines(self, row: SocketRow) -> list[Line]:
+        """Return the lines of one socket: lists of items, and the sentence of --explain."""
         args = self._args
-        lines: list[str] = []
+        lines: list[Line] = []
         if args.timers:
             lines += _timer(row)
         if args.extended:
@@ -77,20 +78,20 @@ class Details:
             lines += _line("control group", self._group(row))
         if args.tos:
             told = {name: getattr(row, name, None) for name in ("tos", "tclass", "class_id")}
-            lines += _line("service", *_pairs(told, keep_zero=True))
+            lines += _line("service", _pairs(told, keep_zero=True))
         if args.sockopt:
             on = getattr(row, "socket_options", None)
-            lines += _line("options", *(name for name, set_ in _dict(on).items() if set_))
+            lines += _line("options", (name for name, set_ in _dict(on).items() if set_))
         if args.memory:
             told = _dict(getattr(row, "memory", None))
-            lines += _line("memory", *_pairs(told, keep_zero=True))
+            lines += _line("memory", _pairs(told, keep_zero=True))
         if args.info:
             lines += self._info(row)
         if args.explain:
             lines.append(self._sentence(row))
         return lines
 
-    def _extended(self, row: SocketRow) -> Iterator[str]:
+    def _extended(self, row: SocketRow) -> Iterator[list[str]]:
         about = []
         if row.uid is not None:
             about.append(f"uid {row.uid}{self._user(row.uid)}")
@@ -98,11 +99,11 @@ class Details:
             about.append(f"inode {row.inode}")
         about.append(f"cookie {row.cookie:x}")
         about += self._group(row)
-        yield from _line("owner", *about)
+        yield from _line("owner", about)
         rest = {name: value for name, value in row.as_dict().items() if name not in _TOLD}
         if shut := getattr(row, "shutdown", ""):
             rest["shutdown"] = shut
-        yield from _line("more", *_pairs(rest))
+        yield from _line("more", _pairs(rest))
 
     def _group(self, row: SocketRow) -> list[str]:
         number = getattr(row, "cgroup_id", None)
@@ -126,11 +127,11 @@ class Details:
                 self._users[uid] = ""
         return self._users[uid]
 
-    def _info(self, row: SocketRow) -> Iterator[str]:
+    def _info(self, row: SocketRow) -> Iterator[list[str]]:
         info = getattr(row, "info", None)
         congestion = getattr(row, "congestion", None)
         if row.protocol != "tcp" or info is None:
-            yield from _line(row.protocol, *_pairs(_dict(info), exact=self._args.numeric))
+            yield from _line(row.protocol, _pairs(_dict(info), exact=self._args.numeric))
             return
         told = info.as_dict()
         first = [congestion] if congestion else []
@@ -138,18 +139,18 @@ class Details:
             first += [name for name in _FLAGS if told.get(name)]
             if told.get("wscale"):
                 first.append(f"wscale {told['snd_wscale']},{told['rcv_wscale']}")
-        yield from _line("tcp", *first)
-        yield from _line(congestion or "", *_pairs(_dict(getattr(row, "congestion_info", None))))
+        yield from _line("tcp", first)
+        yield from _line(congestion or "", _pairs(_dict(getattr(row, "congestion_info", None))))
         ulp = _dict(getattr(row, "ulp", None))
-        yield from _line(str(ulp.pop("name", "")), *_pairs(ulp))
+        yield from _line(str(ulp.pop("name", "")), _pairs(ulp))
         if row.state == _LISTEN:
             return
         exact = self._args.numeric
         for subject, names in _SUBJECTS:
             some = {name: told.pop(name) for name in names if name in told}
-            yield from _line(subject, *_pairs(some, exact=exact))
+            yield from _line(subject, _pairs(some, exact=exact))
         rest = {name: value for name, value in told.items() if name not in _ELSEWHERE}
-        yield from _line("more", *_pairs(rest, exact=exact))
+        yield from _line("more", _pairs(rest, exact=exact))
 
     def _sentence(self, row: SocketRow) -> str:
         from sockwright.sockets.diag.explain import explain
@@ -161,21 +162,22 @@ class Details:
         return explain(row, self._machine)
 
 
-def _timer(row: SocketRow) -> Iterator[str]:
+def _timer(row: SocketRow) -> Iterator[list[str]]:
     timer = getattr(row, "timer", None)
     if timer is None:
         return
-    times = timer.retransmits
-    again = f", {times} time{'' if times == 1 else 's'} without an answer" if times else ""
-    yield f"timer: {timer.name}, in {_span(timer.expires_ms)}{again}"
+    told = [f"timer: {timer.name}", f"in {_span(timer.expires_ms)}"]
+    if times := timer.retransmits:
+        told.append(f"{times} time{'' if times == 1 else 's'} without an answer")
+    yield told
 
 
-def _line(subject: str, *parts: str | list[str]) -> Iterator[str]:
+def _line(subject: str, parts: Iterable[str]) -> Iterator[list[str]]:
     """Yield a line about a subject, none where there is nothing to tell."""
-    told = [part for part in parts if isinstance(part, str)]
-    told += [one for part in parts if isinstance(part, list) for one in part]
+    told = list(parts)
     if told:
-        yield f"{subject}: {', '.join(told)}"
+        told[0] = f"{subject}: {told[0]}"
+        yield told
 
 
 def _dict(value: object) -> dict[str, object]:

@@ -23,9 +23,13 @@ from sockwright.cli.width import text_width
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import TypeAlias
 
     from sockwright.cli.pages._ss_cells import Cells
     from sockwright.cli.screen import Screen
+
+    Line: TypeAlias = str | list[str]
+    """Prose, which is folded between words, or items, which are not broken."""
 
 __all__ = ["show_fields", "show_table"]
 
@@ -54,11 +58,11 @@ def show_table(
     *,
     header: bool = True,
     one_line: bool = False,
-    below: Iterable[Sequence[str]] | None = None,
+    below: Iterable[Sequence[Line]] | None = None,
 ) -> None:
-    """Write the table; `below` has for each socket what stands under it.
+    """Write the table; `below` has for each socket the lines that stand under it.
 
-    With `one_line` that stands behind it, and nothing is folded.
+    With `one_line` they stand behind it, and nothing is folded.
     """
     folds = screen.terminal and not one_line
     table = _Table(cells, colour=screen.colour, for_people=folds)
@@ -69,7 +73,7 @@ def show_table(
         more = map(_and, table.more(), below or repeat(()))
         width = screen.width if folds else 0
         lines = (
-            _GAP.join((line, *map(clean, texts))) if one_line else _over(line, texts, width)
+            _GAP.join((line, *map(_whole, texts))) if one_line else _over(line, texts, width)
             for line, texts in zip(lines, more, strict=False)
         )
     if header:
@@ -116,27 +120,53 @@ def _line_width(columns: Sequence[_Column]) -> int:
     return sum(column.width for column in columns) + len(_GAP) * (len(columns) - 1)
 
 
-def _and(one: list[str], other: Sequence[str]) -> list[str]:
+def _and(one: list[str], other: Sequence[Line]) -> list[Line]:
     return [*one, *other]
 
 
-def _over(line: str, texts: Sequence[str], width: int) -> str:
-    """Return `line` with `texts` under it, folded to `width` columns unless that is 0."""
-    lines = [line.rstrip()]
-    for text in map(clean, texts):
-        if not width or len(_BELOW) + len(text) <= width:
-            lines.append(_BELOW + text)
-            continue
-        from textwrap import wrap
+def _whole(line: Line) -> str:
+    return clean(line if isinstance(line, str) else ", ".join(line))
 
-        lines += wrap(
-            text,
-            width,
-            initial_indent=_BELOW,
-            subsequent_indent=_BELOW + _GAP,
-            break_on_hyphens=False,
-        )
+
+def _over(line: str, below: Sequence[Line], width: int) -> str:
+    """Return `line` with the others under it, folded to `width` columns unless that is 0."""
+    lines = [line.rstrip()]
+    for one in below:
+        text = _BELOW + _whole(one)
+        if not width or text_width(text) <= width:
+            lines.append(text)
+        elif isinstance(one, str):
+            lines += _wrapped(text, width)
+        else:
+            for part in _filled(list(map(clean, one)), width):
+                lines += _wrapped(part, width) if text_width(part) > width else [part]
     return "\n".join(lines)
+
+
+def _filled(items: list[str], width: int) -> Iterator[str]:
+    """Yield lines that are as full of items as can be; none is broken."""
+    filled = _BELOW + items[0]
+    for item in items[1:]:
+        if text_width(filled) + len(", ") + text_width(item) + len(",") <= width:
+            filled += ", " + item
+        else:
+            yield filled + ","
+            filled = _BELOW + _GAP + item
+    yield filled
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Return `text`, which is indented, folded between words."""
+    from textwrap import wrap
+
+    indent = " " * (len(text) - len(text.lstrip(" ")))
+    return wrap(
+        text.strip(),
+        width,
+        initial_indent=indent,
+        subsequent_indent=indent + _GAP,
+        break_on_hyphens=False,
+    )
 
 
 class _Column:
