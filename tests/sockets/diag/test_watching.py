@@ -218,6 +218,26 @@ def test_processes_are_found_for_sockets_that_open(net: Net) -> None:
         assert closed.row.processes == opened.row.processes
 
 
+def test_names_in_a_filter_are_those_of_the_network_that_is_watched(net: Net) -> None:
+    with watch("udp", where="dev lo", namespace=net.pid, interval=_NEVER) as sockets:
+        for bound in (False, True):
+            sock = net.open(kind=socket.SOCK_DGRAM)
+            if bound:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
+            sock.bind(("127.0.0.1", 0))
+            number = cookie(sock)
+            sock.close()
+        (event,) = until(sockets, len)
+        assert event.row.cookie == number
+
+
+def test_a_closed_watch_tells_nothing(net: Net) -> None:
+    with watch("tcp", namespace=net.pid, interval=_SOON) as sockets:
+        net.listener()
+    assert list(sockets) == []
+    assert sockets.wait() == []
+
+
 def test_watching_is_not_told_of_itself(net: Net) -> None:
     net.connect(net.listener())
     with watch(namespace=net.pid, processes=True, interval=_NEVER) as sockets:

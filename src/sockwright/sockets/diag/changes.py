@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections import deque
 
 from sockwright.sockets.diag.events import with_owner
-from sockwright.sockets.diag.inet import InetSocket
+from sockwright.sockets.diag.inet import InetSocket, TCPSocket, UDPSocket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
     from typing import Literal
 
     from sockwright.sockets.diag.row import SocketRow
 
-    Key = tuple[str, object]
+    Key = Hashable
     Seen = dict[Key, tuple[SocketRow, bytes]]  # rows, and what differs when they have changed
     EventKind = Literal["opened", "changed", "closed"]
 
@@ -29,7 +29,7 @@ _TIMER_OF_RECORDS = 3  # idiag_timer of what the kernel keeps after the socket: 
 # The kernel tells of an end a moment after the socket has left its tables.
 _PATIENCE_S = 0.25
 # Places in a message of inet_diag.
-_STATE, _SOCKID, _COOKIE, _QUEUES = slice(1, 4), slice(4, 52), slice(44, 52), slice(56, 72)
+_STATE, _COOKIE, _QUEUES = slice(1, 4), slice(44, 52), slice(56, 72)
 _NO_COOKIE = bytes(8)
 # What `Event.as_dict` tells of the time before.
 _TOLD = ("state", "receive_queue", "send_queue", "timer", "uid", "inode")
@@ -198,17 +198,14 @@ def seen(rows: Iterable[SocketRow]) -> Seen:
     found: Seen = {}
     for row in rows:
         message = row.message
-        cookie: object
+        key: Key = row
         if isinstance(row, InetSocket):
-            # The associations of an SCTP socket share its cookie.
-            cookie = message[_SOCKID] if row.protocol == "sctp" else message[_COOKIE]
+            # Rows know whether they are about the same socket; of many the octets tell it faster.
+            if isinstance(row, TCPSocket | UDPSocket) and message[_COOKIE] != _NO_COOKIE:
+                key = row.protocol, message[_COOKIE]
             # State, timer, retransmissions; the two queues, uid, inode. Not when the timer ends.
             message = message[_STATE] + message[_QUEUES]
-        else:
-            cookie = row.cookie
-        if not cookie or cookie == _NO_COOKIE:  # a row of /proc
-            cookie = (row.local, row.peer, row.inode)
-        found[row.protocol, cookie] = row, message
+        found[key] = row, message
     return found
 
 

@@ -103,7 +103,7 @@ class Watch:
 
     @property
     def sees_ends(self) -> bool:
-        """Whether the kernel tells of sockets that end; else comparing does, later."""
+        """Whether the kernel tells of some of these sockets when they end; else comparing does."""
         return self._ends.allowed
 
     @property
@@ -298,7 +298,7 @@ class Watch:
         lost = self._changes.lost(rows)
         left: dict[Key, SocketRow] = {}
         if lost:
-            everything = self._selection | {"where": "", "states": None}
+            everything = self._selection | {"where": "", "states": "all"}
             others = seen(dump(*self._tables, **everything))
             for key in lost & others.keys():
                 row, _ = others[key]
@@ -335,6 +335,8 @@ class Watch:
 
     def _gather(self) -> bool:
         """Take what the kernel tells by now; return whether there is any event."""
+        if self._wake < 0:  # closed
+            return bool(self._changes.events)
         now = time.time_ns()
         for row in self._ends.receive():
             self._changes.end(row, self._wanted, now)
@@ -402,12 +404,8 @@ def watch(
         raise ValueError(f"an interval of {interval} seconds: it has to be above 0")
     for name in tables:
         table(name)
-    if isinstance(where, str):
-        from sockwright.sockets.diag.filter import parse_filter
-
-        where = parse_filter(where, family=family) if where.strip() else ""
     selection = {
-        "where": where,
+        "where": _resolved(where, family, namespace),
         "states": states,
         "family": family,
         "info": info,
@@ -417,6 +415,23 @@ def watch(
         "namespace": namespace,
     }
     return Watch(tables, selection, interval, buffer)
+
+
+def _resolved(
+    where: str | Condition | SocketFilter, family: str | None, namespace: int | str | None
+) -> SocketFilter | str:
+    """Return the filter with its names looked up where the sockets are; "" for none."""
+    if isinstance(where, str) and not where.strip():
+        return ""
+    from sockwright.sockets.diag.devices import device_indexes
+    from sockwright.sockets.diag.filter import SocketFilter, parse_filter
+
+    devices = None if namespace is None else device_indexes(namespace)
+    if isinstance(where, str):
+        where = parse_filter(where, family=family, devices=devices)
+    elif not isinstance(where, SocketFilter):
+        where = SocketFilter(where)
+    return where.resolved(devices)
 
 
 def _lists_sockets(row: SocketRow) -> bool:
@@ -440,7 +455,5 @@ def _shape(selection: dict[str, Any]) -> tuple[int, SocketFilter | None]:
         return states, None
     from sockwright.sockets.diag.filter import SocketFilter
 
-    if isinstance(where, SocketFilter):
-        states &= ALL if where.states is None else where.states
-        where = where.condition
-    return states, SocketFilter(where)
+    states &= ALL if where.states is None else where.states
+    return states, SocketFilter(where.condition)
