@@ -355,8 +355,8 @@ def _with_processes(rows: list[SocketRow], remarks: list[Remark]) -> Iterator[So
     found = find_processes(set(inodes))
     for row, inode in zip(rows, inodes, strict=True):
         row.processes = found.by_inode.get(inode, ())
-    if found.unreadable:
+    if found.unreadable or found.hidden:
         ownerless = sum(1 for row in rows if row.inode and not row.processes)
         if ownerless:
-            remarks.append(hidden(found.unreadable, ownerless))
+            remarks.append(hidden(ownerless, found.unreadable, more=found.hidden))
     return iter(rows)

@@ -95,14 +95,20 @@ def interrupted(table: str, tries: int) -> Remark:
     return Remark("interrupted", table, text)
 
 
-def hidden(processes: int, sockets: int) -> Remark:
-    """Say that so many processes were not looked into, and that so many sockets have no owner."""
-    from sockwright.sockets.privileges import Capability, command_for
+def hidden(sockets: int, unreadable: int, *, more: bool) -> Remark:
+    """Say that so many sockets have no owner, as so many processes could not be looked into.
 
-    one = sockets == 1
+    `more` says that /proc does not even show all processes (its option hidepid).
+    """
+    have = "socket has" if sockets == 1 else "sockets have"
+    why = []
+    if unreadable:
+        why.append(f"{unreadable} {'process is' if unreadable == 1 else 'processes are'} closed")
+    if more:
+        why.append("those of others are not shown by /proc, which is mounted with hidepid")
+    # CAP_SYS_PTRACE lets read where the links of /proc/PID/fd lead, the other open that folder.
     text = (
-        f"{sockets} {'socket has' if one else 'sockets have'} no process that this user may see "
-        f"({processes} {'process is' if processes == 1 else 'processes are'} closed to it); to see "
-        f"all: as root, or by {command_for(Capability.CAP_SYS_PTRACE)}"
+        f"{sockets} {have} no process that this user may see ({'; '.join(why)}); to see them takes "
+        f"root, or CAP_SYS_PTRACE with CAP_DAC_READ_SEARCH"
     )
     return Remark("hidden", "", text)
