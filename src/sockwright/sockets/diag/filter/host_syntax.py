@@ -129,7 +129,7 @@ def _inet(side: str, text: str, family: str | None, reading: Reading) -> Conditi
             return InetHost(side, found, bits, port, family)
     if prefix:
         raise Refusal(f"{address!r} is no address, so it has no prefix",
-                      "10.0.0.0/8 and [2001:db8::]/32 fit")  # fmt: skip
+                      "10.0.0.0/8 and [2001:db8::/32] fit")  # fmt: skip
     found_all = names.host_addresses(address, family)
     hosts = [InetHost(side, one, None, port, family) for one in found_all]
     return hosts[0] if len(hosts) == 1 else Either(hosts)

@@ -123,7 +123,7 @@ class InetHost(Host):
         prefix = "" if self.prefix == 8 * len(self.octets) else f"/{self.prefix}"
         address = f"{self.address}{prefix}"
         if ":" in self.address:
-            address = f"[{address}]" if prefix == "" else f"[{self.address}]{prefix}"
+            address = f"[{address}]"
         port = "" if self.port is None else f":{self.port}"
         return f"{family}{address}{port}"
 
