@@ -56,7 +56,7 @@ def listings(machine: Population) -> Listings:
     unlisted: dict[str, str] = {}
     with machine.inside():
         for table in TABLES:
-            listing = dump(table, processes=True)
+            listing = dump(table, states="all", processes=True)
             ours[table] = [as_ss_tells(as_json(row)) for row in listing]
             unlisted |= {one.table: one.text for one in listing.remarks if one.kind == "unlisted"}
     return Listings(before, ours, unlisted, of_ss(machine, "-aepo", "-A", "all"))
