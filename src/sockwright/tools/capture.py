@@ -14,16 +14,15 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import signal
 import sys
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from sockwright.errors import UsageError
 from sockwright.tools._line_options import add_line_options
+from sockwright.tools._stopping import stopping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -218,7 +217,7 @@ def _capture(args: argparse.Namespace) -> Generator[object, None, int]:
         failure: OSError | None = None
         try:
             _with_user(drop_privileges, args)
-            with _stopping(live):
+            with stopping(live.stop):
                 yield Notice(_begun(live, args))
                 try:
                     yield from _packets(live, output)
@@ -277,29 +276,6 @@ class _Rate:
         self._at, self._count = now, count
         dropped = self._live.statistics.dropped
         yield Status(f"{count} packets, {rate:.0f} a second, {dropped} dropped")
-
-
-@contextmanager
-def _stopping(live: LiveCapture) -> Iterator[None]:
-    """Let Ctrl-C, and what else asks a program to end, stop the capture; a second one ends it."""
-    asked = False
-
-    def stop(*_: object) -> None:
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-        live.stop()
-
-    wanted = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup(1) wants it to go on
-        wanted.append(signal.SIGHUP)
-    before = [(number, signal.signal(number, stop)) for number in wanted]
-    try:
-        yield
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)
 
 
 def _with_user(drop: Callable[..., object], args: argparse.Namespace) -> None:
