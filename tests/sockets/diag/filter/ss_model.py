@@ -30,13 +30,13 @@ __all__ = ["is_quirky", "ss_selects"]
 _MAPPED = bytes(10) + b"\xff\xff"
 
 
-def is_quirky(condition: conditions.Condition) -> bool:
-    """Tell whether ss may see something else in it."""
+def is_quirky(condition: conditions.Condition, *, alone: bool = False) -> bool:
+    """Tell whether ss may see something else in it; `alone`: without the kernel's help."""
     leaves = list(condition.leaves())
     if any(isinstance(leaf, conditions.Autobound) for leaf in leaves):
         return True
     with_hosts = any(isinstance(leaf, hosts.InetHost) for leaf in leaves)
-    return with_hosts and (_negates(condition) or _without_program(condition))
+    return with_hosts and (alone or _negates(condition) or _without_program(condition))
 
 
 def _negates(condition: conditions.Condition) -> bool:
