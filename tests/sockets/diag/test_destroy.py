@@ -65,7 +65,7 @@ class Network:
         return client, server
 
     def rows(self, table: str) -> list[SocketRow]:
-        return list(dump(table, namespace=self.pid))
+        return list(dump(table, states="all", namespace=self.pid))
 
     def row(self, sock: socket.socket, table: str) -> SocketRow:
         (found,) = [one for one in self.rows(table) if one.cookie == cookie(sock)]

@@ -32,7 +32,7 @@ SECONDS = 10
 
 
 def rows_of(*tables: str) -> Iterator[SocketRow]:
-    return dump(*tables, info=True, memory=True, processes=True)
+    return dump(*tables, states="all", info=True, memory=True, processes=True)
 
 
 class Told:
