@@ -11,17 +11,26 @@ import pytest
 from sockwright.cli.verbs import GROUPS, Verb, find_verbs
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.cli.conftest import Workbench
 
 
-def test_docstring_gives_summary_group_and_tools() -> None:
-    verb = Verb("two_words", '# why\n"""Do it.\n\nGroup: look\nStands in for: ss, netstat\n"""\n')
+def _verb(folder: Path, name: str, source: str) -> Verb:
+    path = folder / f"{name}.py"
+    path.write_text(source)
+    return Verb(name, str(path))
+
+
+def test_docstring_gives_summary_group_and_tools(tmp_path: Path) -> None:
+    source = '# why\n"""Do it.\n\nGroup: look\nStands in for: ss, netstat\n"""\n'
+    verb = _verb(tmp_path, "two_words", source)
     assert (verb.name, verb.summary) == ("two-words", "Do it")
     assert (verb.group, verb.stands_in_for) == ("look", "ss, netstat")
 
 
-def test_file_without_docstring_is_still_a_verb() -> None:
-    verb = Verb("bare", "x = 1\n")
+def test_file_without_docstring_is_still_a_verb(tmp_path: Path) -> None:
+    verb = _verb(tmp_path, "bare", "x = 1\n")
     assert (verb.name, verb.summary, verb.group) == ("bare", "", "")
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 __all__ = ["clean", "clean_message"]
 
 # How repr() writes an octet of a name that is not UTF-8; behind a backslash it is text.
-_QUOTED_OCTET = re.compile(r"(?<!\\)\\udc([89a-f][0-9a-f])")
+_QUOTED_OCTET = r"(?<!\\)\\udc([89a-f][0-9a-f])"
 
 
 def clean(text: str) -> str:
@@ -27,7 +25,9 @@ def clean(text: str) -> str:
 
 def clean_message(text: str) -> str:
     r"""Clean an error message, whose quoted names may hold ``\udcff`` for the octet ``\xff``."""
-    return _QUOTED_OCTET.sub(r"\\x\1", clean(text))
+    import re
+
+    return re.sub(_QUOTED_OCTET, r"\\x\1", clean(text))
 
 
 def _escape(character: str) -> str:

@@ -12,7 +12,6 @@ import sys
 from errno import errorcode
 
 from sockwright.cli.clean import clean, clean_message
-from sockwright.cli.parser import verb_parser
 from sockwright.errors import SockwrightError
 
 TYPE_CHECKING = False
@@ -84,10 +83,16 @@ def run_verb(verb: Verb, words: Sequence[str]) -> int:
         KeyboardInterrupt: after the verb was closed.
     """
     module = verb.load()
-    try:
-        args = verb_parser(verb, module).parse_words(words)
-    except SystemExit as leave:  # argparse's way to end after --help or a usage error
-        return leave.code if isinstance(leave.code, int) else 2
+    args = None
+    if hasattr(module, "quick_arguments"):
+        args = module.quick_arguments(words)
+    if args is None:
+        from sockwright.cli.parser import verb_parser
+
+        try:
+            args = verb_parser(verb, module).parse_words(words)
+        except SystemExit as leave:  # argparse's way to end after --help or a usage error
+            return leave.code if isinstance(leave.code, int) else 2
     rows: _Rows | None = None
     try:
         rows = _Rows(iter(module.run(args)))

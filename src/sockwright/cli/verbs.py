@@ -8,7 +8,6 @@ none of them. The first line is the summary; a line ``Group: look`` and a line
 from __future__ import annotations
 
 import os
-import re
 
 from sockwright import tools
 
@@ -39,25 +38,50 @@ if TYPE_CHECKING:
             """Yield rows; the generator may return an exit status."""
 
 
-_DOCSTRING = re.compile(r'\A(?:\s|#[^\n]*\n)*r?"""(.*?)"""', re.DOTALL)
-_LABEL = re.compile(r"^\s*(Group|Stands in for):\s*(.*?)\s*$", re.MULTILINE)
+_DOCSTRING = r'(?s)\A(?:\s|#[^\n]*\n)*r?"""(.*?)"""'
+_LABEL = r"(?m)^\s*(Group|Stands in for):\s*(.*?)\s*$"
 
 
 class Verb:
-    """One verb: its name on the command line, and what the docstring of its file says."""
+    """One verb: its name on the command line, and what the docstring of its file says.
 
-    __slots__ = ("group", "module", "name", "stands_in_for", "summary")
+    A verb that merely runs is not described, which would load regular expressions for it.
+    """
 
-    def __init__(self, module: str, source: str) -> None:
-        """Describe the verb in `module` (a file name without .py) from its `source` text."""
-        found = _DOCSTRING.match(source)
-        text = found.group(1).strip() if found else ""
-        labels = dict(_LABEL.findall(text))
+    __slots__ = ("_path", "module", "name")
+
+    def __init__(self, module: str, path: str) -> None:
+        """Take the verb in `module` (a file name without .py), the file at `path`."""
         self.module = module
         self.name = module.replace("_", "-")
-        self.summary = text.partition("\n")[0].rstrip(".")
-        self.group = labels.get("Group", "")
-        self.stands_in_for = labels.get("Stands in for", "").rstrip(".")
+        self._path = path
+
+    @property
+    def summary(self) -> str:
+        """What it does, in one line without a full stop."""
+        return self._docstring().partition("\n")[0].rstrip(".")
+
+    @property
+    def group(self) -> str:
+        """Its group, one of `GROUPS`."""
+        return self._labels().get("Group", "")
+
+    @property
+    def stands_in_for(self) -> str:
+        """The programs whose work it does."""
+        return self._labels().get("Stands in for", "").rstrip(".")
+
+    def _docstring(self) -> str:
+        import re
+
+        with open(self._path, encoding="utf-8") as file:
+            found = re.match(_DOCSTRING, file.read())
+        return found[1].strip() if found else ""
+
+    def _labels(self) -> dict[str, str]:
+        import re
+
+        return dict(re.findall(_LABEL, self._docstring()))
 
     def load(self) -> VerbModule:
         """Import the file of the verb."""
@@ -76,21 +100,16 @@ def find_verb(name: str) -> Verb | None:
     for folder in tools.__path__:
         path = os.path.join(folder, f"{module}.py")
         if os.path.isfile(path):
-            return _verb(module, path)
+            return Verb(module, path)
     return None
 
 
 def find_verbs() -> dict[str, Verb]:
     """Return every verb by its name, in the order of the names."""
     verbs = (
-        _verb(entry.name.removesuffix(".py"), entry.path)
+        Verb(entry.name.removesuffix(".py"), entry.path)
         for folder in tools.__path__
         for entry in os.scandir(folder)
         if entry.name.endswith(".py") and not entry.name.startswith("_")
     )
     return {verb.name: verb for verb in sorted(verbs, key=lambda verb: verb.name)}
-
-
-def _verb(module: str, path: str) -> Verb:
-    with open(path, encoding="utf-8") as file:
-        return Verb(module, file.read())
