@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import socket
 import struct
 from pathlib import Path
@@ -179,7 +180,7 @@ def test_every_socket_of_sock_diag_has_a_limit_of_time() -> None:
             "@ll", diag.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, 16)
         )
         assert seconds == 10
-        assert not diag.socket.get_inheritable()
+        assert not os.get_inheritable(diag.socket.fileno())
 
 
 @pytest.mark.needs("root")  # takes events of sockets that end, to fill the buffer with
