@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["show_fields", "show_table"]
 
-_GAP = "  "
+GAP = "  "
 _BELOW = "    "
 _BLOCK = 1000  # lines that are written at once
 _USUAL_PORT = 7  # columns for a port, or the inode of a Unix socket
@@ -73,7 +73,7 @@ def show_table(
         more = map(_and, table.more(), below or repeat(()))
         width = screen.width if folds else 0
         lines = (
-            _GAP.join((line, *map(_whole, texts))) if one_line else _over(line, texts, width)
+            GAP.join((line, *map(_whole, texts))) if one_line else _over(line, texts, width)
             for line, texts in zip(lines, more, strict=False)
         )
     if header:
@@ -92,7 +92,7 @@ def show_fields(
     Where a terminal is too narrow for them, each row is a block of lines, "name value".
     """
     made = [
-        _Column(head, Texts(texts), right=bool(texts) and all(map(_is_number, texts)))
+        Column(head, Texts(texts), right=bool(texts) and all(map(_is_number, texts)))
         for head, texts in zip(heads, columns, strict=True)
     ]
     title = "".join(column.title() for column in made).rstrip()
@@ -102,7 +102,7 @@ def show_fields(
         lines = map("".join, zip(*(column.padded() for column in made), strict=True))
         screen.verbatim("".join(f"{line.rstrip()}\n" for line in lines))
         return
-    indent = max(map(len, heads)) + len(_GAP)
+    indent = max(map(len, heads)) + len(GAP)
     for row in zip(*(column.bare() for column in made), strict=True):
         for head, text in zip(heads, row, strict=True):
             parts = screen.fold(text, screen.width - indent) or [""]
@@ -116,8 +116,8 @@ def _is_number(text: str) -> bool:
     return not text or text.isdecimal()
 
 
-def _line_width(columns: Sequence[_Column]) -> int:
-    return sum(column.width for column in columns) + len(_GAP) * (len(columns) - 1)
+def _line_width(columns: Sequence[Column]) -> int:
+    return sum(column.width for column in columns) + len(GAP) * (len(columns) - 1)
 
 
 def _and(one: list[str], other: Sequence[Line]) -> list[Line]:
@@ -151,7 +151,7 @@ def _filled(items: list[str], width: int) -> Iterator[str]:
             filled += ", " + item
         else:
             yield filled + ","
-            filled = _BELOW + _GAP + item
+            filled = _BELOW + GAP + item
     yield filled
 
 
@@ -164,12 +164,12 @@ def _wrapped(text: str, width: int) -> list[str]:
         text.strip(),
         width,
         initial_indent=indent,
-        subsequent_indent=indent + _GAP,
+        subsequent_indent=indent + GAP,
         break_on_hyphens=False,
     )
 
 
-class _Column:
+class Column:
     """Texts below each other, made safe to show; `width` is that of the widest, head included."""
 
     __slots__ = ("_colour", "_distinct", "_gap", "_plain", "_right", "head", "texts", "width")
@@ -180,7 +180,7 @@ class _Column:
         texts: Texts,
         *,
         right: bool = False,
-        gap: str = _GAP,
+        gap: str = GAP,
         colour: Callable[[str], str] | None = None,
     ) -> None:
         self.head = head
@@ -211,13 +211,14 @@ class _Column:
 
     def padded(self) -> Iterator[str]:
         """Yield each text, padded to the width and coloured, with the gap behind it."""
-        return map(self._pad().__getitem__, self.texts.rows)
+        return map(self.paddings().__getitem__, self.texts.rows)
 
     def bare(self) -> Iterator[str]:
         """Yield each text as it is shown, without padding."""
         return map(clean, self.texts)
 
-    def _pad(self) -> dict[str, str]:
+    def paddings(self) -> dict[str, str]:
+        """Return each text, padded to the width and coloured, with the gap behind it."""
         texts, gap = self._distinct, self._gap
         if not self._plain or self._colour is not None:
             return {text: self._pad_one(clean(text)) + gap for text in texts}
@@ -243,11 +244,11 @@ class _Endpoint:
     __slots__ = ("address", "port")
 
     def __init__(self, head: str, addresses: Texts, ports: Texts) -> None:
-        self.address = _Column(f"{head} Address:", addresses, right=True, gap="")
-        self.port = _Column("Port", ports)
+        self.address = Column(f"{head} Address:", addresses, right=True, gap="")
+        self.port = Column("Port", ports)
 
     @property
-    def columns(self) -> tuple[_Column, _Column]:
+    def columns(self) -> tuple[Column, Column]:
         return self.address, self.port
 
     def shorten_head(self, head: str) -> None:
@@ -281,18 +282,18 @@ class _Table:
             pairs = zip(cells.state, sent, strict=True)
             sent = Texts(f"of {limit}" if state == "LISTEN" else limit for state, limit in pairs)
         self._front = [
-            _Column("State", cells.state, colour=_colour_of_state if colour else None),
-            _Column("Recv-Q", cells.receive_queue, right=True),
-            _Column("Send-Q", sent, right=True),
+            Column("State", cells.state, colour=colour_of_state if colour else None),
+            Column("Recv-Q", cells.receive_queue, right=True),
+            Column("Send-Q", sent, right=True),
         ]
         if cells.netid is not None:
-            self._front.insert(0, _Column("Netid", cells.netid))
+            self._front.insert(0, Column("Netid", cells.netid))
         self._local = _Endpoint("Local", cells.local, cells.local_port)
         self._peer = _Endpoint("Peer", cells.peer, cells.peer_port)
         self._processes = cells.processes
-        self._process: _Column | None = None
+        self._process: Column | None = None
         if cells.processes is not None:
-            self._process = _Column("Process:PID", Texts(map(processes_text, cells.processes)))
+            self._process = Column("Process:PID", Texts(map(processes_text, cells.processes)))
         self._processes_below = False
         self._long: set[int] = set()  # the rows that have their peer below
         self._all_long = False
@@ -306,7 +307,7 @@ class _Table:
     def fit(self, width: int) -> None:
         """Make columns give way until no line is wider than `width`, as far as that can be."""
         if self._width() > width and self._processes is not None:
-            self._process = _Column("Process:PID", Texts(map(first_process, self._processes)))
+            self._process = Column("Process:PID", Texts(map(first_process, self._processes)))
         if self._width() > width:
             self._local.shorten_head("Local")
             self._peer.shorten_head("Peer")
@@ -346,14 +347,14 @@ class _Table:
                 more.append(f"held by {processes_text(self._processes[row])}")
             yield more
 
-    def _columns(self) -> list[_Column]:
+    def _columns(self) -> list[Column]:
         if self._all_long:
             return [*self._front, *self._local.columns]
         last = [self._process] if self._process is not None else []
         return [*self._front, *self._local.columns, *self._peer.columns, *last]
 
     def _width(self) -> int:
-        return len(self.head().removesuffix(_GAP))
+        return len(self.head().removesuffix(GAP))
 
     def _fold(self, width: int) -> None:
         """Give local and peer what room there is; rows that are longer get their peer below."""
@@ -373,14 +374,14 @@ class _Table:
             for row, cells in enumerate(texts)
             if self._all_long or any(map(set.__contains__, wide, cells))
         }
-        room = width - sum(column.width + len(_GAP) for column in self._front)
+        room = width - sum(column.width + len(GAP) for column in self._front)
         wholes = local.texts()
         self._longer = {row for row in self._long if text_width(wholes[row]) > room}
 
 
-def _is_idle(column: _Column) -> bool:
+def _is_idle(column: Column) -> bool:
     return column.head.endswith("-Q") and column.texts.distinct <= {"0"}
 
 
-def _colour_of_state(state: str) -> str:
+def colour_of_state(state: str) -> str:
     return _COLOURS.get(state, _COLOUR_OF_OTHERS)
