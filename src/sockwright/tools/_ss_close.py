@@ -22,10 +22,15 @@ if TYPE_CHECKING:
 __all__ = ["Closed", "closing"]
 
 _CLOSABLE = {"tcp", "udp", "raw"}
+_GOES_ON = "its next call fails with ECONNABORTED, then it receives as before: it keeps its port"
 
 
 class Closed:
-    """What became of one socket: `outcome` is "closed", "gone" (by itself) or "failed"."""
+    """What became of one socket.
+
+    `outcome` is "closed", "told" (it was, and goes on: a UDP socket that is bound to its port),
+    "gone" (by itself) or "failed".
+    """
 
     __slots__ = ("outcome", "reason", "row")
 
@@ -69,15 +74,16 @@ def closing(
         yield Aside("nothing to close: no socket matches")
         return 1
     if not args.yes:
-        yield Listing(closable)
+        # Both where somebody reads the question, wherever standard output goes.
+        yield Listing(closable, beside=not sys.stdout.isatty())
         if not _ask(f"Close {_these(len(closable))}? [y/N] "):
             yield Aside("nothing was closed")
             return 1
-    failed = 0
+    left = 0
     for closed in _close(closable, args.namespace):
-        failed += closed.outcome == "failed"
+        left += closed.outcome in {"failed", "told"}
         yield closed
-    return 1 if failed else 0
+    return 1 if left else 0
 
 
 def _close(rows: list[SocketRow], namespace: str | None) -> Iterator[Closed]:
@@ -96,7 +102,7 @@ def _close(rows: list[SocketRow], namespace: str | None) -> Iterator[Closed]:
             again = []
             for row in left:
                 try:
-                    destroy(row, diag)
+                    is_gone = destroy(row, diag)
                 except FileNotFoundError:
                     again.append(row)
                 except (NotPossibleError, PermissionError):
@@ -105,7 +111,7 @@ def _close(rows: list[SocketRow], namespace: str | None) -> Iterator[Closed]:
                     yield Closed(row, "failed", str(error))
                 else:
                     any_closed = True
-                    yield Closed(row, "closed")
+                    yield Closed(row, "closed") if is_gone else Closed(row, "told", _GOES_ON)
             left = again
         for row in left:
             yield Closed(row, "gone")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from sockwright.errors import UsageError
 
 TYPE_CHECKING = False
@@ -12,7 +14,16 @@ if TYPE_CHECKING:
     from sockwright.sockets.diag.row import SocketRow
     from sockwright.sockets.diag.structure import Structure
 
-__all__ = ["Chosen", "ChosenFields", "FieldName", "Table", "all_fields", "chosen_fields"]
+__all__ = [
+    "Chosen",
+    "ChosenFields",
+    "Devices",
+    "FieldName",
+    "Table",
+    "all_fields",
+    "chosen_fields",
+    "explainer",
+]
 
 _USUAL = "netid,state,receive_queue,send_queue,local,peer,uid,inode"
 _COMMON = (
@@ -29,6 +40,7 @@ _COMMON = (
     ("cookie", "its number, which no other socket gets"),
     ("processes", "who holds it: name:pid fd descriptors"),
     ("pids", "the numbers of the processes that hold it"),
+    ("explanation", "the sentence of --explain"),
 )
 # Fields of some kinds only, with the kinds.
 _OF_SOME = (
@@ -59,6 +71,36 @@ _OF_SOME = (
     ("groups", "multicast groups (netlink)"),
 )
 _MISSING = ""
+
+
+class Devices:
+    """The names of the interfaces of a network namespace, asked for when there is one to name."""
+
+    __slots__ = ("_names", "_namespace")
+
+    def __init__(self, namespace: str | None) -> None:
+        self._namespace = namespace
+        self._names: dict[int, str] | None = None
+
+    def local(self, row: SocketRow) -> str:
+        """Return the own address as ``ss -n`` has it, with the interface: "0.0.0.0%eth0:68"."""
+        index = getattr(row, "interface", 0)
+        if not index:
+            return row.local
+        if self._names is None:
+            from sockwright.sockets.diag.devices import device_names
+
+            self._names = device_names(self._namespace)
+        return row.local_on(self._names.get(index, ""))  # type: ignore[attr-defined,no-any-return]
+
+
+def explainer(namespace: str | None) -> Callable[[SocketRow], str]:
+    """Return what makes the sentence of --explain, for the sockets of a network namespace."""
+    from sockwright.sockets.diag.explain import explain
+    from sockwright.sockets.diag.machine import Machine
+
+    machine = Machine.gather(namespace)
+    return lambda row: explain(row, machine)
 
 
 class FieldName:
@@ -116,22 +158,27 @@ class ChosenFields:
         first = {name.partition(".")[0] for name in names}
         self.needs: dict[str, bool] = {}
         for option, roots in (
-            ("info", {"info", "congestion"}),
-            ("memory", {"memory"}),
+            ("info", {"info", "congestion", "explanation"}),
+            ("memory", {"memory", "explanation"}),
             ("options", {"tos", "tclass", "class_id"}),
-            ("processes", {"processes", "pids"}),
+            ("processes", {"processes", "pids", "explanation"}),
         ):
             if first & roots:
                 self.needs[option] = True
 
     def of(self, rows: Iterable[SocketRow], args: argparse.Namespace) -> Iterator[object]:
         """Yield the fields of all rows: objects for programs, else one table."""
+        # What a row does not know by itself.
+        known: dict[str, Callable[[SocketRow], str]] = {"local": Devices(args.namespace).local}
+        if "explanation" in self._names:
+            known["explanation"] = explainer(args.namespace)
+        values = [known.get(name) or partial(_value, name) for name in self._names]
         if args.json:
             for row in rows:
-                yield Chosen(self._names, [_value(row, name) for name in self._names])
+                yield Chosen(self._names, [value(row) for value in values])
             return
         found = list(rows)
-        columns = [[_text(_value(row, name)) for row in found] for name in self._names]
+        columns = [[_text(value(row)) for row in found] for value in values]
         yield Table(self._names, columns, csv=args.csv, header=not args.no_header)
 
 
@@ -146,19 +193,25 @@ def all_fields() -> Iterator[FieldName]:
         yield from _fields_of(prefix, structure)
 
 
-def chosen_fields(columns: str | None, *, processes: bool) -> ChosenFields:
+def chosen_fields(columns: str | None, *, processes: bool, explain: bool) -> ChosenFields:
     """Return the fields that a list such as "state,local,info.rtt_us" names; None for the usual.
+
+    `processes` adds them to the usual, `explain` the sentence to any.
 
     Raises: UsageError at a name that is none.
     """
     if columns is None:
         columns = _USUAL + (",processes" if processes else "")
-    names = tuple(name.strip() for name in columns.split(","))
+    names = [name.strip() for name in columns.split(",")]
+    if explain and "explanation" not in names:
+        names.append("explanation")
     known = [field.name for field in all_fields()]
     for name in names:
+        if not name:
+            raise UsageError("--columns lacks the name of a field; --columns help lists them")
         if name not in known:
             raise UsageError(f"there is no field '{name}'; {_near(name, known)}")
-    return ChosenFields(names)
+    return ChosenFields(tuple(names))
 
 
 def _fields_of(prefix: str, structure: type[Structure]) -> Iterator[FieldName]:
@@ -179,7 +232,7 @@ def _near(name: str, known: Sequence[str]) -> str:
     return f"did you mean {' or '.join(close)}? {listed}" if close else listed
 
 
-def _value(row: SocketRow, name: str) -> object:
+def _value(name: str, row: SocketRow) -> object:
     """Return a field of a row, None where it has none such."""
     if name == "pids":
         return tuple(dict.fromkeys(one.pid for one in row.processes or ()))

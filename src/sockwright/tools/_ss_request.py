@@ -238,8 +238,8 @@ def selection(asked: Request, args: argparse.Namespace) -> dict[str, Any]:
     """Return the arguments for `sockwright.sockets.dump` beside the tables.
 
     Raises:
-        FilterError: the filter is wrong.
-        OSError: its file cannot be read.
+        FilterError: the filter is wrong; UsageError: its file is not there.
+        OSError: the file cannot be read.
     """
     where: SocketFilter | str = ""
     words = " ".join(args.filter)
@@ -271,5 +271,8 @@ def _read(path: str) -> str:
 
     if path == "-":
         return sys.stdin.read()
-    with open(path, encoding="utf-8", errors="surrogateescape") as file:
-        return file.read()
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise UsageError(f"-F {path}: {error.strerror}") from None

@@ -53,26 +53,30 @@ class View:
 
 
 class Listing:
-    """Rows of sockets that are to be shown as one table."""
+    """Rows of sockets that are to be shown as one table.
 
-    __slots__ = ("rows",)
+    With `beside` on standard error, where a question about them follows.
+    """
 
-    def __init__(self, rows: Sequence[SocketRow]) -> None:
+    __slots__ = ("beside", "rows")
+
+    def __init__(self, rows: Sequence[SocketRow], *, beside: bool = False) -> None:
         self.rows = rows
+        self.beside = beside
 
 
-class Explained:
-    """A socket for programs, with the sentence of --explain."""
+class Told:
+    """A socket for programs, with what its message does not tell."""
 
-    __slots__ = ("explanation", "row")
+    __slots__ = ("_more", "_row")
 
-    def __init__(self, row: SocketRow, explanation: str) -> None:
-        self.row = row
-        self.explanation = explanation
+    def __init__(self, row: SocketRow, more: dict[str, object]) -> None:
+        self._row = row
+        self._more = more
 
     def as_dict(self) -> dict[str, object]:
-        """Return the fields of the socket, and the explanation."""
-        return self.row.as_dict() | {"explanation": self.explanation}
+        """Return the fields of the socket, and the others."""
+        return self._row.as_dict() | self._more
 
 
 class Aside:
@@ -124,6 +128,7 @@ def run(args: argparse.Namespace) -> Generator[object, None, int]:
         yield from all_fields()
         return 0
     asked = request(args)
+    _check_tables(asked, args)
     yield View(args, with_netid=len(asked.kinds) > 1)
     if args.summary:
         from sockwright.sockets.diag.summary import summarize
@@ -159,45 +164,71 @@ def _list(
 
     tables = () if asked.is_everything else asked.tables
     fields = None
-    if args.columns or args.csv:
+    if args.columns is not None or args.csv:
         from sockwright.tools._ss_fields import chosen_fields
 
-        fields = chosen_fields(args.columns, processes=args.processes)
+        fields = chosen_fields(args.columns, processes=args.processes, explain=args.explain)
         chosen |= fields.needs
     found = dump(*tables, **chosen)
     rows: Iterable[SocketRow] = asked.only_kinds(found)
     if fields is not None:
         yield from fields.of(rows, args)
     elif args.json:
-        yield from _explained(rows, args.namespace) if args.explain else rows
+        yield from _for_programs(rows, args)
     else:
-        yield Listing(asked.in_order(rows))
+        listed = asked.in_order(rows)
+        yield Listing(listed)
+        if not listed and _is_seen():
+            yield Aside(_nothing(chosen, args))
     yield from _asides(found.remarks, asked)
     unlisted = {remark.table for remark in found.remarks if remark.kind == "unlisted"}
     return 5 if asked.named_tables and unlisted >= set(asked.tables) else 0
 
 
-def _explained(rows: Iterable[SocketRow], namespace: str | None) -> Iterator[Explained]:
-    from sockwright.sockets.diag.explain import explain
-    from sockwright.sockets.diag.machine import Machine
+def _for_programs(rows: Iterable[SocketRow], args: argparse.Namespace) -> Iterator[object]:
+    """Yield rows, with the names of interfaces and the sentence of --explain where there are."""
+    from sockwright.tools._ss_fields import Devices, explainer
 
-    machine = Machine.gather(namespace)
+    devices = Devices(args.namespace)
+    explain = explainer(args.namespace) if args.explain else None
     for row in rows:
-        yield Explained(row, explain(row, machine))
+        more: dict[str, object] = {}
+        if getattr(row, "interface", 0):
+            more["local"] = devices.local(row)
+        if explain is not None:
+            more["explanation"] = explain(row)
+        yield Told(row, more) if more else row
+
+
+def _is_seen() -> bool:
+    """Tell whether a person looks at both the table and what is said beside it."""
+    import sys
+
+    return sys.stdout.isatty() and sys.stderr.isatty()
+
+
+def _nothing(chosen: dict[str, Any], args: argparse.Namespace) -> str:
+    if args.states is not None or chosen["states"] is None:
+        return "no socket matches"
+    what = "no socket that is connected matches" if chosen["where"] else "nothing is connected"
+    return f"{what}; -l lists what waits for peers, -a everything"
 
 
 def _asides(remarks: Iterable[Remark], asked: Request) -> Iterator[Aside]:
     """Yield what is to be said.
 
     That /proc told instead, or that this kernel has no such protocol, only who named it wants to
-    hear.
+    hear. Nor does anyone else about VSOCK, which many kernels have, and few machines use.
     """
     from sockwright.sockets.diag.remarks import has_protocol
 
     for remark in remarks:
-        minor = remark.kind == "fallback" or not (remark.table and has_protocol(remark.table))
-        if remark.table in asked.named_tables or not remark.table or not minor:
-            yield Aside(str(remark))
+        table = remark.table
+        if table and table not in asked.named_tables:
+            unused = table == "vsock" or not has_protocol(table)
+            if remark.kind == "fallback" or (remark.kind == "unlisted" and unused):
+                continue
+        yield Aside(str(remark))
 
 
 def _live(
@@ -259,6 +290,8 @@ def _check(args: argparse.Namespace) -> None:
     if args.csv and args.json:
         raise UsageError("--csv and --json do not go together; choose one")
     live = args.watch is not None or args.events or args.graph
+    if live:
+        _check_live(args)
     for name, value in (("--count", args.count), ("--duration", args.duration)):
         if value is not None and not live:
             raise UsageError(f"{name} goes with --watch, -E and --graph alone")
@@ -266,3 +299,38 @@ def _check(args: argparse.Namespace) -> None:
             raise UsageError(f"{name} takes a number above 0, not {value}")
     if args.yes and not args.kill:
         raise UsageError("--yes goes with -K alone")
+
+
+# What a live view has no place for: the attribute, and the flag.
+_NOT_LIVE = {
+    "timers": "-o",
+    "extended": "-e",
+    "memory": "-m",
+    "info": "-i",
+    "tos": "--tos",
+    "cgroup": "--cgroup",
+    "sockopt": "--inet-sockopt",
+    "explain": "--explain",
+    "no_header": "-H",
+    "one_line": "-O",
+}
+
+
+def _check_live(args: argparse.Namespace) -> None:
+    """Refuse flags whose meaning would be lost in silence. Raises: UsageError."""
+    view = "--graph" if args.graph else "-E" if args.events else "--watch"
+    lost = [flag for name, flag in _NOT_LIVE.items() if getattr(args, name)]
+    if lost:
+        raise UsageError(f"{view} does not show {' and '.join(lost)}; leave that out")
+
+
+def _check_tables(asked: Request, args: argparse.Namespace) -> None:
+    """Refuse what does not go with the kinds that are asked for. Raises: UsageError."""
+    if args.graph and "tcp" not in asked.tables:
+        kinds = ", ".join(asked.tables)
+        raise UsageError(f"--graph follows a TCP connection, and {kinds} was asked for; add -t")
+    is_chosen = args.filter or args.filter_file is not None
+    is_chosen = is_chosen or args.kinds or args.families or args.queries
+    if args.kill and args.yes and not is_chosen:
+        text = "-K --yes would close every socket; give a FILTER or a kind such as -t"
+        raise UsageError(text)
