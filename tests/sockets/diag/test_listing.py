@@ -295,6 +295,48 @@ print(*rows.remarks)
     assert [(len(row.processes or ()), rows.remarks) for row in rows] == [(1, [])]
 
 
+def test_the_socket_that_a_listing_is_made_by_has_this_process() -> None:
+    rows = [row for row in dump("netlink", processes=True) if row.local == f"4:{os.getpid()}"]
+    assert {one.pid for row in rows for one in row.processes or ()} == {os.getpid()}
+    assert all(row.processes for row in rows)
+
+
+@pytest.mark.needs("root")
+def test_what_no_process_can_have_is_not_counted_as_hidden() -> None:
+    # A network of its own has a socket of the kernel for most subjects of netlink, and ours.
+    said = as_nobody(
+        """
+become_nobody()
+rows = dump("netlink", processes=True)
+print(sum(row.is_kernel for row in rows) > 5, rows.remarks)
+""",
+        wrapper=("unshare", "--net"),
+    )
+    assert said == "True []"
+
+
+@pytest.mark.needs("namespaces", "setpriv")
+def test_root_is_not_told_to_be_root() -> None:
+    # Root of a user namespace may not look into what is outside, for all its capabilities.
+    code = """
+from sockwright.sockets.diag.remarks import hidden
+print(hidden(2, 1, more=False))
+"""
+    users = ["unshare", "--user", "--map-root-user"]
+    bounds = ["setpriv", "--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace"]
+    told = [
+        subprocess.run(
+            [*wrapper, sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        for wrapper in (users, [*users, *bounds])
+    ]
+    begin = "2 sockets have no process that this user may see (1 process is closed); "
+    assert told == [
+        f"{begin}they are closed to root as well, by their user namespace or a security module",
+        f"{begin}to see them takes CAP_SYS_PTRACE, which root has not got here",
+    ]
+
+
 @pytest.mark.needs("root")
 def test_owners_that_proc_does_not_show_are_said() -> None:
     said = as_nobody(

@@ -120,14 +120,15 @@ def dump(
             raise
         for one in chosen:
             listing.fall_back(one, named=bool(tables))
+        if processes:
+            listing.find_processes()
     else:
         with diag:
             for one in chosen:
                 listing.ask(diag, one, named=bool(tables))
-    rows: Iterator[SocketRow] = chain.from_iterable(listing.answers)
-    if processes:
-        rows = _with_processes(list(rows), listing.remarks)
-    return Dump(rows, listing.remarks)
+            if processes:  # before it is closed: this socket is among those that were listed
+                listing.find_processes()
+    return Dump(chain.from_iterable(listing.answers), listing.remarks)
 
 
 class _Listing:
@@ -214,6 +215,26 @@ class _Listing:
         self.remarks.append(missing(of.name))
         rows = filter(self._is_in_states, map(of.row, messages))
         self.answers.append(filter(self._filter.matches, rows) if self._filter else rows)
+
+    def find_processes(self) -> None:
+        """Tell each row its processes. Raises: NotPossibleError, OSError."""
+        from sockwright.sockets.diag.processes import find_processes
+
+        rows = list(chain.from_iterable(self.answers))
+        self.answers = [iter(rows)]
+        inodes = [row.inode for row in rows]
+        found = find_processes(set(inodes))
+        for row, inode in zip(rows, inodes, strict=True):
+            row.processes = found.by_inode.get(inode, ())
+        if found.unreadable or found.hidden:
+            # The kernel's own ends of netlink have an inode as well, but never a process.
+            ownerless = sum(
+                1
+                for row in rows
+                if row.inode and not row.processes and not getattr(row, "is_kernel", False)
+            )
+            if ownerless:
+                self.remarks.append(hidden(ownerless, found.unreadable, more=found.hidden))
 
     def _families_of(self, of: Table) -> list[str]:
         """Return the families in which to look; none where no socket can be wanted."""
@@ -345,18 +366,3 @@ def _words(datagrams: list[Messages], place: int) -> list[int]:
         else:
             found += [words[at >> 2] for at in offsets]
     return found
-
-
-def _with_processes(rows: list[SocketRow], remarks: list[Remark]) -> Iterator[SocketRow]:
-    """Tell each row its processes. Raises: NotPossibleError."""
-    from sockwright.sockets.diag.processes import find_processes
-
-    inodes = [row.inode for row in rows]
-    found = find_processes(set(inodes))
-    for row, inode in zip(rows, inodes, strict=True):
-        row.processes = found.by_inode.get(inode, ())
-    if found.unreadable or found.hidden:
-        ownerless = sum(1 for row in rows if row.inode and not row.processes)
-        if ownerless:
-            remarks.append(hidden(ownerless, found.unreadable, more=found.hidden))
-    return iter(rows)

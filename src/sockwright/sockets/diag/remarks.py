@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 __all__ = ["Remark", "has_protocol", "hidden", "interrupted", "missing", "no_protocol"]
 
 # By table: what people call it, its name in /proc/net/protocols, the module of the kernel that
@@ -18,6 +20,9 @@ _PARTS = {
     "netlink": ("netlink", "NETLINK", "netlink_diag", "CONFIG_NETLINK_DIAG"),
     "vsock": ("VSOCK", "AF_VSOCK", "vsock_diag", "CONFIG_VSOCKETS_DIAG"),
 }
+# By their numbers (linux/capability.h): the first lets read where the links of /proc/PID/fd lead,
+# the other open that folder.
+_TO_LOOK = {19: "CAP_SYS_PTRACE", 2: "CAP_DAC_READ_SEARCH"}
 
 
 class Remark:
@@ -106,9 +111,26 @@ def hidden(sockets: int, unreadable: int, *, more: bool) -> Remark:
         why.append(f"{unreadable} {'process is' if unreadable == 1 else 'processes are'} closed")
     if more:
         why.append("those of others are not shown by /proc, which is mounted with hidepid")
-    # CAP_SYS_PTRACE lets read where the links of /proc/PID/fd lead, the other open that folder.
-    text = (
-        f"{sockets} {have} no process that this user may see ({'; '.join(why)}); to see them takes "
-        f"root, or CAP_SYS_PTRACE with CAP_DAC_READ_SEARCH"
-    )
+    text = f"{sockets} {have} no process that this user may see ({'; '.join(why)}); {_remedy()}"
     return Remark("hidden", "", text)
+
+
+def _remedy() -> str:
+    """Say what it takes to look into every process."""
+    held = _capabilities()
+    lacking = [name for number, name in _TO_LOOK.items() if not held >> number & 1]
+    if lacking and os.geteuid() != 0:
+        return f"to see them takes root, or {' with '.join(_TO_LOOK.values())}"
+    if lacking:
+        return f"to see them takes {' with '.join(lacking)}, which root has not got here"
+    # As root of a user namespace finds those outside, for instance.
+    return "they are closed to root as well, by their user namespace or a security module"
+
+
+def _capabilities() -> int:
+    """Return the effective capabilities of this process, as bits; none where there is no /proc."""
+    try:
+        with open("/proc/self/status", "rb") as file:
+            return next((int(line[7:], 16) for line in file if line.startswith(b"CapEff:")), 0)
+    except OSError:
+        return 0
