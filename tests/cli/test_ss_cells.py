@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+import io
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.sockets.diag.population import Population
 
-from sockwright.cli.pages._ss_cells import Cells, Texts, cells_of, endpoint
+from sockwright.cli.pages._ss_cells import Cells
+from sockwright.cli.pages._ss_layout import show_table, write_table
+from sockwright.cli.pages._ss_many import ManySockets, are_of_ip
 from sockwright.cli.pages._ss_names import Devices, Names
+from sockwright.cli.screen import Screen
+from sockwright.sockets.diag.inet import InetSocket
 from sockwright.sockets.diag.listing import dump
 
 if TYPE_CHECKING:
@@ -30,35 +34,44 @@ def machine() -> Iterator[Population]:
 @pytest.fixture(scope="module")
 def rows(machine: Population) -> list[SocketRow]:
     """Every socket of it."""
-    return list(dump(namespace=machine.pid))
+    return list(dump(namespace=machine.pid, states="all", processes=True))
 
 
 @pytest.mark.parametrize("names", [None, Names()], ids=["numbers", "names"])
-def test_texts_of_a_run_are_those_of_each_row(
-    machine: Population, rows: list[SocketRow], names: Names | None
+@pytest.mark.parametrize("processes", [False, True], ids=["sockets", "holders"])
+@pytest.mark.parametrize("netid", [False, True], ids=["alone", "kinds"])
+def test_many_sockets_are_shown_as_each_is_when_asked_alone(
+    machine: Population,
+    rows: list[SocketRow],
+    names: Names | None,
+    *,
+    processes: bool,
+    netid: bool,
 ) -> None:
+    some = [row for row in rows if isinstance(row, InetSocket) and are_of_ip([row])]
     devices = Devices(machine.pid)
-    made = cells_of(rows, names, devices, netid=True, processes=False)
-    assert made.netid is not None
-    columns = [
-        *(made.netid, made.state, made.receive_queue, made.send_queue),
-        *(made.local, made.local_port, made.peer, made.peer_port),
-    ]
-    told = list(zip(*columns, strict=True))
-    alone = [
-        (
-            *(row.netid, row.state, str(row.receive_queue), str(row.send_queue)),
-            *endpoint(row, "local", names, devices),
-            *endpoint(row, "peer", names, devices),
-        )
-        for row in rows
-    ]
-    assert told == alone
-    assert len({kind for kind, _ in groupby(rows, type)}) > 5
+    alone = io.StringIO()
+    cells = Cells(some, names, devices, netid=netid, processes=processes)
+    show_table(cells, Screen(alone))
+    many = ManySockets(
+        some, names, devices, netid=netid, processes=processes, colour=False, for_people=False
+    )
+    together = io.StringIO()
+    write_table(many.head, many.lines(), Screen(together))
+    assert together.getvalue() == alone.getvalue()
+    assert len({type(row) for row in some}) > 3
+    if not processes:
+        assert many.width >= max(map(len, together.getvalue().splitlines()))
+
+
+def test_a_table_of_nothing_has_its_head() -> None:
+    nothing = ManySockets([], None, {}, netid=True, processes=False, colour=False, for_people=True)
+    assert nothing.head.split()[:3] == ["Netid", "State", "Recv-Q"]
+    assert list(nothing.lines()) == []
 
 
 def test_numbers_are_those_of_ss_without_names(machine: Population, rows: list[SocketRow]) -> None:
-    made = cells_of(rows, None, Devices(machine.pid), netid=False, processes=False)
+    made = Cells(rows, None, Devices(machine.pid), netid=False, processes=False)
     for row, address, port in zip(rows, made.local, made.local_port, strict=True):
         if not getattr(row, "interface", 0):
             assert address + port == row.local
@@ -76,8 +89,3 @@ def test_hosts_keep_their_numbers_where_nobody_asked_for_names() -> None:
     assert Names().host("127.0.0.1") == "127.0.0.1"
     assert Names(hosts=True).host("127.0.0.1") == "localhost"
     assert Names(hosts=True).host("0.0.0.0") == "0.0.0.0"
-
-
-def test_a_column_of_no_rows_has_no_text() -> None:
-    assert list(Texts()) == []
-    assert list(Cells().state) == []

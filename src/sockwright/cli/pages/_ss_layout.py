@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     Line: TypeAlias = str | list[str]
     """Prose, which is folded between words, or items, which are not broken."""
 
-__all__ = ["show_fields", "show_table"]
+__all__ = ["GAP", "Column", "colour_of_state", "show_fields", "show_table", "write_table"]
 
 GAP = "  "
 _BELOW = "    "
@@ -68,16 +68,28 @@ def show_table(
     table = _Table(cells, colour=screen.colour, for_people=folds)
     if folds:
         table.fit(screen.width)
-    lines = table.lines()
-    if below is not None or table.has_more:
-        more = map(_and, table.more(), below or repeat(()))
-        width = screen.width if folds else 0
+    if table.has_more:
+        below = map(_and, table.more(), below or repeat(()))
+    head = table.head()[: screen.width if folds else None].rstrip()
+    write_table(head if header else "", table.lines(), screen, one_line=one_line, below=below)
+
+
+def write_table(
+    head: str,
+    lines: Iterable[str],
+    screen: Screen,
+    *,
+    one_line: bool = False,
+    below: Iterable[Sequence[Line]] | None = None,
+) -> None:
+    """Write `lines` under their head, "" for none, each with what stands below or behind it."""
+    if below is not None:
+        width = screen.width if screen.terminal and not one_line else 0
         lines = (
             GAP.join((line, *map(_whole, texts))) if one_line else _over(line, texts, width)
-            for line, texts in zip(lines, more, strict=False)
+            for line, texts in zip(lines, below, strict=False)
         )
-    if header:
-        head = table.head()[: screen.width if folds else None].rstrip()
+    if head:
         screen.verbatim(f"{_BOLD}{head}{_OFF}\n" if screen.colour else head + "\n")
     lines = map(str.rstrip, lines)
     while block := "\n".join(islice(lines, _BLOCK)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from sockwright.cli.pages._ss_layout import show_fields, show_table
+from sockwright.cli.pages._ss_layout import show_fields, show_table, write_table
 from sockwright.cli.pages._ss_names import Devices, Names
 from sockwright.tools.ss import View
 
@@ -63,22 +63,25 @@ def _names(args: argparse.Namespace) -> Names | None:
 
 
 def _show_listing(listing: Listing, _: Iterator[object], screen: Screen, view: View) -> None:
-    from sockwright.cli.pages._ss_cells import cells_of
+    from sockwright.cli.pages._ss_many import ManySockets, are_of_ip
 
     args = view.args
-    cells = cells_of(
-        listing.rows,
-        _names(args),
-        Devices(args.namespace),
-        netid=view.with_netid,
-        processes=args.processes,
-    )
-    below = None
+    rows, names, devices = listing.rows, _names(args), Devices(args.namespace)
+    columns = {"netid": view.with_netid, "processes": args.processes}
+    form = {"one_line": args.one_line, "below": None}
     if any(getattr(args, name) for name in _DETAILS):
         from sockwright.cli.pages._ss_details import Details
 
-        below = map(Details(args).lines, listing.rows)
-    show_table(cells, screen, header=not args.no_header, one_line=args.one_line, below=below)
+        form["below"] = map(Details(args).lines, rows)
+    if are_of_ip(rows):
+        folds = screen.terminal and not args.one_line
+        many = ManySockets(rows, names, devices, **columns, colour=screen.colour, for_people=folds)
+        if not folds or many.width <= screen.width:
+            write_table("" if args.no_header else many.head, many.lines(), screen, **form)
+            return
+    from sockwright.cli.pages._ss_cells import Cells
+
+    show_table(Cells(rows, names, devices, **columns), screen, header=not args.no_header, **form)
 
 
 def _show_fields(table: Table, _: Iterator[object], screen: Screen, __: View) -> None:
