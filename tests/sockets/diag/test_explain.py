@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import select
 import socket
 import time
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 
 from sockwright.lab import Lab
 from sockwright.sockets.diag.explain import explain
+from sockwright.sockets.diag.inet import TCPSocket
 from sockwright.sockets.diag.listing import dump
 from sockwright.sockets.diag.machine import Machine
 from sockwright.sockets.diag.tables import TABLES
@@ -132,11 +135,15 @@ def test_a_socket_of_no_process_speaks_of_the_program(told: Told) -> None:
 
 
 @alone
-def test_a_connection_says_what_waits_in_which_direction(told: Told) -> None:
+def test_a_connection_says_whose_it_is_and_what_waits_in_which_direction(
+    told: Told, machine: Population
+) -> None:
     idle = told["tcp: tcp4 established"]
-    assert re.fullmatch(
-        r"Connected with 127\.0\.0\.1:\d+, and nothing waits in either direction\.", idle
-    )
+    peer = r"127\.0\.0\.1:\d+, and nothing waits in either direction\."
+    assert re.fullmatch(rf"\S+ \(pid {machine.pid}\) is connected with {peer}", idle)
+    with machine.inside():
+        (row,) = (row for row in dump("tcp") if row.inode == machine.inode("tcp4 established"))
+        assert re.fullmatch(f"Connected with {peer}", explain(row, Machine.gather()))
     unread = told["tcp: tcp4 established, unread, peer"]
     assert re.search(r"\. 1000 octets arrived and \S+ \(pid \d+\) has not read them\.$", unread)
     held = told["tcp: tcp4 established, unacknowledged"]
@@ -180,9 +187,44 @@ def test_syn_sent_says_that_nobody_answers(machine: Population) -> None:
     assert re.search(
         r"asked 127\.0\.0\.1:\d+ for a connection, and nobody has answered yet\. "
         r"The request \(SYN\) was sent again (once|twice|\d+ times), next in [\d.]+ "
-        r"s\. That machine is down or a firewall drops the requests; by default the "
-        r"kernel gives up after \d+ repetitions\.$",
+        r"s\. The accept queue of the listener is full, or a firewall drops the requests; "
+        r"unless TCP_SYNCNT is set, the kernel gives up after \d+ repetitions\.$",
         text,
+    )
+
+
+def give_up(address: str, retries: str, linear: str) -> tuple[str, int]:
+    """Return what is said when the request was repeated, and how often it was in the end."""
+    for name, value in (("tcp_syn_retries", retries), ("tcp_syn_linear_timeouts", linear)):
+        Path(f"/proc/sys/net/ipv4/{name}").write_text(value)
+    about = Machine.gather()
+    text, most = "", 0
+    with socket.socket() as sock:
+        sock.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            sock.connect((address, 80))
+        deadline = time.monotonic() + SECONDS
+        while rows := [row for row in dump("tcp", states="syn-sent") if row.inode]:
+            (row,) = rows
+            assert isinstance(row, TCPSocket)
+            if row.timer is not None and row.timer.retransmits:
+                text, most = explain(row, about), max(most, row.timer.retransmits)
+            assert time.monotonic() < deadline, text
+            select.select([], [sock], [], 0.05)  # it is writable when the kernel has given up
+    return text, most
+
+
+def test_a_request_without_an_answer_counts_the_repetitions_as_the_kernel_does() -> None:
+    if not Path("/proc/sys/net/ipv4/tcp_syn_linear_timeouts").exists():
+        pytest.skip("this kernel has no tcp_syn_linear_timeouts")
+    with Lab() as lab:
+        a, b = lab.hosts("a", "b")
+        lab.link(a, b).loss(1.0)
+        text, most = a.call(give_up, b.ipv4, "1", "1")
+    assert most == 2
+    assert text.endswith(
+        "That machine is down, the accept queue of its listener is full, or a firewall drops the "
+        "requests; unless TCP_SYNCNT is set, the kernel gives up after 2 repetitions."
     )
 
 
@@ -255,6 +297,42 @@ def test_ends_of_connections_say_who_closed_and_what_is_missing(told: Told) -> N
     assert "Both sides closed at the same time" in told["tcp: tcp4 closing"]
     orphans = [text for text in told.of("tcp", "FIN-WAIT-1") if "let go of the socket" in text]
     assert len(orphans) == 2
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+@pytest.mark.parametrize("state", ["FIN-WAIT-1", "LAST-ACK"])
+@alone
+def test_an_end_that_finds_no_room_says_so(
+    machine: Population, state: str, family: socket.AddressFamily
+) -> None:
+    address = "127.0.0.1" if family == socket.AF_INET else "::1"
+    with machine.inside():
+        about = Machine.gather()
+        with socket.create_server((address, 0), family=family) as door:
+            door.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client = socket.create_connection(door.getsockname()[:2])
+            server, _ = door.accept()
+            with client, server:
+                client.setblocking(False)
+                with contextlib.suppress(BlockingIOError):
+                    while True:
+                        client.send(bytes(4096))
+                if state == "LAST-ACK":
+                    server.shutdown(socket.SHUT_WR)
+                    client.setblocking(True)
+                    client.recv(1)
+                client.shutdown(socket.SHUT_WR)
+                wait_for(client, state)
+                deadline = time.monotonic() + SECONDS
+                text = ""
+                while "zero window" not in text and time.monotonic() < deadline:
+                    text = explain(wait_for(client, state), about)
+    assert re.search(
+        r"\d+ octets written before, and with them the end \(FIN\), cannot be sent: the peer has "
+        r"no room for more \(zero window\), as its program does not read; in [\d.]+ s the kernel "
+        r"asks again",
+        text,
+    ), text
 
 
 @alone
@@ -489,9 +567,11 @@ def test_unix_sockets_say_who_can_reach_them(told: Told) -> None:
 @alone
 def test_unix_sockets_say_to_whom_they_are_connected(told: Told, machine: Population) -> None:
     peer = machine.inode("unix stream pair, peer")
-    assert told["unix: unix stream pair"] == (
-        f"Connected to socket {peer} of this machine. It has no name: it is one of a pair, or the "
-        "side that connected."
+    assert re.fullmatch(
+        rf"\S+ \(pid {machine.pid}\) is connected to socket {peer} of this machine\. It has no "
+        r"name: it is one of a pair, or the side that connected\. \d+ octets of memory hold what "
+        r"was sent and the other end has not read\.",
+        told["unix: unix stream pair"],
     )
     accepted = told["unix: unix stream accepted"]
     assert re.search(r", accepted at /\S+/stream\. 6 octets arrived and", accepted)
@@ -506,6 +586,50 @@ def test_unix_sockets_say_to_whom_they_are_connected(told: Told, machine: Popula
         f"sends datagrams to socket {to} of this machine."
         in (told["unix: unix datagram connected 0"])
     )
+
+
+def told_of(sock: socket.socket) -> str:
+    inode = os.fstat(sock.fileno()).st_ino
+    (row,) = (row for row in dump("unix", memory=True, processes=True) if row.inode == inode)
+    return explain(row, Machine({}, {}, {}))
+
+
+def test_a_unix_socket_that_can_send_no_more_says_so() -> None:
+    one, other = socket.socketpair()
+    with one, other:
+        one.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                one.send(bytes(65536))
+        limit = one.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+        assert re.search(
+            rf"Its send buffer is full \(\d+ octets of memory, SO_SNDBUF is {limit}\): \S+ \(pid "
+            rf"{os.getpid()}\) can send no more until the other end reads\.$",
+            told_of(one),
+        )
+        assert "send buffer" not in told_of(other)
+
+
+@pytest.mark.parametrize(
+    ("kind", "what"), [(socket.SOCK_STREAM, "connect"), (socket.SOCK_DGRAM, "send some")]
+)
+def test_a_unix_socket_says_when_its_file_is_gone_or_another(
+    tmp_path: Path, kind: socket.SocketKind, what: str
+) -> None:
+    path = tmp_path / "door"
+    with socket.socket(socket.AF_UNIX, kind) as door:
+        door.bind(str(path))
+        if kind == socket.SOCK_STREAM:
+            door.listen()
+        assert f"at the path {path}: whoever may write to that file can {what}." in told_of(door)
+        kept = path.rename(tmp_path / "kept")  # so that no other file gets its inode
+        gone = f"at the path {path}, but no such file is there: nobody can {what} any more"
+        assert gone in told_of(door)
+        path.touch()
+        another = f"at the path {path}, but another file has that name now: nobody can {what} any"
+        assert another in told_of(door)
+        kept.replace(path)
+        assert f"at the path {path}: whoever may write" in told_of(door)
 
 
 @alone

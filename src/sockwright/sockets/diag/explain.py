@@ -1,22 +1,15 @@
 """`explain`: a socket in plain words, for whoever reads a listing and wonders what it means.
 
-One function for each table. What it says comes from the row alone and from `Machine`, so it is as
-true as they are: who holds the socket, its timers, memory and TCP_INFO are named where the row was
-asked for them (``dump(processes=True, memory=True, info=True)``). Names of processes and paths of
-sockets stand in the text as they are: clean it before it reaches a terminal.
+One function for each table. What it says comes from the row and from `Machine`, so it is as true as
+they are; only whether the file of a UNIX socket is still there is looked up. Who holds the socket,
+its timers, memory and TCP_INFO are named where the row was asked for them
+(``dump(processes=True, memory=True, info=True)``). Names of processes and paths of sockets stand in
+the text as they are: clean it before it reaches a terminal.
 """
 
 from __future__ import annotations
 
-from sockwright.sockets.diag.phrases import (
-    accept_queue,
-    holder,
-    join,
-    sentence,
-    sharing,
-    unread,
-    waiting,
-)
+from sockwright.sockets.diag.phrases import connected, holder, join, sentence, sharing, waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +19,6 @@ if TYPE_CHECKING:
     from sockwright.sockets.diag.netlink_table import NetlinkSocket
     from sockwright.sockets.diag.packet import PacketSocketRow
     from sockwright.sockets.diag.row import SocketRow
-    from sockwright.sockets.diag.unix import UnixSocket
     from sockwright.sockets.diag.vsock import VSockSocket
 
 __all__ = ["explain"]
@@ -54,6 +46,7 @@ _NETLINK = {
 def explain(row: SocketRow, machine: Machine) -> str:
     """Return what this socket is doing and what that means: a sentence, or a few."""
     from sockwright.sockets.diag import explain_inet as inet
+    from sockwright.sockets.diag.explain_unix import explain_unix
 
     tellers: dict[str, Callable[..., list[str]]] = {
         "tcp": inet.explain_tcp,
@@ -62,7 +55,7 @@ def explain(row: SocketRow, machine: Machine) -> str:
         "udplite": inet.explain_udp,
         "raw": inet.explain_raw,
         "sctp": inet.explain_sctp,
-        "unix": _unix,
+        "unix": explain_unix,
         "packet": _packet,
         "netlink": _netlink,
         "vsock": _vsock,
@@ -70,49 +63,6 @@ def explain(row: SocketRow, machine: Machine) -> str:
     texts = tellers[row.protocol](row, machine) + sharing(row)
     who = holder(row)
     return " ".join(sentence(text, who) for text in texts)
-
-
-def _unix(row: UnixSocket, _: Machine) -> list[str]:
-    who = holder(row)
-    if row.state == "LISTEN":
-        queue = accept_queue(row.receive_queue, row.send_queue, who, "wait or are refused")
-        return [f"{who} waits for connections {_unix_name(row, 'connect')}", queue]
-    gone = row.shutdown == "both" or row.peer_inode is None
-    if row.type == "dgram" and row.path:
-        texts = [f"{who} receives datagrams {_unix_name(row, 'send some')}"]
-        if row.peer_inode:
-            texts.append(f"its own go to socket {row.peer_inode}")
-    elif row.type == "dgram" and row.peer_inode:
-        texts = [f"{who} sends datagrams to socket {row.peer_inode} of this machine"]
-    elif row.type == "dgram":
-        texts = [f"{who} can send datagrams, but nobody can reach it: it has no name"]
-    elif row.state == "ESTAB" and row.peer_inode:
-        texts = [f"connected to socket {row.peer_inode} of this machine"]
-        if row.path:
-            texts[0] += f", accepted at {row.path}"
-        else:
-            texts.append("it has no name: it is one of a pair, or the side that connected")
-    elif row.state == "ESTAB":
-        texts = ["the other end has been closed" if gone else "connected, but not accepted yet"]
-    elif row.path:
-        texts = [f"{who} has taken the name {row.path}, but does not listen"]
-    else:
-        texts = [f"{who} has a socket that neither listens nor is connected"]
-    texts += unread(row.receive_queue, who)
-    if row.shutdown:
-        ends = {"receive": "receiving", "send": "sending", "both": "sending and receiving"}
-        texts.append(f"shut down for {ends[row.shutdown]}")
-    return texts
-
-
-def _unix_name(row: UnixSocket, what: str) -> str:
-    """Return the name, and who may do `what` there."""
-    path = row.path
-    if path.startswith("@"):
-        where = f"at the abstract name {path}: every process in this network namespace can {what},"
-        return f"{where} for no file guards it"
-    told = "" if path.startswith("/") else ", relative to the folder that the program was in"
-    return f"at the path {path}{told}: whoever may write to that file can {what}"
 
 
 def _packet(row: PacketSocketRow, machine: Machine) -> list[str]:
@@ -160,7 +110,7 @@ def _vsock(row: VSockSocket, _: Machine) -> list[str]:
         texts[0] += " between virtual machines and their host; no network lies in between"
         return texts
     if row.state == "ESTAB":
-        return [f"connected to {peer}, port {row.peer_port}, past any network"]
+        return [f"{connected(row)} to {peer}, port {row.peer_port}, past any network"]
     return [f"{who} has a socket between virtual machine and host that is not connected"]
 
 

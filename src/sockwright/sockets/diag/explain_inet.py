@@ -6,7 +6,7 @@ Each function returns sentences, without capital letter and full stop.
 from __future__ import annotations
 
 from sockwright.sockets.diag.explain_state import tell
-from sockwright.sockets.diag.phrases import accept_queue, holder, join, waiting
+from sockwright.sockets.diag.phrases import accept_queue, connected, holder, join, waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ _SCTP = {
     "CLOSED": "the association is not there any more",
     "COOKIE_WAIT": "{who} asked {peer} for an association, and there is no answer yet",
     "COOKIE_ECHOED": "{peer} answered, and the last step of the handshake is under way",
-    "ESTAB": "connected with {peer} by an association",
+    "ESTAB": "{connected} with {peer} by an association",
     "SHUTDOWN_PENDING": "{who} has closed, but data must still be acknowledged",
     "SHUTDOWN_SENT": "{who} has closed and waits for {peer} to agree",
     "SHUTDOWN_RECEIVED": "{peer} has closed; what {who} still has to send comes first",
@@ -126,7 +126,7 @@ def explain_sctp(row: SCTPSocket, machine: Machine) -> list[str]:
             return [f"the endpoint of an association of {who}, which stands beside it"]
         return [f"{who} has an endpoint that neither listens nor has an association"]
     telling = _SCTP.get(row.state) or "the association is in a state that is not known here"
-    texts = [telling.format(who=who, peer=row.peer)]
+    texts = [telling.format(who=who, connected=connected(row), peer=row.peer)]
     others = [address for address in row.peer_addresses if address != row.peer_address]
     if others:
         texts[0] += f", which is also reached at {join(others)}"

@@ -5,7 +5,7 @@ The queues of the kernel count SYN and FIN as one octet each; what is told here 
 
 from __future__ import annotations
 
-from sockwright.sockets.diag.phrases import count, holder, span, times, unread
+from sockwright.sockets.diag.phrases import connected, count, holder, span, times, unread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def _established(row: InetSocket, _: Machine) -> list[str]:
         if _counted(row, row.receive_queue):
             texts.append(f"{count(row.receive_queue, 'octet')} arrived already")
         return texts
-    texts = [f"connected with {row.peer}", *_unread(row, who)]
+    texts = [f"{connected(row)} with {row.peer}", *_unread(row, who)]
     texts += _unacknowledged(row)
     timer = row.timer
     if timer is not None and timer.name == "keepalive":
@@ -49,14 +49,21 @@ def _established(row: InetSocket, _: Machine) -> list[str]:
 
 def _syn_sent(row: InetSocket, machine: Machine) -> list[str]:
     asked = f"{holder(row)} asked {row.peer} for a connection, and nobody has answered yet"
-    again = machine.setting("net.ipv4.tcp_syn_retries")
     texts = [asked, *_repeated(row, "the request (SYN)")]
-    if row.timer is not None and row.timer.retransmits:
-        texts.append(
-            "that machine is down or a firewall drops the requests; by default the kernel gives "
-            f"up after {again} repetitions"
+    if row.timer is None or not row.timer.retransmits:
+        return texts
+    if machine.is_own(row.peer_address):
+        why = "the accept queue of the listener is full, or a firewall drops the requests"
+    else:
+        why = (
+            "that machine is down, the accept queue of its listener is full, or a firewall drops "
+            "the requests"
         )
-    return texts
+    # As tcp_write_timeout() of the kernel counts.
+    most = machine.setting("net.ipv4.tcp_syn_retries")
+    most += machine.setting("net.ipv4.tcp_syn_linear_timeouts")
+    after = count(most, "repetition")
+    return [*texts, f"{why}; unless TCP_SYNCNT is set, the kernel gives up after {after}"]
 
 
 def _syn_received(row: InetSocket, _: Machine) -> list[str]:
@@ -161,10 +168,13 @@ def _still(row: InetSocket) -> list[str]:
     """Tell of the FIN and of data before it, which the send queue counts too."""
     octets = _counted(row, row.send_queue - 1)
     if octets <= 0:
-        return _repeated(row, "the end (FIN)")
+        end = "the end (FIN)"
+        return _blocked(row, end) or _repeated(row, end)
     verb = "is" if octets == 1 else "are"
-    told = f"{count(octets, 'octet')} written before {verb} not acknowledged either"
-    return [told, *_repeated(row, "what is missing")]
+    written = f"{count(octets, 'octet')} written before"
+    blocked = _blocked(row, f"{written}, and with {'it' if octets == 1 else 'them'} the end (FIN),")
+    told = f"{written} {verb} not acknowledged either"
+    return blocked or [told, *_repeated(row, "what is missing")]
 
 
 def _counted(row: InetSocket, octets: int) -> int:
@@ -186,18 +196,25 @@ def _unacknowledged(row: InetSocket) -> list[str]:
     octets = _counted(row, row.send_queue)
     if octets <= 0:
         return []
-    timer = row.timer
-    if timer is not None and timer.name == "persist":
-        asked = f" (asked {times(timer.retransmits)} already)" if timer.retransmits else ""
-        told = (
-            f"{count(octets, 'octet')} cannot be sent: the peer has no room for more (zero "
-            f"window), as its program does not read; in {span(timer.expires_ms)} the kernel asks "
-            f"again{asked}"
-        )
-        return [told]
+    blocked = _blocked(row, count(octets, "octet"))
+    if blocked:
+        return blocked
     verb = "was" if octets == 1 else "were"
     told = f"{count(octets, 'octet')} {verb} written that the peer has not acknowledged yet"
     return [told, *_repeated(row, "what is missing")]
+
+
+def _blocked(row: InetSocket, what: str) -> list[str]:
+    """Tell that the peer has no room for what is to be sent; nothing where it has."""
+    timer = row.timer
+    if timer is None or timer.name != "persist":
+        return []
+    asked = f" (asked {times(timer.retransmits)} already)" if timer.retransmits else ""
+    told = (
+        f"{what} cannot be sent: the peer has no room for more (zero window), as its program does "
+        f"not read; in {span(timer.expires_ms)} the kernel asks again{asked}"
+    )
+    return [told]
 
 
 def _repeated(row: InetSocket, what: str) -> list[str]:

@@ -16,6 +16,7 @@ _SETTINGS = {
     "net.ipv4.ip_unprivileged_port_start": 1024,
     "net.ipv4.tcp_abort_on_overflow": 0,
     "net.ipv4.tcp_syn_retries": 6,
+    "net.ipv4.tcp_syn_linear_timeouts": 0,  # kernels before 6.5 have none
     "net.ipv4.tcp_synack_retries": 5,
     "net.ipv4.tcp_retries2": 15,
     "net.ipv4.tcp_orphan_retries": 0,
@@ -63,6 +64,11 @@ class Machine:
     def setting(self, name: str) -> int:
         """Return a setting, as the kernel has it when nobody set it where it is not known."""
         return self.settings.get(name, _SETTINGS[name])
+
+    def is_own(self, address: str) -> bool:
+        """Return whether an address is one of this machine; IPv4 mapped into IPv6 is IPv4."""
+        plain = address.removeprefix("::ffff:")
+        return plain.startswith("127.") or plain == "::1" or plain in self.addresses
 
     def device(self, index: int) -> str:
         """Return the name of an interface; "if" and its index where it is not known."""

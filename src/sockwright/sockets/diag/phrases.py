@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "accept_queue",
+    "connected",
     "count",
     "holder",
     "join",
@@ -61,6 +62,11 @@ def holder(row: SocketRow) -> str:
     """Return who holds the socket: "nginx (pid 812)", or "the program" where that is not known."""
     found = row.processes
     return f"{found[0].name} (pid {found[0].pid})" if found else PROGRAM
+
+
+def connected(row: SocketRow) -> str:
+    """Return "nginx (pid 812) is connected", or "connected" where nobody is known."""
+    return f"{holder(row)} is connected" if row.processes else "connected"
 
 
 def sharing(row: SocketRow) -> list[str]:
