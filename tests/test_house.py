@@ -117,6 +117,27 @@ def test_nothing_heavy_is_loaded(code: str) -> None:
     assert not _NEVER & set(done.stderr.split())
 
 
+_NOT_FOR_A_LISTING = _NEVER | {
+    "argparse", "collections", "contextlib", "dataclasses", "enum", "json", "pathlib", "re",
+    "shutil", "subprocess", "threading", "typing",
+}  # fmt: skip
+
+
+def test_a_listing_of_sockets_loads_only_what_it_needs() -> None:
+    # A plain -I -S interpreter: what site loads is not ours to say.
+    code = f"""
+import sys
+sys.path.insert(0, {str(_SOURCE.parent)!r})
+from sockwright.cli import main
+status = main(["ss", "-tn"])
+print(*sys.modules, file=sys.stderr)
+sys.exit(status)
+"""
+    command = [sys.executable, "-I", "-S", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert not _NOT_FOR_A_LISTING & set(done.stderr.split())
+
+
 def _milliseconds(command: list[str]) -> float:
     begin = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
