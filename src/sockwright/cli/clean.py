@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["clean", "clean_message"]
+__all__ = ["clean", "clean_message", "readable"]
 
 # How repr() writes an octet of a name that is not UTF-8; behind a backslash it is text.
 _QUOTED_OCTET = r"(?<!\\)\\udc([89a-f][0-9a-f])"
@@ -28,6 +28,19 @@ def clean_message(text: str) -> str:
     import re
 
     return re.sub(_QUOTED_OCTET, r"\\x\1", clean(text))
+
+
+def readable(text: str) -> str:
+    r"""Return `text`, for programs, with ``\xff`` for the octet 0xff of a name that is not UTF-8.
+
+    As `clean` shows it; all that is Unicode stays. Lone surrogates (PEP 383) are not, and programs
+    make of them what they like.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "".join(_escape(one) if "\ud800" <= one <= "\udfff" else one for one in text)
+    return text
 
 
 def _escape(character: str) -> str:

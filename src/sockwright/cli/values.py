@@ -4,42 +4,57 @@ from __future__ import annotations
 
 from enum import Enum, Flag
 
+from sockwright.cli.clean import readable
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 __all__ = ["as_json", "as_line", "as_text", "column_names"]
 
+_PLAIN = frozenset({int, bool, float, type(None)})  # what JSON has as it is
 _SMALLEST = 1e-9  # numbers below this are shown with an exponent
 
 
-def as_json(value: object) -> Any:
-    """Return `value` in terms that JSON has.
+def as_json(value: Any) -> Any:
+    r"""Return `value` in terms that JSON has.
 
     Dataclasses, and what has a method ``as_dict()``, become objects, octets hexadecimal digits,
     enumerations their names, times stay integers in nanoseconds; what JSON has no word for
-    (addresses, paths) becomes its `str`.
+    (addresses, paths) becomes its `str`. An octet of a name that is not UTF-8 becomes ``\xff``, as
+    a terminal shows it: JSON has no word for a lone surrogate either.
     """
-    if value is None or isinstance(value, bool | str):
-        # A str may be of a subclass, an enumeration too; those are caught here by their type.
-        return _name(value) if isinstance(value, Enum) else value
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if kind is str:
+        return value if value.isascii() else readable(value)
+    if kind is dict:
+        return {
+            key if type(key) is str and key.isascii() else str(as_json(key)): (
+                item if type(item) in _PLAIN else as_json(item)
+            )
+            for key, item in value.items()
+        }
     if isinstance(value, Enum):
         return _name(value)
+    if isinstance(value, str):
+        return readable(value)
     if isinstance(value, int | float):
         return value
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value).hex()
-    if isinstance(value, dict):
-        return {str(as_json(key)): as_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [as_json(item) for item in value]
+    if hasattr(kind, "as_dict"):
+        return as_json(value.as_dict())
+    if isinstance(value, dict):
+        return as_json(dict(value))
     if isinstance(value, set | frozenset):
         return sorted((as_json(item) for item in value), key=str)
-    if hasattr(type(value), "as_dict"):
-        return as_json(value.as_dict())  # type: ignore[attr-defined]
-    if hasattr(type(value), "__dataclass_fields__"):
+    if hasattr(kind, "__dataclass_fields__"):
         return {name: as_json(getattr(value, name)) for name in _field_names(value)}
-    return str(value)
+    return readable(str(value))
 
 
 def as_line(row: object) -> str:
@@ -48,10 +63,11 @@ def as_line(row: object) -> str:
     import json
 
     plain = as_json(row)
-    try:
-        return json.dumps(plain, allow_nan=False)
-    except ValueError:
-        return json.dumps(_finite(plain))
+    line = json.dumps(plain)
+    # Where these words are names, nothing is lost by looking again.
+    if "NaN" in line or "Infinity" in line:
+        line = json.dumps(_finite(plain))
+    return line
 
 
 def _finite(plain: Any) -> Any:

@@ -12,10 +12,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from typing import TypeAlias
 
     from sockwright.cli.pages._ss_layout import Line
     from sockwright.sockets.diag.machine import Machine
     from sockwright.sockets.diag.row import SocketRow
+    from sockwright.sockets.diag.tcp_info import TCPInfo
+
+    Form: TypeAlias = Callable[[object], str]
+    """Makes the text of a value, "" where there is nothing to tell."""
 
 __all__ = ["Details"]
 
@@ -58,10 +63,16 @@ _TOLD = {
 class Details:
     """Makes the lines under a socket, of those subjects that the arguments ask for."""
 
-    __slots__ = ("_args", "_groups", "_machine", "_users")
+    __slots__ = ("_args", "_groups", "_known", "_machine", "_subjects", "_users")
 
     def __init__(self, args: argparse.Namespace) -> None:
         self._args = args
+        # How a field is written follows from its name: found out once, not for each socket.
+        self._subjects = [
+            (f"{subject}: ", [(name, _form(name, exact=args.numeric)) for name in names])
+            for subject, names in _SUBJECTS
+        ]
+        self._known = {name for _, names in _SUBJECTS for name in names} | _ELSEWHERE
         self._users: dict[int, str] = {}
         self._groups: dict[int, str] | None = None
         self._machine: Machine | None = None
@@ -130,26 +141,38 @@ class Details:
     def _info(self, row: SocketRow) -> Iterator[list[str]]:
         info = getattr(row, "info", None)
         congestion = getattr(row, "congestion", None)
+        exact = self._args.numeric
         if row.protocol != "tcp" or info is None:
-            yield from _line(row.protocol, _pairs(_dict(info), exact=self._args.numeric))
+            yield from _line(row.protocol, _pairs(_dict(info), exact=exact))
+            yield from _line("addresses", _addresses(row))
             return
         told = info.as_dict()
         first = [congestion] if congestion else []
         if row.state != _LISTEN:
-            first += [name for name in _FLAGS if told.get(name)]
-            if told.get("wscale"):
+            first += [name for name in _FLAGS if told[name]]
+            if told["wscale"]:
                 first.append(f"wscale {told['snd_wscale']},{told['rcv_wscale']}")
         yield from _line("tcp", first)
-        yield from _line(congestion or "", _pairs(_dict(getattr(row, "congestion_info", None))))
-        ulp = _dict(getattr(row, "ulp", None))
-        yield from _line(str(ulp.pop("name", "")), _pairs(ulp))
+        if (figures := row.congestion_info) is not None:  # type: ignore[attr-defined]
+            yield from _line(congestion or "", _pairs(_dict(figures), exact=exact))
+        if (layer := row.ulp) is not None:  # type: ignore[attr-defined]
+            ulp = _dict(layer)
+            yield from _line(str(ulp.pop("name", "")), _pairs(ulp))
         if row.state == _LISTEN:
             return
-        exact = self._args.numeric
-        for subject, names in _SUBJECTS:
-            some = {name: told.pop(name) for name in names if name in told}
-            yield from _line(subject, _pairs(some, exact=exact))
-        rest = {name: value for name, value in told.items() if name not in _ELSEWHERE}
+        if exact and "send_rate" in told:
+            told["send_rate"] = _exact_send_rate(info)
+        value_of = told.get
+        for subject, forms in self._subjects:
+            parts = []
+            for name, form in forms:
+                value = value_of(name)
+                if value and (text := form(value)):
+                    parts.append(text)
+            if parts:
+                parts[0] = subject + parts[0]
+                yield parts
+        rest = {name: told[name] for name in told if name not in self._known}
         yield from _line("more", _pairs(rest, exact=exact))
 
     def _sentence(self, row: SocketRow) -> str:
@@ -185,36 +208,61 @@ def _dict(value: object) -> dict[str, object]:
     return {} if as_dict is None else dict(as_dict())
 
 
+def _addresses(row: SocketRow) -> Iterator[str]:
+    """Yield the addresses of a socket of SCTP, which may have several at each end."""
+    for side in ("local", "peer"):
+        found = getattr(row, f"{side}_addresses", ())
+        if found:
+            yield f"{side} {' '.join(found)}"
+
+
+def _exact_send_rate(info: TCPInfo) -> float:
+    """Return `send_rate` before it is rounded to whole octets a second."""
+    return info.snd_cwnd * info.snd_mss * 1_000_000 / info.rtt
+
+
 def _pairs(
     fields: Mapping[str, object], *, keep_zero: bool = False, exact: bool = False
 ) -> Iterator[str]:
     """Yield "name value" of each field that has something to tell."""
     for name, value in fields.items():
-        if value is None or value is False or value in ("", ()):
-            continue
-        if not keep_zero and (value == 0 or _USUAL.get(name) == value) and value is not True:
-            continue
-        if value is True:
-            yield name
-        elif hasattr(value, "as_dict"):
-            yield f"{name} ({', '.join(_pairs(_dict(value)))})"
-        elif isinstance(value, dict):
-            yield f"{name} ({', '.join(_pairs(value))})"
-        elif isinstance(value, list | tuple):
-            told = (" ".join(_pairs(_dict(one))) if _dict(one) else str(one) for one in value)
-            yield f"{name} {' '.join(told)}"
-        elif isinstance(value, int) and name.endswith("_us"):
-            yield f"{name[:-3]} {_span(value / 1000)}"
-        elif isinstance(value, int) and name.endswith("_ms"):
-            yield f"{name[:-3]} {_span(value)}"
-        elif isinstance(value, int) and name in _RATES and not exact:
-            yield f"{name} {bit_rate(value)}"
-        elif isinstance(value, int) and name in _RATES:
-            yield f"{name} {value * 8} bit/s"
-        elif isinstance(value, float):
-            yield f"{name} {value:g}"
-        else:
-            yield f"{name} {value}"
+        if value or (keep_zero and value == 0 and value is not False):
+            text = _form(name, exact=exact)(value)
+            if text:
+                yield text
+
+
+def _form(name: str, *, exact: bool) -> Form:
+    """Return what writes "name value" of the values of a field, none of which is 0."""
+    if name.endswith("_us"):
+        return lambda value: f"{name[:-3]} {_span(value / 1000)}"  # type: ignore[operator]
+    if name.endswith("_ms"):
+        return lambda value: f"{name[:-3]} {_span(value)}"  # type: ignore[arg-type]
+    if name in _RATES and exact:
+        return lambda value: f"{name} {value * 8:.0f} bit/s"  # type: ignore[operator]
+    if name in _RATES:
+        return lambda value: f"{name} {bit_rate(value)}"  # type: ignore[arg-type]
+    usual = _USUAL.get(name)
+
+    def form(value: object) -> str:
+        if type(value) is int and usual is None:  # most of them
+            return f"{name} {value}"
+        if value == usual:
+            return ""
+        return name if value is True else f"{name} {_text(value)}"
+
+    return form
+
+
+def _text(value: object) -> str:
+    if isinstance(value, int | str):
+        return str(value)
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list | tuple):
+        return " ".join(" ".join(_pairs(_dict(one))) if _dict(one) else str(one) for one in value)
+    fields = value if isinstance(value, dict) else _dict(value)
+    return f"({', '.join(_pairs(fields))})" if fields else str(value)
 
 
 def _span(milliseconds: float) -> str:

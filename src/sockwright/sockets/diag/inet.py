@@ -70,8 +70,6 @@ _BYTECODE, _PROTOCOL = 1, 3  # INET_DIAG_REQ_BYTECODE, INET_DIAG_REQ_PROTOCOL
 _MEMINFO, _INFO, _VEGASINFO, _CONG, _TOS, _TCLASS, _SKMEMINFO, _SHUTDOWN = range(1, 9)
 _DCTCPINFO, _, _SKV6ONLY, _LOCALS, _PEERS, _, _MARK, _BBRINFO, _CLASS_ID = range(9, 18)
 _MD5SIG, _ULP_INFO, _, _CGROUP_ID, _SOCKOPT = range(18, 23)
-_ATTRIBUTE = struct.Struct("=HH").unpack_from
-_TYPE_MASK = 0x3FFF
 
 # inet_diag_msg, behind its nlmsghdr of 16 octets: family, state, timer, retransmits; ports and
 # addresses in network order; interface; cookie; expires, queues, uid, inode in the host's.
@@ -342,15 +340,7 @@ class InetSocket(SocketRow):
 
     def _attribute(self, wanted: int) -> bytes | None:
         """Return one attribute; None where the message has none such."""
-        octets, at = self._octets, self._at
-        end = at + int.from_bytes(octets[at : at + 4], sys.byteorder)
-        at += _SIZE
-        while at + 4 <= end:
-            length, kind = _ATTRIBUTE(octets, at)
-            if kind & _TYPE_MASK == wanted:
-                return octets[at + 4 : min(at + length, end)]
-            at += max((length + 3) & ~3, 4)
-        return None
+        return self.attributes.get(wanted)
 
     def _number(self, wanted: int) -> int | None:
         told = self._attribute(wanted)

@@ -2,11 +2,13 @@
 
 Structures such as tcp_info grow at their end with the kernel, so a field may lie behind the octets
 that came: it is None then. Offsets follow from the description, each field aligned to its own size
-as C does it. Nothing is unpacked before it is asked for.
+as C does it. Nothing is unpacked before it is asked for; who asks for everything gets the plain
+numbers in one step.
 """
 
 from __future__ import annotations
 
+import struct
 import sys
 
 TYPE_CHECKING = False
@@ -28,6 +30,7 @@ __all__ = [
 
 _BYTE_ORDER = sys.byteorder
 _SIZES = {"u8": 1, "u16": 2, "u32": 4, "u64": 8}
+_FORMS = {1: "B", 2: "H", 4: "I", 8: "Q"}  # of the module struct, by octets
 
 
 def bits(number: int, octets: int, first: int, many: int) -> int:
@@ -35,8 +38,11 @@ def bits(number: int, octets: int, first: int, many: int) -> int:
 
     C gives the first bit-field the lowest bits on little-endian machines, else the highest.
     """
-    shift = first if _BYTE_ORDER == "little" else octets * 8 - first - many
-    return number >> shift & ((1 << many) - 1)
+    return number >> _shift(octets, first, many) & ((1 << many) - 1)
+
+
+def _shift(octets: int, first: int, many: int) -> int:
+    return first if _BYTE_ORDER == "little" else octets * 8 - first - many
 
 
 class Structure:
@@ -48,6 +54,12 @@ class Structure:
     """Its fields in their order."""
     size: ClassVar[int]
     """Octets of the whole structure as it is described here, without padding at its end."""
+    _numbers: ClassVar[struct.Struct]
+    """The plain numbers that `as_dict` tells, up to the last of them."""
+    _plain: ClassVar[tuple[tuple[str, int, int], ...]]
+    """Of each its key, the value that stands for none, and how many octets it takes to be known."""
+    _others: ClassVar[tuple[tuple[str, Field], ...]]
+    """What else `as_dict` tells, by key."""
 
     def __init__(self, octets: bytes) -> None:
         self.octets = octets
@@ -60,14 +72,29 @@ class Structure:
             end = field.place(end)
         cls.fields = tuple(fields)
         cls.size = end
+        told = [field for field in fields if not field.hidden]
+        plain = [field for field in told if isinstance(field, Number | MaybeNumber)]
+        cls._others = tuple((field.key, field) for field in told if field not in plain)
+        cls._plain = tuple(
+            (field.key, field.unset, field.end) if isinstance(field, MaybeNumber)
+            else (field.key, -1, 0)
+            for field in plain
+        )  # fmt: skip
+        form, end = "=", 0
+        for field in plain:
+            form += f"{field.at - end}x{_FORMS[field.octets]}"
+            end = field.end
+        cls._numbers = struct.Struct(form)
 
     def as_dict(self) -> dict[str, object]:
         """Return every field that has a value; names of times end with their unit."""
-        found: dict[str, object] = {}
-        for field in self.fields:
-            value = field.__get__(self, type(self))
-            if value is not None and not field.hidden:
-                found[f"{field.name}_{field.unit}" if field.unit else field.name] = value
+        octets = self.octets
+        known = len(octets)
+        found: dict[str, object] = {key: field.__get__(self, None) for key, field in self._others}
+        numbers = self._numbers.unpack_from(octets.ljust(self._numbers.size, b"\0"))
+        for (key, unset, end), number in zip(self._plain, numbers, strict=True):
+            if number != unset and end <= known:
+                found[key] = number
         return found
 
     def __repr__(self) -> str:
@@ -99,7 +126,12 @@ class Field:
         self.end = self.at + self.octets
         return self.end
 
-    def __get__(self, structure: Structure, owner: type[Structure]) -> object:
+    @property
+    def key(self) -> str:
+        """The name in `as_dict`: with the unit of a time behind it."""
+        return f"{self.name}_{self.unit}" if self.unit else self.name
+
+    def __get__(self, structure: Structure, owner: type[Structure] | None) -> object:
         """Return the value, None where the structure is too short."""
         raise NotImplementedError
 
@@ -107,7 +139,7 @@ class Field:
 class Number(Field):
     """A number that every kernel tells; 0 where the octets are too few."""
 
-    def __get__(self, structure: Structure, owner: type[Structure]) -> int:
+    def __get__(self, structure: Structure, owner: type[Structure] | None) -> int:
         """Return the number."""
         if structure is None:
             return self  # type: ignore[unreachable]  # asked of the class, for its text
@@ -128,7 +160,7 @@ class Octets(Field):
         self.end = self.at + self.many
         return self.end
 
-    def __get__(self, structure: Structure, owner: type[Structure]) -> bytes:
+    def __get__(self, structure: Structure, owner: type[Structure] | None) -> bytes:
         """Return the octets, as many as came."""
         if structure is None:
             return self  # type: ignore[unreachable]
@@ -144,7 +176,7 @@ class MaybeNumber(Field):
         super().__init__(width, meaning, unit, hidden=hidden)
         self.unset = unset
 
-    def __get__(self, structure: Structure, owner: type[Structure]) -> int | None:
+    def __get__(self, structure: Structure, owner: type[Structure] | None) -> int | None:
         """Return the number, or None."""
         if structure is None:
             return self  # type: ignore[unreachable]
@@ -162,7 +194,7 @@ class Choice(Field):
         super().__init__(width, meaning)
         self.words = words
 
-    def __get__(self, structure: Structure, owner: type[Structure]) -> str:
+    def __get__(self, structure: Structure, owner: type[Structure] | None) -> str:
         """Return the word."""
         if structure is None:
             return self  # type: ignore[unreachable]
@@ -176,18 +208,19 @@ class Bits(Field):
     def __init__(self, width: str, first: int, many: int, meaning: str) -> None:
         super().__init__(width, meaning)
         self.first = first
-        self.many = many
+        self.shift = _shift(self.octets, first, many)
+        self.mask = (1 << many) - 1
 
     def place(self, at: int) -> int:
         """Take the next place, or where `first` is not 0 that of the field before."""
         return super().place(at - self.octets if self.first else at)
 
-    def __get__(self, structure: Structure, owner: type[Structure]) -> int:
+    def __get__(self, structure: Structure, owner: type[Structure] | None) -> int:
         """Return the number."""
         if structure is None:
             return self  # type: ignore[unreachable]
         number = int.from_bytes(structure.octets[self.at : self.end], _BYTE_ORDER)
-        return bits(number, self.octets, self.first, self.many)
+        return number >> self.shift & self.mask
 
 
 class Bit(Bits):
@@ -196,11 +229,12 @@ class Bit(Bits):
     def __init__(self, width: str, first: int, meaning: str) -> None:
         super().__init__(width, first, 1, meaning)
 
-    def __get__(self, structure: Structure, owner: type[Structure]) -> bool:
+    def __get__(self, structure: Structure, owner: type[Structure] | None) -> bool:
         """Return whether it is set."""
         if structure is None:
             return self  # type: ignore[unreachable]
-        return bool(super().__get__(structure, owner))
+        number = int.from_bytes(structure.octets[self.at : self.end], _BYTE_ORDER)
+        return bool(number >> self.shift & 1)
 
 
 class Flag(Field):
@@ -211,12 +245,19 @@ class Flag(Field):
         self.of = of
         self.mask = mask
 
+    def __set_name__(self, owner: type[Structure], name: str) -> None:
+        """Learn the name, and which field holds the bits."""
+        super().__set_name__(owner, name)
+        self.number: Field = vars(owner)[self.of]
+
     def place(self, at: int) -> int:
         """Take no room."""
         return at
 
-    def __get__(self, structure: Structure, owner: type[Structure]) -> bool:
+    def __get__(self, structure: Structure, owner: type[Structure] | None) -> bool:
         """Return whether they are set."""
         if structure is None:
             return self  # type: ignore[unreachable]
-        return bool(getattr(structure, self.of) & self.mask)
+        number = self.number
+        octets = structure.octets[number.at : number.end]
+        return int.from_bytes(octets, _BYTE_ORDER) & self.mask != 0

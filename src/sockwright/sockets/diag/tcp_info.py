@@ -6,6 +6,8 @@ are segments of at most `snd_mss` octets, rates are octets a second.
 
 from __future__ import annotations
 
+from functools import cache
+
 from sockwright.sockets.diag.structure import (
     Bit,
     Bits,
@@ -192,6 +194,7 @@ class TCPInfo(Structure):
         return found
 
 
+@cache
 def _has_bit_fields() -> bool:
     """Return whether the kernel that runs has bit-fields at the end of tcp_info."""
     import os
