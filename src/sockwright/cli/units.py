@@ -43,7 +43,8 @@ def _scaled(number: float, unit: str) -> str:
 
 
 def _digits(number: float) -> str:
-    """Return three digits: 1.23, 12.3, 123; whole numbers without a fraction."""
-    if number == int(number) or number >= 99.95:
+    """Return three digits, without zeros at the end of a fraction: 1.23, 12.5, 123, 2."""
+    if number >= 99.95:
         return f"{number:.0f}"
-    return f"{number:.1f}" if number >= 9.995 else f"{number:.2f}"
+    text = f"{number:.1f}" if number >= 9.995 else f"{number:.2f}"
+    return text.rstrip("0").removesuffix(".")

@@ -70,7 +70,8 @@ class Begun(Said):
     ) -> None:
         what = f" ({title})" if title else ""
         how = "" if sees_ends else "; closed ones are found by comparing listings"
-        super().__init__(f"watching {len(rows)} sockets{what}{how}; Ctrl-C ends it")
+        sockets = f"{len(rows)} socket{'' if len(rows) == 1 else 's'}"
+        super().__init__(f"watching {sockets}{what}{how}; Ctrl-C ends it")
         self.rows = rows
         self.title = title
         self.frames = frames

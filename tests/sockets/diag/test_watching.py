@@ -18,6 +18,7 @@ from tests.sockets.diag.watched import Net, until
 
 from sockwright.errors import UsageError
 from sockwright.sockets.diag.inet import TCPSocket
+from sockwright.sockets.diag.listing import dump
 from sockwright.sockets.diag.watching import watch
 
 if TYPE_CHECKING:
@@ -161,8 +162,43 @@ def test_a_connection_that_its_program_aborts_has_forgotten_the_port_of_its_peer
         events = until(sockets, lambda events: _of(events, number))
     event = next(event for event in events if event.row.cookie == number)
     assert event.row.peer == "127.0.0.1:*"
+    assert event.row.send_queue == 0, "its sequence numbers were moved on, nothing waits"
     assert event.before is not None
     assert event.before.peer == peer
+
+
+@pytest.mark.parametrize(
+    ("selection", "wanted"),
+    [(("", None), False), (("", "all"), True), (("state bound-inactive", None), True)],
+)
+def test_what_has_a_port_and_nothing_else_is_watched_where_a_listing_has_it(
+    net: Net, selection: tuple[str, str | None], *, wanted: bool
+) -> None:
+    bound = net.open()
+    bound.bind(("127.0.0.1", 0))
+    number = cookie(bound)
+    where, states = selection
+    listed = dump("tcp", where=where, states=states, namespace=net.pid)
+    assert wanted == (number in {row.cookie for row in listed})
+    watched = watch("tcp", where=where, states=states, namespace=net.pid, interval=_NEVER)
+    with watched as sockets:
+        assert wanted == (number in {row.cookie for row in sockets.rows})
+        bound.listen()
+        sockets.refresh()
+        (event,) = until(sockets, len)
+        assert event.kind == ("changed" if wanted else "opened")
+        assert event.listed == (not where)
+
+
+def test_a_socket_without_a_port_is_in_no_listing_and_no_event(net: Net) -> None:
+    with watch("tcp", "udp", namespace=net.pid, interval=_NEVER) as sockets:
+        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+            net.open(kind=kind).close()
+        listener = net.listener()
+        number = cookie(listener)
+        listener.close()
+        events = until(sockets, len)
+    assert [event.row.cookie for event in events] == [number]
 
 
 def test_a_listener_that_closes_is_not_told_where_connections_are_wanted(net: Net) -> None:
@@ -198,7 +234,10 @@ def test_lost_events_are_counted_and_the_sockets_listed_again(net: Net) -> None:
             _until_dropped(net)
             events = until(sockets, lambda events: len(events) >= 300)
             assert sockets.overruns > 0
-            assert [remark.kind for remark in sockets.remarks] == ["overrun"]
+            (remark,) = sockets.remarks
+            assert remark.kind == "overrun"
+            times = "once" if sockets.overruns == 1 else f"{sockets.overruns} times"
+            assert f"were lost {times};" in remark.text
             assert sockets.rows == []
     assert [event.kind for event in events] == ["closed"] * 300
     assert {event.row.cookie for event in events} == numbers

@@ -172,7 +172,7 @@ class Graph:
         known = ", ".join(fact for fact in facts if fact)
         return [
             [(cut(clean(title), width), "bold"), f"  {known}"],
-            [(_traffic(row), "dim")],
+            [(traffic_text(row), "dim")],
         ]
 
     def _below(self, width: int) -> list[Line]:
@@ -180,7 +180,8 @@ class Graph:
             seconds = self._points[-1].at if self._points else 0.0
             return [[(f"followed for {seconds:.1f} s; Ctrl-C ends it", "dim")]]
         seconds = max(0.0, (self._end.time_ns - self._begun_ns) / _SECOND)
-        text = f"the connection ended after {seconds:.1f} s: {_traffic(self._end.row)}"
+        carried = traffic_text(self._end.row, self._row.state)
+        text = f"the connection ended after {seconds:.1f} s: {carried}"
         return [[(cut(text, width), "bold")]]
 
     def _title(self, panel: _Panel) -> Line:
@@ -255,10 +256,6 @@ def _time_axis(start: float, span: float, margin: int, width: int) -> str:
     return " " * margin + line.ljust(width - len(right)) + right
 
 
-def _traffic(row: TCPSocket) -> str:
-    return "" if row.info is None else traffic_text(row.info)
-
-
 def _whole(number: float) -> str:
     return f"{number:.0f}"
 
@@ -274,16 +271,19 @@ _COLUMNS = (
 def _show_lines(rows: Iterable[object], screen: Screen) -> None:
     """Write a line a sample."""
     _show_line([head for head, _ in _COLUMNS], screen)
+    state = ""
     for row in rows:
         if isinstance(row, Sample):
-            info = row.info
+            info, state = row.info, row.row.state
             rate = "" if info.delivery_rate is None else bit_rate(info.delivery_rate)
             least = "" if info.min_rtt is None else duration(info.min_rtt)
             numbers = (info.total_retrans, info.lost, info.unacked, row.row.send_queue)
             texts = [duration(info.rtt), least, str(info.snd_cwnd), rate, *map(str, numbers)]
             _show_line([_clock(row.time_ns), row.row.state, *texts], screen)
         elif isinstance(row, Ended):
-            screen.line(f"{_clock(row.time_ns)}  the connection ended: {_traffic(row.row)}")
+            screen.line(
+                f"{_clock(row.time_ns)}  the connection ended: {traffic_text(row.row, state)}"
+            )
 
 
 def _show_line(texts: Sequence[str], screen: Screen) -> None:

@@ -324,7 +324,7 @@ def _last_words(event: Event) -> str:
     row = event.row
     if not isinstance(row, TCPSocket) or row.info is None or not row.peer_port:
         return ""
-    return traffic_text(row.info)
+    return traffic_text(row, "" if event.before is None else event.before.state)
 
 
 # -- lines -----------------------------------------------------------------------------------------

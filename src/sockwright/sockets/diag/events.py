@@ -36,6 +36,7 @@ _ROWS: dict[int, type[InetSocket]] = {socket.IPPROTO_TCP: TCPSocket, socket.IPPR
 _PROTOCOL = 10  # INET_DIAG_PROTOCOL
 _SIZE = 88  # nlmsghdr and inet_diag_msg
 _AT_QUEUES, _AT_OWNER = 72, 80  # receive and send queue; uid and inode
+_PEER_PORT = slice(22, 24)
 _OWNER = struct.Struct("=II")
 _MOST = 65536
 _BUFFER = 4 << 20  # octets for events not read yet: about 4000 of them
@@ -110,7 +111,9 @@ class DestroyEvents:
         """Yield the sockets that have ended, without waiting.
 
         Their state is always UNCONN by then, and uid and inode are 0: the kernel does not say what
-        they were. TCP rows have `info`, and queues that tell what was left unread and unsent.
+        they were. TCP rows have `info`, and queues that tell what was left unread and unsent. A
+        connection that its program has aborted, or that never came about, has forgotten the peer's
+        port and what it carried, and its own address unless it was bound to it.
 
         Raises:
             OSError: as the kernel says.
@@ -143,9 +146,11 @@ def with_owner(ended: Row, before: SocketRow) -> Row:
 
 def _sound(datagram: bytes, protocol: int) -> bytes:
     """Return the event without what the kernel leaves in it by chance."""
-    if protocol == socket.IPPROTO_TCP:
+    # An aborted TCP connection has moved its sequence numbers on, far from those of its peer, and
+    # a UDP socket has given its memory back by now, one octet more than it took.
+    is_tcp = protocol == socket.IPPROTO_TCP
+    if is_tcp and datagram[_PEER_PORT] != bytes(2):
         return datagram
-    # A UDP socket has given its memory back by now, one octet more than it took.
     return datagram[:_AT_QUEUES] + bytes(8) + datagram[_AT_OWNER:]
 
 

@@ -23,6 +23,9 @@ Rules
    time, and not `listed` any more.
 6. Where events were lost (ENOBUFS), the sockets are listed at once. `Watch.overruns` counts it.
 7. Netlink sockets of sock_diag are left out: listing opens some each time.
+8. As in a listing, TCP sockets that have a port and nothing else are left out unless `states` or
+   `where` asks for them. Of one that no listing saw the kernel does not tell at its end whether it
+   listened: it is told as closed. A socket without a port is in no listing, and in no event.
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ from sockwright.sockets.diag.changes import Changes, seen
 from sockwright.sockets.diag.events import DestroyEvents
 from sockwright.sockets.diag.listing import Remark, dump
 from sockwright.sockets.diag.netlink import NETLINK_SOCK_DIAG
-from sockwright.sockets.diag.states import ALL, LISTENING, STATE_WORDS
+from sockwright.sockets.diag.states import ALL, BOUND_INACTIVE, LISTENING, STATE_WORDS
 from sockwright.sockets.diag.tables import TABLES, table
 
 TYPE_CHECKING = False
@@ -349,6 +352,8 @@ class Watch:
 
     def _wanted(self, row: InetSocket) -> bool:
         """Tell whether a socket that was never listed is one of those that are watched."""
+        if not row.local_port:  # it never was in a table that is listed
+            return False
         # Its state is gone; a peer tells that it was connected, or about to be. One that was
         # aborted has forgotten the port.
         connected = row.peer_port or row.peer_address not in {"0.0.0.0", "::"}
@@ -367,9 +372,8 @@ class Watch:
             return False
 
     def _remark_overrun(self) -> None:
-        text = (
-            f"events of sockets that ended were lost, {self._overruns} times; all were listed again"
-        )
+        times = "once" if self._overruns == 1 else f"{self._overruns} times"
+        text = f"events of sockets that ended were lost {times}; all were listed again"
         self.remarks = [one for one in self.remarks if one.kind != "overrun"]
         self.remarks.append(Remark("overrun", "", text))
 
@@ -446,8 +450,10 @@ def _lists_sockets(row: SocketRow) -> bool:
 def _shape(selection: dict[str, Any]) -> tuple[int, SocketFilter | None]:
     """Return the states that are watched, and the filter without them."""
     where, words = selection["where"], selection["states"]
-    states = ALL
-    if words is not None:
+    if words is None:
+        # What `dump` lists when it is told nothing else.
+        states = ALL if where and where.states is not None else ALL & ~BOUND_INACTIVE
+    else:
         states = 0
         for word in (words,) if isinstance(words, str) else words:
             states |= STATE_WORDS.get(word, 0)  # the first listing refuses words that there are not
