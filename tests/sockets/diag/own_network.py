@@ -27,7 +27,7 @@ from sockwright.sockets.diag.destroy import destroy
 from sockwright.sockets.diag.devices import device_names
 from sockwright.sockets.diag.inet import TCPSocket
 from sockwright.sockets.diag.listing import dump
-from sockwright.sockets.diag.namespace import call_inside, namespace, open_socket, open_table
+from sockwright.sockets.diag.namespace import call_inside, open_socket, open_table
 from sockwright.sockets.diag.netlink import SockDiag
 from sockwright.sockets.diag.processes import find_processes
 from sockwright.sockets.privileges import Privileges

@@ -11,7 +11,7 @@ from tests.sockets.diag.own_network import own_network
 from sockwright.errors import UsageError
 from sockwright.lab import Lab
 from sockwright.sockets.diag.devices import device_indexes, device_names
-from sockwright.sockets.diag.namespace import namespace
+from sockwright.sockets.diag.namespace import call_inside
 
 
 def ip(pid: int, *words: str) -> None:
@@ -60,5 +60,4 @@ def test_names_may_be_any_octets_and_many() -> None:
             ip(pid, "add", f"one{number}", "type", "veth", "peer", "name", f"two{number}")
         names = device_names(pid)
         assert len(names) == 301
-        with namespace(pid):
-            assert sorted(names) == [index for index, _ in socket.if_nameindex()]
+        assert sorted(names) == [index for index, _ in call_inside(pid, socket.if_nameindex)]

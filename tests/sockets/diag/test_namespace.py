@@ -8,14 +8,14 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.sockets.diag.own_network import as_nobody, own_network
 
 from sockwright.errors import UsageError
 from sockwright.sockets.diag.listing import dump
-from sockwright.sockets.diag.namespace import call_inside, namespace, open_socket, open_table
+from sockwright.sockets.diag.namespace import call_inside, open_socket, open_table
 from sockwright.sockets.diag.netlink import SockDiag
 
 if TYPE_CHECKING:
@@ -34,25 +34,64 @@ def net() -> Iterator[int]:
         assert HERE.readlink() == home
 
 
+# Interrupts at 200 moments of a loop of listings, from its first system calls to its last.
+_INTERRUPTS = """
+import collections, gc, os, signal, time
+def descriptors():
+    gc.collect()
+    return len(os.listdir("/proc/self/fd"))
+def listings():
+    while True:
+        dump("udp", namespace=pid)
+dump("udp", namespace=pid)
+place = os.stat("/proc/thread-self/ns/net").st_ino
+before = descriptors()
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+warnings.simplefilter("ignore", ResourceWarning)
+left = 0
+for number in range(200):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.0004 + 0.00001 * number)
+        listings()
+    except KeyboardInterrupt:
+        pass
+    left += os.stat("/proc/thread-self/ns/net").st_ino != place
+until = time.monotonic() + 10
+while (leaked := descriptors() - before) > 0 and time.monotonic() < until:
+    os.sched_yield()  # the last thread ends by itself
+"""
+
+
+def _interrupted(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", "import warnings\nfrom sockwright.sockets import dump\n" + code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
 def devices(target: int | str) -> set[str]:
     with open_table(target, "dev") as table:
         return {line.split(b":")[0].strip().decode() for line in table.readlines()[2:]}
 
 
-@pytest.mark.needs("root", "unshare", "ip")
+@pytest.mark.needs("namespaces", "unshare", "ip")
 @pytest.mark.parametrize("form", ["number", "digits", "path"])
-def test_a_thread_opens_sockets_in_the_namespace_of_a_process(net: int, form: str) -> None:
+def test_a_socket_is_opened_in_the_namespace_of_a_process(net: int, form: str) -> None:
     forms: dict[str, int | str] = {
         "number": net,
         "digits": str(net),
         "path": f"/proc/{net}/ns/net",
     }
     target = forms[form]
-    with namespace(target):
-        assert HERE.readlink() == Path(f"/proc/{net}/ns/net").readlink()
-        listener = socket.create_server(("127.0.0.1", 0))
-    assert HERE.readlink() == Path("/proc/self/ns/net").readlink()
-    with listener:
+    assert call_inside(target, HERE.readlink) == Path(f"/proc/{net}/ns/net").readlink()
+    with open_socket(target, socket.AF_INET, STREAM) as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
         port = listener.getsockname()[1]
         (row,) = dump("tcp", where=f"sport = :{port}", namespace=net)
         assert row.inode == os.fstat(listener.fileno()).st_ino
@@ -60,55 +99,55 @@ def test_a_thread_opens_sockets_in_the_namespace_of_a_process(net: int, form: st
 
 
 @pytest.mark.needs("root", "unshare", "ip")
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, GeneratorExit])
-def test_the_thread_is_back_after_an_exception(net: int, error: type[BaseException]) -> None:
+def test_the_thread_that_asks_never_leaves_its_namespace(net: int) -> None:
     home = HERE.readlink()
-    with pytest.raises(error), namespace(net):
-        raise error
-    assert HERE.readlink() == home
-
-
-@pytest.mark.needs("root", "unshare", "ip")
-def test_the_thread_is_back_after_a_failed_start(net: int) -> None:
-    home = HERE.readlink()
-    with namespace(net), pytest.raises(UsageError), namespace("no-such-name"):
-        pass
-    assert HERE.readlink() == home
-
-
-@pytest.mark.needs("root", "unshare", "ip")
-def test_other_threads_stay_where_they_are(net: int) -> None:
-    home = HERE.readlink()
-    entered, seen = threading.Event(), threading.Event()
+    begun, go_on = threading.Event(), threading.Event()
     places: list[Path] = []
 
     def look() -> None:
-        entered.wait()
         places.append(HERE.readlink())
-        seen.set()
+        begun.set()
+        go_on.wait(10)
 
-    thread = threading.Thread(target=look)
-    thread.start()
-    with namespace(net):
-        entered.set()
-        seen.wait()
-    thread.join()
-    assert places == [home]
+    asking = threading.Thread(target=call_inside, args=(net, look))
+    asking.start()
+    assert begun.wait(10)
+    there = {Path(f"/proc/self/task/{asking.native_id}/ns/net").readlink(), HERE.readlink()}
+    go_on.set()
+    asking.join()
+    assert (there, places) == ({home}, [Path(f"/proc/{net}/ns/net").readlink()])
 
 
-@pytest.mark.needs("root", "unshare", "ip")
-def test_namespaces_are_entered_one_in_another(net: int) -> None:
-    with own_network() as other, namespace(net):
-        first = HERE.readlink()
-        with namespace(other):
-            assert HERE.readlink() == Path(f"/proc/{other}/ns/net").readlink() != first
-        assert HERE.readlink() == first
+@pytest.mark.needs("namespaces", "unshare", "ip")
+def test_many_interrupts_leave_no_thread_elsewhere_and_nothing_open(net: int) -> None:
+    assert (
+        _interrupted(f"""
+pid = {net}
+{_INTERRUPTS}
+print(left, leaked)
+""")
+        == "0 0"
+    )
+
+
+@pytest.mark.needs("namespaces")
+def test_many_interrupts_leave_no_copy_and_nothing_open_for_an_ordinary_user() -> None:
+    said = as_nobody(
+        _OWNER
+        + f"""
+pid = inside
+{_INTERRUPTS}
+children = open("/proc/thread-self/children").read().split()
+print(left, leaked, children == [str(inside)])
+"""
+        + _ITS_END
+    )
+    assert said == "0 0 True\nTrue"
 
 
 def test_none_is_where_one_is() -> None:
     home = HERE.readlink()
-    with namespace(None):
-        assert HERE.readlink() == home
+    assert call_inside(None, HERE.readlink) == home
     with open_socket(None, socket.AF_INET, STREAM) as sock:
         assert sock.type == STREAM
     with open_table(None, "dev") as table:
@@ -143,14 +182,19 @@ def test_a_namespace_stays_while_a_socket_is_of_it() -> None:
 
 
 @pytest.mark.needs("root", "unshare", "ip")
-def test_a_process_that_ends_meanwhile_takes_nothing_away() -> None:
-    home = HERE.readlink()
-    with own_network() as pid, namespace(pid):
-        os.kill(pid, 9)
-        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            assert listener.getsockname()[0] == "127.0.0.1"
-    assert HERE.readlink() == home
+def test_without_room_for_a_thread_that_is_said(net: int) -> None:
+    # Another user: root is not limited.
+    said = as_nobody(f"""
+import resource
+resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+os.setgid(4242)
+os.setuid(4242)
+try:
+    open_socket({net}, socket.AF_INET, socket.SOCK_STREAM)
+except OSError as error:
+    print(errno.errorcode[error.errno], error.strerror)
+""")
+    assert said.startswith("EAGAIN no thread")
 
 
 @pytest.mark.needs("namespaces", "unshare", "ip")
@@ -305,24 +349,6 @@ for one in threads:
     assert said == "0\nTrue"
 
 
-@pytest.mark.needs("namespaces")
-def test_an_ordinary_user_cannot_go_there_and_come_back() -> None:
-    said = as_nobody(
-        _OWNER
-        + """
-try:
-    with namespace(inside):
-        pass
-except NotPossibleError as error:
-    print(str(inside) in str(error), "CAP_SYS_ADMIN" in str(error))
-with namespace(os.getpid()):  # to stay takes nothing
-    print(os.readlink("/proc/thread-self/ns/net") == home)
-"""
-        + _ITS_END
-    )
-    assert said == "True True\nTrue\nTrue"
-
-
 @pytest.mark.needs("root", "unshare", "ip")
 def test_the_namespace_of_another_user_is_closed_and_what_it_takes_is_said(net: int) -> None:
     said = as_nobody(f"""
@@ -330,7 +356,7 @@ become_nobody()
 for open_it in (
     lambda: open_socket({net}, socket.AF_INET, socket.SOCK_STREAM),
     lambda: open_table("/proc/{net}/ns/net", "dev"),
-    lambda: namespace({net}).__enter__(),
+    lambda: call_inside({net}, os.getpid),
 ):
     try:
         open_it()
@@ -374,8 +400,8 @@ open("/run/netns/left", "w").close()
 print(name("left"))
 home = os.readlink("/proc/self/ns/net")
 for target in ("green", str(os.getpid()), os.getpid()):
-    with namespace(target):
-        print(os.readlink("/proc/thread-self/ns/net") == home, device_names())
+    print(call_inside(target, lambda: os.readlink("/proc/thread-self/ns/net")) == home,
+          device_names(target))
 print("green", device_names("green"))
 """,
         wrapper=("unshare", "--mount"),
@@ -407,6 +433,7 @@ print("green", device_names("green"))
         ("/", "/ is a folder"),
         ("/dev/null", "/dev/null is no network namespace"),
         ("/proc/self/ns/uts", "/proc/self/ns/uts is no network namespace"),
+        ("x" * 5000, "is not there"),
     ],
 )
 def test_what_is_no_namespace_is_refused_by_name(target: int | str, said: str) -> None:
@@ -419,3 +446,11 @@ def test_a_pipe_is_refused_without_waiting_for_its_writer(tmp_path: Path) -> Non
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(UsageError, match="is no network namespace"):
         open_socket(str(tmp_path / "pipe"), socket.AF_INET, STREAM)
+
+
+@pytest.mark.parametrize("target", [True, 1.5, b"blue", ["blue"]])
+def test_what_cannot_name_a_namespace_is_a_wrong_type(target: Any) -> None:
+    with pytest.raises(TypeError, match="a network namespace is named by"):
+        call_inside(target, os.getpid)
+    with pytest.raises(TypeError, match="a network namespace is named by"):
+        dump("tcp", namespace=target)

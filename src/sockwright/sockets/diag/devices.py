@@ -30,7 +30,7 @@ _MOST = 1 << 16  # octets of an answer; the kernel fills 32 KiB at most
 def device_names(namespace: int | str | None = None) -> dict[int, str]:
     """Return the names of the interfaces of a network namespace by their indexes.
 
-    `namespace` as for `sockwright.sockets.diag.namespace.namespace`. One request, 0.1 ms for a few
+    `namespace` as `sockwright.sockets.diag.namespace` takes it. One request, 0.1 ms for a few
     interfaces: to be called when there is an index to name, and once.
 
     Raises:

@@ -111,7 +111,7 @@ def dump(
         raise UsageError(f"there is no family {family!r}; there are {', '.join(sorted(families))}")
     chosen = [table(name) for name in tables] or list(TABLES.values())
     extensions = (INFO if info else 0) | (MEMORY if memory else 0) | (OPTIONS if options else 0)
-    wanted = _as_filter(where, family, namespace)
+    wanted = as_filter(where, family, namespace)
     listing = _Listing(_mask(states), wanted, family, extensions, namespace)
     try:
         diag = SockDiag(namespace)
@@ -315,7 +315,7 @@ def _mask(states: str | Iterable[str] | None) -> int | None:
     return mask
 
 
-def _as_filter(
+def as_filter(
     where: str | Condition | SocketFilter, family: str | None, namespace: int | str | None
 ) -> SocketFilter | None:
     """Return a filter with its names looked up where the sockets are; None for one that passes all.
@@ -324,18 +324,15 @@ def _as_filter(
     """
     if isinstance(where, str) and not where.strip():
         return None
-    from sockwright.sockets.diag.filter import SocketFilter, parse_filter
+    from sockwright.sockets.diag.filter import Condition, SocketFilter, parse_filter
 
-    devices = None
-    if namespace is not None:
-        from sockwright.sockets.diag.devices import device_indexes
-
-        devices = device_indexes(namespace)
     if isinstance(where, str):
-        where = parse_filter(where, family=family, devices=devices)
-    elif not isinstance(where, SocketFilter):
+        where = parse_filter(where, family=family)
+    elif isinstance(where, Condition):
         where = SocketFilter(where)
-    return where.resolved(devices)
+    elif not isinstance(where, SocketFilter):
+        raise TypeError(f"`where` is text, a condition or a SocketFilter, not {where!r}")
+    return where.resolved(namespace=namespace)
 
 
 def _each_once(datagrams: list[Messages], row: type[SocketRow]) -> list[Messages]:

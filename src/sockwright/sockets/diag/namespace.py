@@ -4,24 +4,36 @@ Rules:
 
 - A socket belongs for ever to the namespace that its thread was in when it was opened, and an open
   file of /proc/net likewise. So nobody has to stay there in order to list: `open_socket` and
-  `open_table` bring these here, and the calling thread goes on where it always was.
-- To go there takes CAP_SYS_ADMIN over that namespace *and* where one is. Root has both, goes, and
-  comes back. Who owns a namespace by way of a user namespace, as an ordinary user owns the hosts
-  of ``sw lab``, has only the first, and gets the second by joining that user namespace: which only
-  a process with one thread can do, and from which nobody comes back. So a copy of this process
-  (fork) goes there, opens what is asked for, hands it over and ends. With that the owner may do all
-  that he may do there, close sockets for instance: the kernel counts him as privileged over what he
-  owns.
+  `open_table` bring these here.
+- The calling thread stays where it is. A thread of its own goes there and ends there: one that had
+  to come back could fail to, by a Ctrl-C at the wrong moment for instance, and its program would go
+  on in the wrong network. Python interrupts the first thread only, so what is begun in another one
+  is also brought to its end.
+- To go there takes CAP_SYS_ADMIN over that namespace *and* where one is, as root has. Who owns a
+  namespace by way of a user namespace, as an ordinary user owns the hosts of ``sw lab``, has only
+  the first, and gets the second by joining that user namespace: which only a process with one
+  thread can do. So a copy of this process (fork) goes there, opens what is asked for, hands it over
+  and ends. With that the owner may do all that he may do there, close sockets for instance: the
+  kernel counts him as privileged over what he owns.
 - Users are numbered as the user namespace sees them in which the socket was opened: on such a
   socket the owner himself is user 0, if that is how he mapped himself.
+
+A namespace is named by the number of a process, a name under /run/netns as ``ip netns`` gives, a
+path such as ``/proc/PID/ns/net``, or None for the one of this thread. A string of digits is a name
+where there is such a name, else a process. /proc stays the one of this process: `find_processes`
+shows all processes of this PID namespace and those below it, whatever network namespace they are
+in, by the numbers that they have here.
 """
 
 from __future__ import annotations
 
+import _thread
 import errno
 import os
+import re
 import socket
 import struct
+import sys
 
 from sockwright.errors import NotPossibleError, UsageError
 
@@ -32,8 +44,9 @@ if TYPE_CHECKING:
     from typing import BinaryIO, NoReturn, TypeVar
 
     T = TypeVar("T")
+    Opened = TypeVar("Opened", socket.socket, BinaryIO)
 
-__all__ = ["call_inside", "namespace", "open_socket", "open_table"]
+__all__ = ["call_inside", "open_socket", "open_table"]
 
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _NS_GET_USERNS, _NS_GET_NSTYPE = 0xB701, 0xB703  # linux/nsfs.h
@@ -41,127 +54,115 @@ _NAMES = "/run/netns"
 _HERE = "/proc/thread-self/ns/net"
 _DESCRIPTOR = struct.Struct("=i")
 _OWNERS = "it takes root with CAP_SYS_PTRACE and CAP_SYS_ADMIN, or the user who owns it"
-
-
-class _Inside:
-    """The context manager that `namespace` returns."""
-
-    __slots__ = ("_back", "_target")
-
-    def __init__(self, target: int | str | None) -> None:
-        self._target = target
-        self._back: FileIO | None = None
-
-    def __enter__(self) -> None:
-        if self._target is None:
-            return
-        with _find(self._target) as there:
-            try:
-                self._back = _enter(there)
-            except PermissionError:
-                text = f"{_described(self._target)} cannot be entered"
-                remedy = "to go there and come back takes CAP_SYS_ADMIN, as root has"
-                raise NotPossibleError(text, remedy) from None
-
-    def __exit__(self, *_: object) -> None:
-        back, self._back = self._back, None
-        if back is not None:
-            _leave(back)
-
-
-def namespace(target: int | str | None) -> _Inside:
-    """Move this thread into a network namespace for the length of a ``with`` block.
-
-    `target` is the number of a process, a name under /run/netns as ``ip netns`` gives, a path such
-    as ``/proc/PID/ns/net``, or None to stay. A string of digits is a name where there is such a
-    name, else a process. The namespace is looked up once: a process that ends later takes nothing
-    away.
-
-    Inside, the sockets that this thread opens are of that namespace, and so is what it reads in
-    /proc/thread-self/net (not in /proc/net, which is that of the first thread). Other threads stay
-    where they are, threads started inside stay there. An ``await`` or ``yield`` inside would let
-    others run in that namespace: for sockets alone `open_socket` is better.
-
-    /proc stays the one of this process: `find_processes` shows all processes of this PID namespace
-    and those below it, whatever network namespace they are in, by the numbers that they have here.
-
-    Raises:
-        UsageError: there is no such process, name or path, or it is no network namespace.
-        NotPossibleError: this user may not go there and come back; `open_socket` may do.
-        OSError: as the kernel says; also at the end, where the thread gave its privileges up inside
-            and cannot go back.
-    """
-    return _Inside(target)
+_NO_PATH = {errno.ENAMETOOLONG, errno.ELOOP, errno.ENOENT, errno.ENOTDIR, errno.ESRCH}
 
 
 def call_inside(target: int | str | None, function: Callable[[], T]) -> T:
-    """Call a function in a network namespace and return its result; `target` as for `namespace`.
+    """Call a function in a network namespace and return its result.
 
     It works for root, and for an ordinary user in the namespaces that he owns, such as the hosts of
-    ``sw lab``. For the latter it runs in a copy of this process: only its result or exception comes
-    back, by pickle, and a lock that another thread holds at that moment stays locked in the copy.
-    So the function is best a few system calls.
+    ``sw lab``. It runs in another thread, and for the latter in a copy of this process: only its
+    result or exception comes back from that, by pickle, and a lock that another thread holds at
+    that moment stays locked in the copy. So the function is best a few system calls. A Ctrl-C ends
+    the wait for it, and not the function.
 
     Raises:
-        UsageError: as `namespace`.
+        UsageError: there is no such process, name or path, or it is no network namespace.
         NotPossibleError: the namespace belongs to another user.
-        OSError: as the kernel says.
+        TypeError: `target` is neither a number nor text.
+        OSError: as the kernel says; EAGAIN where there is no room for another thread.
         Exception: what the function raises.
     """
     if target is None:
         return function()
-    with _find(target) as there:
-        try:
-            back = _enter(there)
-        except PermissionError:
-            return _call_by_copy(target, there, function)
-        try:
-            return function()
-        finally:
-            _leave(back)
+    return _visit(target, function, lambda there: _call_by_copy(target, there, function))
 
 
 def open_socket(
     target: int | str | None, family: int, kind: int, protocol: int = 0
 ) -> socket.socket:
-    """Open a socket in a network namespace; `target` as for `namespace`, the rest as for a socket.
-
-    Raises: as `call_inside`.
-    """
-    return socket.socket(fileno=_bring(target, lambda: socket.socket(family, kind, protocol)))
+    """Open a socket in a network namespace. Raises: as `call_inside`."""
+    return _bring(
+        target,
+        lambda: socket.socket(family, kind, protocol),
+        lambda descriptor: socket.socket(fileno=descriptor),
+    )
 
 
 def open_table(target: int | str | None, name: str) -> BinaryIO:
-    """Open /proc/net/`name` of a network namespace to read it; `target` as for `namespace`.
+    """Open /proc/net/`name` of a network namespace to read it.
 
     Raises: as `call_inside`; FileNotFoundError where the kernel has no such table.
     """
     path = f"/proc/thread-self/net/{name}"
-    return open(_bring(target, lambda: open(path, "rb", buffering=0)), "rb")
+    return _bring(target, lambda: open(path, "rb"), lambda descriptor: open(descriptor, "rb"))
 
 
-def _bring(target: int | str | None, make: Callable[[], socket.socket | FileIO]) -> int:
-    """Open something in a namespace; return a descriptor of it here. Raises: as `call_inside`."""
+def _bring(
+    target: int | str | None, make: Callable[[], Opened], adopt: Callable[[int], Opened]
+) -> Opened:
+    """Open something there by `make`; `adopt` takes a descriptor. Raises: as `call_inside`."""
     if target is None:
-        with make() as made:
-            return os.dup(made.fileno())
-    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        return make()
 
-    def send() -> None:
-        with make() as made:
-            socket.send_fds(its, [b"."], [made.fileno()])
+    def by_copy(there: FileIO) -> Opened:
+        ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
-    with ours, its:
-        call_inside(target, send)
-        # Not socket.recv_fds, which forgets the flags that it is given (Python 3.11).
-        room = socket.CMSG_LEN(_DESCRIPTOR.size)
-        _, ((_, _, octets),), _, _ = ours.recvmsg(1, room, socket.MSG_CMSG_CLOEXEC)
-    return int(_DESCRIPTOR.unpack(octets)[0])
+        def send() -> None:
+            with make() as made:
+                socket.send_fds(its, [b"."], [made.fileno()])
+
+        with ours, its:
+            _call_by_copy(target, there, send)
+            # Not socket.recv_fds, which forgets the flags that it is given (Python 3.11).
+            room = socket.CMSG_LEN(_DESCRIPTOR.size)
+            _, came, _, _ = ours.recvmsg(1, room, socket.MSG_CMSG_CLOEXEC)
+            if not came:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        (_, _, octets), *_ = came
+        return adopt(*_DESCRIPTOR.unpack(octets))
+
+    return _visit(target, make, by_copy)
+
+
+def _visit(target: int | str, function: Callable[[], T], by_copy: Callable[[FileIO], T]) -> T:
+    """Call a function there in a thread, or where that is not allowed `by_copy`.
+
+    Raises: as `call_inside`.
+    """
+    results: list[T] = []
+    failures: list[BaseException] = []
+    ended = _thread.allocate_lock()  # not threading.Thread, which a Ctrl-C leaves half started
+
+    def visit() -> None:
+        try:
+            with _find(target) as there:
+                try:
+                    _enter(there)
+                except PermissionError:
+                    results.append(by_copy(there))
+                else:
+                    results.append(function())
+        except BaseException as failure:
+            failures.append(failure)
+        finally:
+            ended.release()
+
+    ended.acquire()
+    try:
+        _thread.start_new_thread(visit, ())
+    except RuntimeError as error:
+        raise OSError(errno.EAGAIN, f"no thread looks into another namespace: {error}") from None
+    ended.acquire()
+    if failures:
+        raise failures.pop()
+    return results.pop()
 
 
 def _call_by_copy(target: int | str, there: FileIO, function: Callable[[], T]) -> T:
     """Have a copy of this process go there and call it. Raises: as `call_inside`."""
     import pickle
+    import signal
     from fcntl import ioctl
 
     closed = NotPossibleError(f"{_described(target)} is closed to this user", _OWNERS)
@@ -175,6 +176,9 @@ def _call_by_copy(target: int | str, there: FileIO, function: Callable[[], T]) -
         reading, writing = os.pipe()
         with open(reading, "rb") as answers:
             with open(writing, "wb") as answer:
+                # For good: this thread ends soon. The copy has one thread and begins with these
+                # blocked, so that nothing can lead it out of here, into the caller's program.
+                signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
                 child = _fork()
                 if child == 0:
                     _be_copy(answer, user.fileno(), there.fileno(), function)
@@ -193,11 +197,14 @@ def _call_by_copy(target: int | str, there: FileIO, function: Callable[[], T]) -
 
 
 def _fork() -> int:
-    import warnings
+    if sys.version_info >= (3, 12):
+        import warnings
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # threads: see `call_inside`
-        return os.fork()
+        # Python warns of threads, see `call_inside`. This filter is about this module alone, and
+        # for good: to take it back would take back what other threads changed meanwhile.
+        module = rf"{re.escape(__name__)}\Z"
+        warnings.filterwarnings("ignore", "This process", DeprecationWarning, module)
+    return os.fork()
 
 
 def _be_copy(answer: BinaryIO, user: int, there: int, function: Callable[[], object]) -> NoReturn:
@@ -235,16 +242,27 @@ def _find(target: int | str) -> FileIO:
     """Open a network namespace. Raises: UsageError, NotPossibleError, OSError."""
     from fcntl import ioctl
 
+    if isinstance(target, bool) or not isinstance(target, int | str):
+        raise TypeError(
+            f"a network namespace is named by the number of a process, a name or a path, "
+            f"not by {target!r}"
+        )
     path = _path(target)
     try:
         # A path may be a pipe that nobody writes to.
         there = _open(path, os.O_NONBLOCK)
     except PermissionError:
         raise NotPossibleError(f"{_described(target)} is closed to this user", _OWNERS) from None
-    except (FileNotFoundError, NotADirectoryError, ProcessLookupError, ValueError):
-        raise UsageError(_absence(target)) from None
     except IsADirectoryError:
+        if path.startswith(f"{_NAMES}/"):  # "", or ".."
+            raise UsageError(_absence(target)) from None
         raise UsageError(f"{path} is a folder, and no network namespace") from None
+    except ValueError:  # a NUL
+        raise UsageError(_absence(target)) from None
+    except OSError as error:
+        if error.errno not in _NO_PATH:
+            raise
+        raise UsageError(_absence(target)) from None
     try:
         kind = ioctl(there, _NS_GET_NSTYPE)
     except OSError as error:
@@ -294,23 +312,11 @@ def _open(path: str, flags: int = 0) -> FileIO:
     return open(path, "rb", buffering=0, opener=lambda name, mode: os.open(name, mode | flags))
 
 
-def _enter(there: FileIO) -> FileIO:
-    """Move this thread to a network namespace; return the one it was in. Raises: OSError."""
-    back = _open(_HERE)
-    try:
-        if not _same(there, back):  # or it would take a privilege to stay
+def _enter(there: FileIO) -> None:
+    """Move this thread to a network namespace. Raises: OSError."""
+    with _open(_HERE) as here:
+        if not _same(there, here):  # or it would take a privilege to stay
             _setns(there.fileno(), _CLONE_NEWNET)
-    except BaseException:  # a Ctrl-C among them, which may come behind the system call
-        _leave(back)
-        raise
-    return back
-
-
-def _leave(back: FileIO) -> None:
-    """Move this thread back and close `back`. Raises: OSError."""
-    with back, _open(_HERE) as here:
-        if not _same(here, back):
-            _setns(back.fileno(), _CLONE_NEWNET)
 
 
 def _same(one: FileIO, other: FileIO) -> bool:

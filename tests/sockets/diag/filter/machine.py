@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from sockwright.sockets.diag.inet import FAMILIES
-from sockwright.sockets.diag.namespace import namespace
 from sockwright.sockets.diag.netlink import SockDiag
 from sockwright.sockets.diag.states import ALL
 from sockwright.sockets.diag.tables import TABLES
@@ -91,7 +90,7 @@ class Machine:
 
     def rows(self, *tables: str) -> list[SocketRow]:
         """Return all sockets of the tables. Raises: OSError, where this kernel cannot list them."""
-        with self.inside(), SockDiag() as diag:
+        with SockDiag(self.pid) as diag:
             return list(
                 chain.from_iterable(
                     _ask(diag, TABLES[name].row, TABLES[name].request(family, ALL, 0, b""))
@@ -102,14 +101,8 @@ class Machine:
 
     def ask_kernel(self, filters: Iterable[SocketFilter], *tables: str) -> list[frozenset[object]]:
         """Return the keys of the sockets of the tables that pass the program of each filter."""
-        with self.inside(), SockDiag() as diag:
+        with SockDiag(self.pid) as diag:
             return [frozenset(map(key, _filtered(diag, one, tables))) for one in filters]
-
-    @contextlib.contextmanager
-    def inside(self) -> Iterator[None]:
-        """Have this thread be on the machine."""
-        with namespace(self.pid):
-            yield
 
 
 def key(row: SocketRow) -> object:

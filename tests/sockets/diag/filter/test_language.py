@@ -200,6 +200,8 @@ def test_services_are_those_of_the_protocols_asked_for() -> None:
         ("dev not", "not", r"a backslash makes a keyword a value: \\not"),
         ("= 22", "=", "nothing is compared"),
         ("dev no-dev", "no-dev", "no interface"),
+        ("sport = 1 or ( not dev = no-dev ) and dport = 2", "no-dev", "no interface"),
+        (r"dev no\-dev", r"no\-dev", "no interface"),
         ("dev 99999999999", "99999999999", "no index"),
         ("dev > 1", ">", "equal or not"),
         ("fwmark 5x", "5x", "no mark"),
@@ -218,7 +220,7 @@ def test_services_are_those_of_the_protocols_asked_for() -> None:
 )
 def test_a_filter_is_refused_at_the_word_that_is_wrong(text: str, word: str, reason: str) -> None:
     with pytest.raises(FilterError, match=reason) as caught:
-        parse_filter(text)
+        parse_filter(text).resolved()
     error = caught.value
     assert error.expression == text
     assert text[error.position : error.position + error.length] == word

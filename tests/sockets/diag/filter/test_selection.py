@@ -36,8 +36,7 @@ def machine() -> Iterator[Machine]:
 
 
 def _parsed(machine: Machine, texts: list[str]) -> list[SocketFilter]:
-    with machine.inside():
-        return [parse_filter(text).resolved() for text in texts]
+    return [parse_filter(text).resolved(namespace=machine.pid) for text in texts]
 
 
 def _rows(machine: Machine, *tables: str) -> dict[object, SocketRow]:

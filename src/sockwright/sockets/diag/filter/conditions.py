@@ -19,10 +19,15 @@ from sockwright.sockets.diag.filter.refusal import Refusal, refuse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
     from typing import ClassVar
 
+    from sockwright.sockets.diag.filter.names import Network
+    from sockwright.sockets.diag.filter.other_hosts import LinkHost
     from sockwright.sockets.diag.row import SocketRow
+
+    Word = tuple[str, int, int]
+    """Where a name stands that is looked up later: expression, position, length."""
 
 __all__ = [
     "MAX_DEPTH",
@@ -77,12 +82,14 @@ class Condition:
         """
         raise NotImplementedError
 
-    def resolved(self, devices: Mapping[str, int] | None = None) -> Condition:  # noqa: ARG002  # names none
+    def resolved(self, network: Network | None = None) -> Condition:  # noqa: ARG002  # names none
         """Return the same with names replaced by what they stand for now.
 
-        Names of interfaces are looked up in `devices`, or else in the namespace of this thread.
+        What belongs to a network namespace is looked up in `network`, that of this thread if None.
 
-        Raises: FilterError where there is nothing of that name.
+        Raises:
+            FilterError: there is nothing of that name.
+            UsageError, NotPossibleError, OSError: that network cannot be asked.
         """
         return self
 
@@ -149,12 +156,20 @@ class _Several(Condition):
 
     def __init__(self, conditions: Iterable[Condition]) -> None:
         flat: list[Condition] = []
+        depth = 0
         for one in conditions:
-            flat.extend(one.conditions if isinstance(one, type(self)) else (one,))
+            if isinstance(one, type(self)):  # not looked at one by one: a | b | c | ... may be long
+                flat += one.conditions
+                depth = max(depth, one.depth - 1)
+            elif isinstance(one, Condition):
+                flat.append(one)
+                depth = max(depth, one.depth)
+            else:
+                raise TypeError(f"{self._word!r} joins conditions, not {one!r}")
         if len(flat) < 2:
             raise ValueError(f"{self._word!r} joins two conditions or more")
         super().__init__(tuple(flat))
-        object.__setattr__(self, "_depth", _deeper(max(one.depth for one in flat)))
+        object.__setattr__(self, "_depth", _deeper(depth))
 
     @property
     def depth(self) -> int:
@@ -171,9 +186,9 @@ class _Several(Condition):
         for one in self.conditions:
             yield from one.leaves()
 
-    def resolved(self, devices: Mapping[str, int] | None = None) -> Condition:
+    def resolved(self, network: Network | None = None) -> Condition:
         """Return the same with names replaced by what they stand for now."""
-        return type(self)(one.resolved(devices) for one in self.conditions)
+        return type(self)(one.resolved(network) for one in self.conditions)
 
     def __str__(self) -> str:
         parts = (f"( {one} )" if isinstance(one, _Several) else str(one) for one in self.conditions)
@@ -238,9 +253,9 @@ class Not(Condition):
         """Tell whether the socket of `row` does not meet it."""
         return not self.condition.matches(row)
 
-    def resolved(self, devices: Mapping[str, int] | None = None) -> Condition:
+    def resolved(self, network: Network | None = None) -> Condition:
         """Return the same with names replaced by what they stand for now."""
-        return Not(self.condition.resolved(devices))
+        return Not(self.condition.resolved(network))
 
     def __invert__(self) -> Condition:
         """Return the condition itself: what is not not so is so."""
@@ -311,11 +326,11 @@ class Autobound(Condition):
 
     def matches(self, row: SocketRow) -> bool:
         """Tell whether the kernel is likely to have bound the socket of `row`."""
-        return sides.is_autobound(row, self.ports or names.ephemeral_ports())
+        return sides.is_autobound(row, self.ports or names.Network().ephemeral_ports())
 
-    def resolved(self, devices: Mapping[str, int] | None = None) -> Autobound:  # noqa: ARG002  # names none
-        """Return the same with the ports that the kernel hands out in this namespace."""
-        return Autobound(self.ports or names.ephemeral_ports())
+    def resolved(self, network: Network | None = None) -> Autobound:
+        """Return the same with the ports that the kernel hands out there."""
+        return Autobound(self.ports or (network or names.Network()).ephemeral_ports())
 
     def __str__(self) -> str:
         return "autobound"
@@ -327,30 +342,36 @@ class Autobound(Condition):
 class Device(Condition):
     """The socket is bound to an interface; `device` is its index (0: to none) or its name.
 
+    `word` is where a text names it, for the error where it is not there; it says nothing else.
+
     Raises: ValueError where it cannot be one.
     """
 
-    __slots__ = _fields = ("device",)
+    __slots__ = ("device", "word")
+    _fields = ("device",)
     device: int | str
+    word: Word | None
 
-    def __init__(self, device: int | str) -> None:
+    def __init__(self, device: int | str, word: Word | None = None) -> None:
+        _expect(device, "an interface is named by its index or its name", int, str)
         if not device and device != 0:
             raise ValueError("a name of an interface has at least one character")
         if isinstance(device, int) and not 0 <= device <= _MOST_NUMBER:
             raise ValueError(f"an index of an interface is at most {_MOST_NUMBER}")
         super().__init__(device)
+        object.__setattr__(self, "word", word)
 
-    def index(self, devices: Mapping[str, int] | None = None) -> int:
+    def index(self, network: Network | None = None) -> int:
         """Return the index of the interface. Raises: FilterError where there is none."""
-        return index_of(self, self.device, devices)
+        return index_of(self, self.device, network)
 
     def matches(self, row: SocketRow) -> bool:
         """Tell whether the socket of `row` is bound to it."""
         return sides.interface(row) == self.index()
 
-    def resolved(self, devices: Mapping[str, int] | None = None) -> Device:
+    def resolved(self, network: Network | None = None) -> Device:
         """Return the same with the index that the interface has."""
-        return Device(self.index(devices))
+        return Device(self.index(network))
 
     def __str__(self) -> str:
         name = str(self.device)
@@ -373,6 +394,8 @@ class Mark(Condition):
     mask: int
 
     def __init__(self, value: int, mask: int = _MARK_BITS) -> None:
+        _expect(value, "a mark is a number", int)
+        _expect(mask, "the mask of a mark is a number", int)
         if not (0 <= value <= _MARK_BITS and 0 <= mask <= _MARK_BITS):
             raise ValueError("a mark and its mask are numbers of 32 bits")
         if value & ~mask:
@@ -400,6 +423,7 @@ class Cgroup(Condition):
     number: int | None
 
     def __init__(self, path: str, number: int | None = None) -> None:
+        _expect(path, "the path of a control group is text", str)
         if not path:
             raise ValueError("a path of a control group has at least one character")
         super().__init__(path, number)
@@ -408,7 +432,7 @@ class Cgroup(Condition):
         """Tell whether the socket of `row` belongs there."""
         return sides.cgroup_id(row) == self.resolved().number
 
-    def resolved(self, devices: Mapping[str, int] | None = None) -> Cgroup:  # noqa: ARG002  # names none
+    def resolved(self, network: Network | None = None) -> Cgroup:  # noqa: ARG002  # names none
         """Return the same with the number that the group has now."""
         if self.number is not None:
             return self
@@ -436,18 +460,20 @@ def escape(word: str) -> str:
     return f"\\{text}" if _KEYWORD.match(text) else text
 
 
-def index_of(about: Condition, device: int | str, devices: Mapping[str, int] | None = None) -> int:
+def index_of(about: Device | LinkHost, device: int | str, network: Network | None = None) -> int:
     """Return the index of an interface, given that or its name; `about` is what asks for it.
 
-    Raises: FilterError where there is none.
+    Raises: as `Condition.resolved`.
     """
     if isinstance(device, int):
         return device
     try:
-        return names.device_index(device, devices)
+        return (network or names.Network()).device_index(device)
     except Refusal as error:
-        text = str(about)
-        refuse(text, 0, len(text), error.reason, error.hint)
+        text, position, length = about.word or (str(about), 0, len(str(about)))
+        if text.endswith(device, position, position + length):  # the name is the last part
+            position, length = position + length - len(device), len(device)
+        refuse(text, position, length, error.reason, error.hint)
 
 
 def _needs_parentheses(condition: Condition) -> bool:
@@ -459,3 +485,9 @@ def _deeper(depth: int) -> int:
     if depth >= MAX_DEPTH:
         raise ValueError(f"conditions are nested deeper than {MAX_DEPTH} levels")
     return depth + 1
+
+
+def _expect(value: object, rule: str, *types: type) -> None:
+    """Raise where a value is of none of these types. Raises: TypeError."""
+    if not isinstance(value, types) or isinstance(value, bool):
+        raise TypeError(f"{rule}, not {value!r}")

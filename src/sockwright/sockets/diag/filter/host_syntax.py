@@ -12,7 +12,7 @@ from sockwright.sockets.diag.filter.refusal import Refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
 
 __all__ = ["FAMILIES", "Reading", "parse_host", "parse_port"]
 
@@ -28,21 +28,16 @@ _IPV4 = re.compile(r"[0-9a-fA-FxX]+(?:\.[0-9a-fA-FxX]+){0,3}")
 class Reading:
     """How words are read.
 
-    `family` is that of hosts that name none, `protocols` those whose services name ports, `devices`
-    the indexes of interfaces by name (None: those of the namespace of this thread).
+    `family` is that of hosts that name none, `protocols` those whose services name ports.
     """
 
-    __slots__ = ("devices", "family", "protocols")
+    __slots__ = ("family", "protocols")
 
     def __init__(
-        self,
-        family: str | None = None,
-        protocols: Collection[str] = ("tcp", "udp"),
-        devices: Mapping[str, int] | None = None,
+        self, family: str | None = None, protocols: Collection[str] = ("tcp", "udp")
     ) -> None:
         self.family = family
         self.protocols = protocols
-        self.devices = devices
 
 
 def parse_host(side: str, text: str, reading: Reading) -> Condition:
@@ -53,7 +48,7 @@ def parse_host(side: str, text: str, reading: Reading) -> Condition:
         if family not in _INET:
             from sockwright.sockets.diag.filter import other_host_syntax
 
-            return other_host_syntax.parse_host(side, family, body, reading)
+            return other_host_syntax.parse_host(side, family, body)
         return _inet(side, body, family, reading)
     except Refusal as error:
         raise error.behind(offset, len(body)) from None
@@ -86,7 +81,7 @@ def _one_port(
     if family not in _INET:
         from sockwright.sockets.diag.filter import other_host_syntax
 
-        return other_host_syntax.parse_port(side, operator, family, body, reading)
+        return other_host_syntax.parse_port(side, operator, family, body)
     if ":" in body or "." in body:
         hint = f"for addresses there is {side}: {side} 10.0.0.1:22"
         raise Refusal(f"{body!r} is no port", hint)

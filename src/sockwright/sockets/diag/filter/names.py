@@ -1,7 +1,7 @@
 """What names in filters stand for: numbers, services, hosts, interfaces, control groups.
 
-Looked up where and when it is asked for: names of interfaces and ranges of ports belong to the
-network namespace of this thread.
+Looked up when it is asked for. Names of interfaces and ranges of ports belong to a network
+namespace, see `Network`.
 """
 
 from __future__ import annotations
@@ -14,13 +14,12 @@ from sockwright.sockets.diag.filter.refusal import Refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable
 
 __all__ = [
     "LINK_PROTOCOLS",
+    "Network",
     "cgroup_number",
-    "device_index",
-    "ephemeral_ports",
     "host_addresses",
     "near",
     "number",
@@ -126,21 +125,6 @@ def host_addresses(name: str, family: str | None) -> list[str]:
     raise Refusal(f"the host {name!r} is not known ({reason})", "an address fits as well")
 
 
-def device_index(name: str, devices: Mapping[str, int] | None = None) -> int:
-    """Return the index of an interface, of `devices` or else of this namespace. Raises: Refusal."""
-    if devices is None:
-        try:
-            return socket.if_nametoindex(name)
-        except (OSError, ValueError):
-            devices = {known: index for index, known in socket.if_nameindex()}
-    if name in devices:
-        return devices[name]
-    names = list(devices)
-    guess = near(name, names)
-    hint = f"did you mean {guess}?" if guess else f"there are {', '.join(names[:8])}"
-    raise Refusal(f"there is no interface {name!r}", hint)
-
-
 def cgroup_number(path: str) -> int:
     """Return the number of a control group of version 2, which is the inode of its folder.
 
@@ -163,11 +147,52 @@ def cgroup_number(path: str) -> int:
     raise Refusal(f"there is no control group {path!r}", f"they are the folders under {mount}")
 
 
-def ephemeral_ports() -> tuple[int, int]:
-    """Return the first and the last of the ports that the kernel hands out (ip(7))."""
+class Network:
+    """A network namespace and what names stand for there: asked when one comes up, and once.
+
+    `namespace` as `sockwright.sockets.diag.namespace` takes it.
+    """
+
+    __slots__ = ("_devices", "_namespace", "_ports")
+
+    def __init__(self, namespace: int | str | None = None) -> None:
+        self._namespace = namespace
+        self._devices: dict[str, int] | None = None
+        self._ports: tuple[int, int] | None = None
+
+    def device_index(self, name: str) -> int:
+        """Return the index of an interface. Raises: Refusal; as `device_indexes`."""
+        if self._devices is None:
+            from sockwright.sockets.diag.devices import device_indexes
+
+            self._devices = device_indexes(self._namespace)
+        if name in self._devices:
+            return self._devices[name]
+        names = list(self._devices)
+        guess = near(name, names)
+        hint = f"did you mean {guess}?" if guess else f"there are {', '.join(names[:8])}"
+        raise Refusal(f"there is no interface {name!r}", hint)
+
+    def ephemeral_ports(self) -> tuple[int, int]:
+        """Return the first and the last of the ports that the kernel hands out (ip(7)).
+
+        Raises: as `sockwright.sockets.diag.namespace.call_inside`.
+        """
+        if self._ports is None:
+            if self._namespace is None:
+                self._ports = _ephemeral_ports()
+            else:
+                from sockwright.sockets.diag.namespace import call_inside
+
+                self._ports = call_inside(self._namespace, _ephemeral_ports)
+        return self._ports
+
+
+def _ephemeral_ports() -> tuple[int, int]:
+    """Read the range of ports of the network namespace of this thread."""
     try:
         with open(_PORT_RANGE, encoding="ascii") as file:
             first, last = file.read().split()
         return int(first), int(last)
-    except (OSError, ValueError):
+    except (FileNotFoundError, PermissionError, ValueError):
         return _DEFAULT_PORT_RANGE

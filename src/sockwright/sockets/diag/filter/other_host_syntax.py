@@ -9,17 +9,13 @@ from sockwright.sockets.diag.filter.other_hosts import LinkHost, NetlinkHost, Un
 from sockwright.sockets.diag.filter.refusal import Refusal
 from sockwright.sockets.diag.netlink_table import NETLINK_PROTOCOLS
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from sockwright.sockets.diag.filter.host_syntax import Reading
-
 __all__ = ["parse_host", "parse_port"]
 
 _MOST_NUMBER = 0xFFFF_FFFF
 _ORDERED = frozenset(("<", "<=", ">", ">="))
 
 
-def parse_host(side: str, family: str, text: str, reading: Reading) -> Condition:
+def parse_host(side: str, family: str, text: str) -> Condition:
     """Return the condition that `side` is the host `text` of `family`. Raises: Refusal."""
     if family == "unix":
         try:
@@ -27,14 +23,14 @@ def parse_host(side: str, family: str, text: str, reading: Reading) -> Condition
         except ValueError:
             raise Refusal("no name can have such characters") from None
     if family == "link":
-        return _link(side, text, reading)
+        return _link(side, text)
     return _netlink(side, text) if family == "netlink" else _vsock(side, text)
 
 
-def parse_port(side: str, operator: str, family: str, text: str, reading: Reading) -> Condition:
+def parse_port(side: str, operator: str, family: str, text: str) -> Condition:
     """Return the condition that the port of `side` compares so with `text`. Raises: Refusal."""
     if family == "link":
-        device = _device(text, reading)
+        device = _device(text)
         if isinstance(device, int):
             return Port(side, operator, device, "link")
         if operator in _ORDERED:
@@ -46,7 +42,7 @@ def parse_port(side: str, operator: str, family: str, text: str, reading: Readin
     return Port(side, operator, _limited(text, _MOST_NUMBER, "a vsock port"), "vsock")
 
 
-def _link(side: str, text: str, reading: Reading) -> Condition:
+def _link(side: str, text: str) -> Condition:
     protocol_text, _, device_text = text.partition(":")
     protocol = None
     if protocol_text not in {"", "*"}:
@@ -58,22 +54,16 @@ def _link(side: str, text: str, reading: Reading) -> Condition:
                           0, len(protocol_text))  # fmt: skip
     device = None
     if device_text not in {"", "*"}:
-        try:
-            device = _device(device_text, reading)
-        except Refusal as error:
-            raise error.behind(len(protocol_text) + 1, len(device_text)) from None
+        device = _device(device_text)
     if protocol is None and device is None:
         return AnyHost(side, "link")
     return LinkHost(side, protocol, device)
 
 
-def _device(text: str, reading: Reading) -> int | str:
-    """Return the index that `text` is, or the name of an interface that is there."""
+def _device(text: str) -> int | str:
+    """Return the index that `text` is, or the name of an interface, which is looked up later."""
     number = names.number(text)
-    if number is not None:
-        return number
-    names.device_index(text, reading.devices)
-    return text
+    return text if number is None else number
 
 
 def _netlink(side: str, text: str) -> Condition:

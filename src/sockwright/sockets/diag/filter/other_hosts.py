@@ -17,8 +17,9 @@ from sockwright.sockets.diag.vsock import VSockSocket
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import re
-    from collections.abc import Mapping
 
+    from sockwright.sockets.diag.filter.conditions import Word
+    from sockwright.sockets.diag.filter.names import Network
     from sockwright.sockets.diag.row import SocketRow
 
 __all__ = ["LinkHost", "NetlinkHost", "UnixHost", "VSockHost"]
@@ -51,19 +52,26 @@ class UnixHost(Host):
 class LinkHost(Host):
     """A packet socket of an Ethernet protocol, bound to a device: its index or its name.
 
-    None stands for any. The peer's side has neither.
+    None stands for any. The peer's side has neither. `word` as for `Device`.
     """
 
-    __slots__ = _fields = ("side", "protocol", "device")
+    __slots__ = ("device", "protocol", "side", "word")
+    _fields = ("side", "protocol", "device")
     family = "link"
     side: str
     protocol: int | None
     device: int | str | None
+    word: Word | None
 
     def __init__(
-        self, side: str, protocol: int | None = None, device: int | str | None = None
+        self,
+        side: str,
+        protocol: int | None = None,
+        device: int | str | None = None,
+        word: Word | None = None,
     ) -> None:
         super().__init__(side, protocol, device)
+        object.__setattr__(self, "word", word)
 
     def matches(self, row: SocketRow) -> bool:
         """Tell whether the row has this protocol and device."""
@@ -76,11 +84,11 @@ class LinkHost(Host):
             self, self.device
         )
 
-    def resolved(self, devices: Mapping[str, int] | None = None) -> LinkHost:
+    def resolved(self, network: Network | None = None) -> LinkHost:
         """Return the same with the index that the device has."""
         if self.device is None:
             return self
-        return LinkHost(self.side, self.protocol, index_of(self, self.device, devices))
+        return LinkHost(self.side, self.protocol, index_of(self, self.device, network))
 
     def _text(self) -> str:
         protocol = "*" if self.protocol is None else _link_name(self.protocol)

@@ -187,9 +187,15 @@ class _Parser:
         if value.kind != "word":
             self._fail_value(token, value)
         try:
-            return self._condition(token.text, operator, compared, value)
+            found = self._condition(token.text, operator, compared, value)
         except Refusal as error:
             self._fail_within(value, error)
+        for leaf in found.leaves():
+            if hasattr(leaf, "word"):
+                # Where it stands, for an error about a name that is looked up when it is used.
+                word = (self._expression, value.position, value.length)
+                object.__setattr__(leaf, "word", word)
+        return found
 
     def _condition(self, head: str, operator: str, compared: Token, value: Token) -> Condition:
         """Return the condition that a head, an operator and a value make. Raises: Refusal."""
@@ -202,7 +208,7 @@ class _Parser:
         if head in {"src", "dst"}:
             found = parse_host(head, value.text, self._reading)
         elif head == "dev":
-            found = _device(value, self._reading)
+            found = _device(value)
         elif head == "fwmark":
             found = _mark(value.text)
         else:
@@ -244,14 +250,13 @@ class _Parser:
         self._fail(token, f"no condition starts with {token.text!r}", hint)
 
 
-def _device(value: Token, reading: Reading) -> Device:
-    """Return the condition about an interface by index, or by a name that is there."""
+def _device(value: Token) -> Device:
+    """Return the condition about an interface by index, or by a name, which is looked up later."""
     number = None if value.escaped else names.number(value.text)
     if number is not None:
         if number > _MARK_BITS:
             raise Refusal(f"{value.text} is no index of an interface", "ip link lists them")
         return Device(number)
-    names.device_index(value.text, reading.devices)
     return Device(value.text)
 
 

@@ -6,7 +6,7 @@ from sockwright.sockets.diag.states import ALL, STATE_WORDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
 
     from sockwright.sockets.diag.filter.conditions import Condition
     from sockwright.sockets.diag.row import SocketRow
@@ -29,24 +29,39 @@ class SocketFilter:
     states: int | None
 
     def __init__(self, condition: Condition | None = None, states: int | None = None) -> None:
+        if condition is not None:
+            from sockwright.sockets.diag.filter.conditions import Condition
+
+            if not isinstance(condition, Condition):
+                raise TypeError(f"a filter is made of a condition, not of {condition!r}")
         named = frozenset() if condition is None else condition.families
         for name, value in (
             ("condition", condition), ("states", states), ("families", named or None),
         ):  # fmt: skip
             object.__setattr__(self, name, value)
 
-    def resolved(self, devices: Mapping[str, int] | None = None) -> SocketFilter:
-        """Return it with names of interfaces and control groups looked up, once for all.
+    def resolved(
+        self,
+        devices: object = None,  # noqa: ARG002  # TODO
+        *,
+        namespace: int | str | None = None,
+    ) -> SocketFilter:
+        """Return it with what its names stand for in a network namespace, looked up once for all.
 
-        Names of interfaces are looked up in `devices`, the indexes by their names, or else in the
-        network namespace of this thread. `program` and `matches` of a filter that is not resolved
-        look names up each time.
+        That is interfaces, the ports that the kernel hands out, and control groups. `namespace` as
+        `dump` takes it. `program` and `matches` of a filter that is not resolved look names up each
+        time, in the namespace of this thread.
 
-        Raises: FilterError where a name is not known.
+        Raises:
+            FilterError: a name is not known there.
+            UsageError, NotPossibleError: the namespace is not there, or closed to this user.
+            OSError: as the kernel says.
         """
         if self.condition is None:
             return self
-        return SocketFilter(self.condition.resolved(devices), self.states)
+        from sockwright.sockets.diag.filter.names import Network
+
+        return SocketFilter(self.condition.resolved(Network(namespace)), self.states)
 
     def program(self, family: str) -> bytes | None:
         """Return the bytecode for the kernel's sockets of `family`, "inet" or "inet6".
@@ -112,14 +127,14 @@ def parse_filter(
     *,
     family: str | None = None,
     protocols: Collection[str] = ("tcp", "udp"),
-    devices: Mapping[str, int] | None = None,
+    devices: object = None,  # noqa: ARG001  # TODO
 ) -> SocketFilter:
     """Return the filter that `text` describes, in the language of ss(8). Empty text passes all.
 
     `family` ("inet", "inet6", "unix", "link", "netlink", "vsock") is that of hosts that name none,
     as ``ss -f`` has it; `protocols` are those whose services (/etc/services) ports are named by.
-    Hosts are resolved here; interfaces (of `devices`, or of the namespace of this thread) and
-    control groups have to be there, but stay names until the filter is used.
+    Hosts are resolved here, and control groups have to be there. Names of interfaces are looked up
+    where the sockets are, when the filter is used: FilterError marks them then.
 
     Raises:
         FilterError: a word is wrong; it says which, why, and what would fit.
@@ -135,7 +150,7 @@ def parse_filter(
     from sockwright.sockets.diag.filter.host_syntax import Reading
     from sockwright.sockets.diag.filter.parser import parse
 
-    states, condition = parse(text, Reading(family, protocols, devices))
+    states, condition = parse(text, Reading(family, protocols))
     return SocketFilter(condition, states)
 
 
