@@ -26,7 +26,6 @@ from tests.sockets.diag.agreement import (
 from tests.sockets.diag.population import NOBODY
 from tests.sockets.diag.ss_facts import facts_of_row, facts_of_ss
 
-from sockwright.cli.values import as_json
 from sockwright.lab import call
 from sockwright.sockets.diag.inet import SCTPSocket
 from sockwright.sockets.diag.listing import dump
@@ -57,7 +56,7 @@ def listings(machine: Population) -> Listings:
     with machine.inside():
         for table in TABLES:
             listing = dump(table, states="all", processes=True)
-            ours[table] = [as_ss_tells(as_json(row)) for row in listing]
+            ours[table] = [as_ss_tells(row.as_dict()) for row in listing]
             unlisted |= {one.table: one.text for one in listing.remarks if one.kind == "unlisted"}
     return Listings(before, ours, unlisted, of_ss(machine, "-aepo", "-A", "all"))
 
@@ -170,7 +169,7 @@ def test_sctp_rows_tell_every_address_that_ss_tells(
         rows = list(dump("sctp", info=True))
     ours = Counter(
         (
-            *as_ss_tells(as_json(row))[1:6],
+            *as_ss_tells(row.as_dict())[1:6],
             ",".join(row.local_addresses) or None,
             ",".join(row.peer_addresses) or None,
         )
@@ -189,7 +188,7 @@ def _users_as_nobody(machine: Population) -> tuple[list[Told], list[str]]:
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
         found = dump("tcp", "unix", processes=True)
-        return [as_ss_tells(as_json(row)) for row in found], [
+        return [as_ss_tells(row.as_dict()) for row in found], [
             remark.kind for remark in found.remarks
         ]
 

@@ -126,5 +126,5 @@ def test_the_dict_has_everything_by_its_name(machine: Population) -> None:
     fields = row_of(machine, machine.inode("netlink route, groups")).as_dict()
     assert fields["netlink_protocol"] == NETLINK_ROUTE
     assert fields["netlink_protocol_name"] == "rtnl"
-    assert fields["groups"] == (1, 5)
+    assert fields["groups"] == [1, 5]
     assert {"uid", "peer_port_id", "rx_ring"}.isdisjoint(fields)

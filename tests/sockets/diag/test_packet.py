@@ -147,7 +147,7 @@ def test_the_dict_has_everything_by_its_name(machine: Population) -> None:
     fields = row_of(machine, machine.inode("packet fanout 1")).as_dict()
     assert fields["protocol"] == "packet"
     assert fields["uid"] == 0
-    assert fields["flags"] == ("running",)
+    assert fields["flags"] == ["running"]
     assert fields["filter_instructions"] == 1
     assert fields["version"] == 0
     assert {"rx_ring", "tx_ring", "memberships"}.isdisjoint(fields)

@@ -12,7 +12,7 @@ import sys
 from operator import attrgetter
 
 from sockwright.sockets.diag.netlink import attribute
-from sockwright.sockets.diag.row import SocketRow
+from sockwright.sockets.diag.row import SHUTDOWNS, SocketRow, plain
 from sockwright.sockets.diag.states import state_name
 
 TYPE_CHECKING = False
@@ -83,7 +83,6 @@ _MOST_PROTOCOL = 255
 
 _MAPPED = bytes(10) + b"\xff\xff"  # ::ffff:0:0/96, RFC 4291 section 2.5.5.2
 _NOWHERE = bytes(16)
-_SHUTDOWNS = ("", "receive", "send", "both")
 _LEAST_INFO = 104  # octets of tcp_info before Linux 3.15, up to total_retrans
 _MD5_KEY = 100  # octets of a tcp_diag_md5sig
 # What a row may tell beside its addresses, in the order of `as_dict`.
@@ -266,7 +265,7 @@ class InetSocket(SocketRow):
     @property
     def shutdown(self) -> str:
         """Which directions the program or the peer shut down: "receive", "send", "both" or ""."""
-        return _SHUTDOWNS[(self._number(_SHUTDOWN) or 0) & 3]
+        return SHUTDOWNS[(self._number(_SHUTDOWN) or 0) & 3]
 
     @property
     def mark(self) -> int | None:
@@ -321,7 +320,7 @@ class InetSocket(SocketRow):
         for name in (*_TOLD, *self._more):
             value = getattr(self, name)
             if value is not None:
-                found[name] = value
+                found[name] = plain(value)
         return found
 
     def _numbers(self) -> tuple[int, ...]:
@@ -409,7 +408,7 @@ class TCPSocket(InetSocket):
         """Return every field that has a value, by its name."""
         found = super().as_dict()
         if self.md5_peers:
-            found["md5_peers"] = self.md5_peers
+            found["md5_peers"] = list(self.md5_peers)
         return found
 
     _more = ("congestion", "congestion_info", "ulp", "info")
@@ -480,9 +479,9 @@ class SCTPSocket(InetSocket):
     def as_dict(self) -> dict[str, object]:
         """Return every field that has a value, by its name."""
         found = super().as_dict()
-        found["local_addresses"] = self.local_addresses
+        found["local_addresses"] = list(self.local_addresses)
         if self.is_association:
-            found["peer_addresses"] = self.peer_addresses
+            found["peer_addresses"] = list(self.peer_addresses)
         return found
 
     _more = ("info",)

@@ -7,7 +7,7 @@ import struct
 import sys
 
 from sockwright.sockets.diag.memory import SocketMemory
-from sockwright.sockets.diag.row import SocketRow
+from sockwright.sockets.diag.row import SocketRow, plain
 from sockwright.sockets.diag.structure import Number, Structure
 
 __all__ = ["NETLINK_PROTOCOLS", "NetlinkRing", "NetlinkSocket", "netlink_request"]
@@ -242,14 +242,14 @@ class NetlinkSocket(SocketRow):
         found.pop("uid", None)
         for name in ("type", "netlink_protocol", "netlink_protocol_name", "port_id", "is_kernel",
                      "groups"):  # fmt: skip
-            found[name] = getattr(self, name)
+            found[name] = plain(getattr(self, name))
         if self.is_connected:
             found["peer_port_id"] = self.peer_port_id
             found["peer_group"] = self.peer_group
         for name in ("flags", "rx_ring", "tx_ring", "memory"):
             value = getattr(self, name)
             if value is not None:
-                found[name] = value
+                found[name] = plain(value)
         return found
 
     def _message(self) -> tuple[int, ...]:

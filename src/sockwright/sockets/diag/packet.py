@@ -6,8 +6,9 @@ import socket
 import struct
 
 from sockwright.sockets.diag.memory import SocketMemory
-from sockwright.sockets.diag.row import SocketRow
+from sockwright.sockets.diag.row import SocketRow, plain
 from sockwright.sockets.diag.structure import MaybeNumber, Number, Structure
+from sockwright.sockets.diag.value import Value
 
 __all__ = [
     "PacketFanout",
@@ -101,7 +102,7 @@ class PacketRing(Structure):
     features = Number("u32", "Bits TP_FT_REQ_*")
 
 
-class PacketMembership:
+class PacketMembership(Value):
     """What a socket asked an interface to receive beyond its own frames (PACKET_ADD_MEMBERSHIP).
 
     `interface` is an index; `kind` "multicast", "promiscuous", "allmulti" or "unicast"; `count` how
@@ -130,7 +131,7 @@ class PacketMembership:
         return found | {"address": self.address} if self.address else found
 
 
-class PacketFanout:
+class PacketFanout(Value):
     """The group of sockets that share the frames (PACKET_FANOUT): `id` and `kind`, "hash" ..."""
 
     __slots__ = ("id", "kind")
@@ -313,7 +314,7 @@ class PacketSocketRow(SocketRow):
             found[name] = getattr(self, name)
         flags, info = self.flags, self.info
         if flags is not None:
-            found["flags"] = flags
+            found["flags"] = list(flags)
         if info is not None:
             for name in ("version", "reserve", "copy_thresh", "tstamp"):
                 value = getattr(info, name)
@@ -323,7 +324,7 @@ class PacketSocketRow(SocketRow):
                      "memory"):  # fmt: skip
             value = getattr(self, name)
             if value:
-                found[name] = value
+                found[name] = plain(value)
         return found
 
     def _message(self) -> tuple[int, ...]:

@@ -13,11 +13,23 @@ from sockwright.sockets.diag.states import state_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import ClassVar
 
     from sockwright.sockets.diag.processes import Process
 
-__all__ = ["SocketRow"]
+__all__ = ["SHUTDOWNS", "SocketRow", "plain"]
+
+SHUTDOWNS = ("", "receive", "send", "both")
+"""Which directions are shut down, by the number that the kernel gives them (RCV_SHUTDOWN ...)."""
+
+
+def plain(value: object) -> object:
+    """Return a field in terms that JSON has: what has `as_dict` as that, tuples as lists."""
+    if isinstance(value, tuple):
+        return [plain(one) for one in value]
+    as_dict: Callable[[], object] | None = getattr(value, "as_dict", None)
+    return value if as_dict is None else as_dict()
 
 
 class SocketRow:
@@ -131,14 +143,17 @@ class SocketRow:
         return self._at + int.from_bytes(self._octets[self._at : self._at + 4], sys.byteorder)
 
     def as_dict(self) -> dict[str, object]:
-        """Return every field that has a value, by its name; what ``--json`` prints."""
+        """Return every field that has a value, by its name, in terms of JSON.
+
+        What ``--json`` prints: objects are dictionaries themselves, tuples lists.
+        """
         found = {
             name: getattr(self, name)
             for name in ("protocol", "family", "state", "receive_queue", "send_queue", "local",
                          "peer", "uid", "inode", "cookie")
         }  # fmt: skip
         if self.processes is not None:
-            found["processes"] = self.processes
+            found["processes"] = [process.as_dict() for process in self.processes]
         return found
 
     def __reduce__(self) -> tuple[object, ...]:

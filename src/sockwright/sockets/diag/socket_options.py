@@ -6,6 +6,7 @@ import sys
 
 from sockwright.sockets.diag.netlink import attributes
 from sockwright.sockets.diag.structure import Bit, Structure
+from sockwright.sockets.diag.value import Value
 
 __all__ = ["ULP", "MPTCPSubflow", "SocketOptions", "TLSOffload"]
 
@@ -47,15 +48,16 @@ class SocketOptions(Structure):
     defer_connect = Bit("u8", 2, "TCP_FASTOPEN_CONNECT: the SYN waits for data")
 
 
-class MPTCPSubflow:
+class MPTCPSubflow(Value):
     """The part of a TCP connection in a Multipath TCP connection (MPTCP_SUBFLOW_ATTR_*).
 
     Fields that the kernel left out are 0.
     """
 
-    __slots__ = ("_told",)
+    __slots__ = ("_told", "octets")
 
     def __init__(self, octets: bytes) -> None:
+        self.octets = octets
         self._told = attributes(octets, 0, len(octets))
 
     def _number(self, kind: int) -> int:
@@ -119,18 +121,19 @@ class MPTCPSubflow:
             "map_subflow_sequence", "ssn_offset", "map_data_length", "flags", "id_remote",
             "id_local",
         )  # fmt: skip
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in names} | {"flags": list(self.flags)}
 
     def __repr__(self) -> str:
         return f"<MPTCPSubflow {self.token_local:08x} {' '.join(self.flags)}>"
 
 
-class TLSOffload:
+class TLSOffload(Value):
     """TLS records made by the kernel (TLS_INFO_* of linux/tls.h)."""
 
-    __slots__ = ("_told",)
+    __slots__ = ("_told", "octets")
 
     def __init__(self, octets: bytes) -> None:
+        self.octets = octets
         self._told = attributes(octets, 0, len(octets))
 
     def _number(self, kind: int) -> int:
@@ -177,12 +180,13 @@ class TLSOffload:
         return f"<TLSOffload {self.version} {self.cipher}>"
 
 
-class ULP:
+class ULP(Value):
     """The layer above TCP in the kernel (TCP_ULP): "mptcp", "tls", "espintcp", "smc"."""
 
-    __slots__ = ("_told",)
+    __slots__ = ("_told", "octets")
 
     def __init__(self, octets: bytes) -> None:
+        self.octets = octets
         self._told = attributes(octets, 0, len(octets))
 
     @property
@@ -206,9 +210,9 @@ class ULP:
         """Return every field that has a value."""
         found: dict[str, object] = {"name": self.name}
         for name in ("mptcp", "tls"):
-            value: object = getattr(self, name)
+            value: MPTCPSubflow | TLSOffload | None = getattr(self, name)
             if value is not None:
-                found[name] = value
+                found[name] = value.as_dict()
         return found
 
     def __repr__(self) -> str:

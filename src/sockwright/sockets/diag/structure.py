@@ -11,6 +11,8 @@ from __future__ import annotations
 import struct
 import sys
 
+from sockwright.sockets.diag.value import Value
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import ClassVar
@@ -45,7 +47,7 @@ def _shift(octets: int, first: int, many: int) -> int:
     return first if _BYTE_ORDER == "little" else octets * 8 - first - many
 
 
-class Structure:
+class Structure(Value):
     """A structure of the kernel; `octets` holds as much of it as came."""
 
     __slots__ = ("octets",)

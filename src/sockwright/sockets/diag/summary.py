@@ -10,6 +10,7 @@ import os
 
 from sockwright.sockets.diag.listing import dump
 from sockwright.sockets.diag.namespace import open_table
+from sockwright.sockets.diag.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _TRANSPORTS = ("RAW", "UDP", "UDPLITE", "TCP", "FRAG")
 _Counters = dict[str, dict[str, int]]
 
 
-class Transport:
+class Transport(Value):
     """How many sockets of a transport protocol there are; of "frag", datagrams in reassembly."""
 
     __slots__ = ("inet", "inet6", "name")
@@ -47,7 +48,7 @@ class Transport:
         return {"total": self.total, "inet": self.inet, "inet6": self.inet6}
 
 
-class TCPCounters:
+class TCPCounters(Value):
     """What the kernel counts of TCP, by /proc/net/sockstat and snmp."""
 
     __slots__ = ("allocated", "established", "in_use", "orphaned", "time_wait")
@@ -92,7 +93,7 @@ class TCPCounters:
         }
 
 
-class MemoryUse:
+class MemoryUse(Value):
     """Kernel memory that the sockets of a protocol take, in octets.
 
     Of TCP and UDP on the whole machine, of fragments in this network namespace. Above `pressure`
@@ -114,7 +115,7 @@ class MemoryUse:
         return {name: number for name, number in numbers.items() if number is not None}
 
 
-class Summary:
+class Summary(Value):
     """The sockets of a network namespace, summed up."""
 
     __slots__ = ("memory", "remarks", "sockets", "states", "tcp", "transports")

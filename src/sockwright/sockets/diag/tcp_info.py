@@ -170,12 +170,6 @@ class TCPInfo(Structure):
         return bits(number, 4, 4, 4) if _has_bit_fields() else bits(number, 4, 0, 16)
 
     @property
-    def options2(self) -> int | None:
-        """More TCPI_OPT2_* bits; None before Linux 7.0."""
-        number = self.accecn
-        return None if number is None or not _has_bit_fields() else bits(number, 4, 8, 24)
-
-    @property
     def send_rate(self) -> int | None:
         """Octets a second that a congestion window each round-trip time makes; None for unknown.
 

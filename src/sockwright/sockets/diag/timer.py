@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from sockwright.sockets.diag.value import Value
+
 __all__ = ["Timer"]
 
 _NAMES = ("off", "on", "keepalive", "timewait", "persist", "unknown")
 _NONE = 0
 
 
-class Timer:
+class Timer(Value):
     """The timer of a socket that goes off next.
 
     `name` is "on" (retransmission), "keepalive" (a probe whether the peer is still there),

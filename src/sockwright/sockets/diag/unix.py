@@ -7,7 +7,7 @@ import socket
 import struct
 
 from sockwright.sockets.diag.memory import SocketMemory
-from sockwright.sockets.diag.row import SocketRow
+from sockwright.sockets.diag.row import SHUTDOWNS, SocketRow
 
 __all__ = ["UnixSocket", "unix_request"]
 
@@ -31,7 +31,6 @@ _DEVICE_MINOR_BITS = 20  # MINORBITS: the kernel's own dev_t, which is not that 
 
 _TYPES = {1: "stream", 2: "dgram", 5: "seqpacket"}
 _NETIDS = {1: "u_str", 2: "u_dgr", 5: "u_seq"}
-_SHUTDOWNS = ("", "receive", "send", "both")
 
 
 def unix_request(states: int, *, inode: int = 0, memory: bool = False) -> bytes:
@@ -161,7 +160,7 @@ class UnixSocket(SocketRow):
     def shutdown(self) -> str:
         """Which directions are shut down: "receive", "send", "both" or ""."""
         value = self.attributes.get(_SHUTDOWN, b"\0")
-        return _SHUTDOWNS[value[0] & 3]
+        return SHUTDOWNS[value[0] & 3]
 
     @property
     def uid(self) -> int | None:
@@ -190,13 +189,13 @@ class UnixSocket(SocketRow):
         if self.peer_inode is not None:
             found["peer_inode"] = self.peer_inode
         if self.waiting is not None:
-            found["waiting"] = self.waiting
+            found["waiting"] = list(self.waiting)
         if self.vfs is not None:
             found["vfs"] = {"device": self.vfs[0], "inode": self.vfs[1]}
         if self.shutdown:
             found["shutdown"] = self.shutdown
         if self.memory is not None:
-            found["memory"] = self.memory
+            found["memory"] = self.memory.as_dict()
         return found
 
     def _queues(self) -> tuple[int, ...]:

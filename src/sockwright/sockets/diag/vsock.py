@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from sockwright.sockets.diag.row import SocketRow
+from sockwright.sockets.diag.row import SHUTDOWNS, SocketRow
 
 __all__ = ["VSockSocket", "vsock_request"]
 
@@ -20,7 +20,6 @@ _SIZE = 48
 _ANY = 0xFFFFFFFF  # VMADDR_CID_ANY, VMADDR_PORT_ANY
 _TYPES = {1: "stream", 2: "dgram", 5: "seqpacket"}
 _NETIDS = {1: "v_str", 2: "v_dgr", 5: "v_seq"}
-_SHUTDOWNS = ("", "receive", "send", "both")
 
 
 def vsock_request(states: int) -> bytes:
@@ -63,7 +62,7 @@ class VSockSocket(SocketRow):
     @property
     def shutdown(self) -> str:
         """Which directions are shut down: "receive", "send", "both" or ""."""
-        return _SHUTDOWNS[self._octets[self._at + _AT_SHUTDOWN] & 3]
+        return SHUTDOWNS[self._octets[self._at + _AT_SHUTDOWN] & 3]
 
     @property
     def local_cid(self) -> int | None:
