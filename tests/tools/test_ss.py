@@ -303,6 +303,19 @@ def test_details_stand_below_by_name_and_behind_with_oneline(machine: Population
     assert all("  owner: uid " in line and "  memory: " in line for line in behind[1:])
 
 
+@pytest.mark.needs("root")
+def test_what_a_packet_socket_has_joined_is_told_in_words(machine: Population) -> None:
+    code = """
+import socket, subprocess, sys
+with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x88B5)) as sock:
+    sock.setsockopt(263, 1, bytes([1, 0, 0, 0, 1, 0]) + bytes(10))  # PACKET_MR_PROMISC on lo
+    subprocess.run([sys.executable, "-m", "sockwright", "ss", "-0ae"], check=True)
+"""
+    command = machine.command([sys.executable, "-c", code])
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=True)
+    assert "memberships interface 1 kind promiscuous count 1" in done.stdout
+
+
 def test_explain_says_what_each_socket_does(machine: Population) -> None:
     rows = lines(machine, "-tan", "--explain", "state", "close-wait")
     assert rows[1].startswith("CLOSE-WAIT ")
@@ -317,7 +330,7 @@ def test_explanations_are_a_field_for_programs(machine: Population) -> None:
 
 def test_summary_tells_numbers_and_memory(machine: Population) -> None:
     text = "\n".join(lines(machine, "-s"))
-    assert re.search(r"^TCP +\d+ established, \d+ in TIME-WAIT", text, re.MULTILINE)
+    assert re.search(r"^TCP +\d+ in ESTAB or CLOSE-WAIT, \d+ in TIME-WAIT", text, re.MULTILINE)
     assert re.search(r"^tcp +LISTEN +\d+$", text, re.MULTILINE)
     [told] = objects(machine, "-s")
     assert told["sockets"]

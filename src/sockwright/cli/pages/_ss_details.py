@@ -204,6 +204,8 @@ def _line(subject: str, parts: Iterable[str]) -> Iterator[list[str]]:
 
 
 def _dict(value: object) -> dict[str, object]:
+    if isinstance(value, dict):
+        return value
     as_dict: Callable[[], dict[str, object]] | None = getattr(value, "as_dict", None)
     return {} if as_dict is None else dict(as_dict())
 
@@ -261,7 +263,7 @@ def _text(value: object) -> str:
         return f"{value:g}"
     if isinstance(value, list | tuple):
         return " ".join(" ".join(_pairs(_dict(one))) if _dict(one) else str(one) for one in value)
-    fields = value if isinstance(value, dict) else _dict(value)
+    fields = _dict(value)
     return f"({', '.join(_pairs(fields))})" if fields else str(value)
 
 
