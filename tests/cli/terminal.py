@@ -80,6 +80,20 @@ class Terminal:
         """Whether keys that are pressed are shown."""
         return bool(termios.tcgetattr(self._theirs)[3] & termios.ECHO)
 
+    @property
+    def waits_for_lines(self) -> bool:
+        """Whether programs get keys when the line is complete."""
+        return bool(termios.tcgetattr(self._theirs)[3] & termios.ICANON)
+
+    @property
+    def tells_of_keys(self) -> bool:
+        """Whether a signal tells that a key was pressed."""
+        return bool(fcntl.fcntl(self._theirs, fcntl.F_GETFL) & os.O_ASYNC)
+
+    def press(self, keys: str) -> None:
+        """Press keys."""
+        os.write(self._ours, keys.encode())
+
     def resize(self, columns: int, lines: int) -> None:
         """Give the terminal another size; whoever runs on it is told by SIGWINCH."""
         self.columns, self.height = columns, lines

@@ -73,7 +73,7 @@ def test_a_line_is_cut_at_the_width_and_cannot_act_on_the_terminal() -> None:
         program.until_shown("begun")
         program.order("\x1b[31m\x07 and much more than there is room for")
         program.until_shown("and")
-        assert program.lines[0] == "30x24 \\x1b[31m\\x07 and much mo"
+        assert program.lines[0] == "30x24 \\x1b[31m\\x07 and much m…"
 
 
 def test_wide_characters_count_twice() -> None:
@@ -81,7 +81,7 @@ def test_wide_characters_count_twice() -> None:
         program.until_shown("begun")
         program.order("日本語日本語日本語")
         program.until_shown("日")
-        assert program.lines[0] == "20x24 日本語日本語日"
+        assert program.lines[0] == "20x24 日本語日本語…"
 
 
 def test_another_size_draws_another_picture_at_once() -> None:
@@ -110,7 +110,7 @@ def test_the_terminal_comes_back_after_an_error() -> None:
         assert "as ordered" in program.main
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_the_terminal_comes_back_after_a_signal(number: signal.Signals) -> None:
     with Program() as program:
         program.until_shown("begun")
@@ -133,7 +133,39 @@ def test_the_terminal_comes_back_for_as_long_as_the_program_is_stopped() -> None
         assert not program.echoes
 
 
+def test_the_key_q_is_as_good_as_ctrl_c() -> None:
+    with Program() as program:
+        program.until_shown("begun")
+        program.press("x")
+        program.press("q")
+        assert program.finish() == -signal.SIGINT
+        _is_back(program)
+
+
+def test_keys_are_heard_again_after_the_program_was_stopped() -> None:
+    with Program() as program:
+        program.until_shown("begun")
+        program.process.send_signal(signal.SIGTSTP)
+        os.waitpid(program.process.pid, os.WUNTRACED)
+        program.until(lambda terminal: not terminal.alternate)
+        program.process.send_signal(signal.SIGCONT)
+        program.until_shown("80x24 begun")
+        program.press("q")
+        assert program.finish() == -signal.SIGINT
+        _is_back(program)
+
+
+def test_a_line_that_fits_is_not_cut() -> None:
+    with Program(columns=30) as program:
+        program.until_shown("begun")
+        program.order("as wide as the terminal,")
+        program.until_shown("as wide")
+        assert program.lines[0] == "30x24 as wide as the terminal,"
+
+
 def _is_back(terminal: Terminal) -> None:
     assert not terminal.alternate
     assert terminal.cursor
     assert terminal.echoes
+    assert terminal.waits_for_lines
+    assert not terminal.tells_of_keys

@@ -8,18 +8,23 @@
 Rules
 
 1. The picture is drawn on the terminal's alternate screen, and what was there before comes back on
-   every way out: the end of the block, an error, Ctrl-C, SIGTERM, SIGHUP, and for as long as Ctrl-Z
-   keeps the program stopped. Only SIGKILL leaves no time for it: `reset` mends the terminal then.
+   every way out: the end of the block, an error, Ctrl-C, SIGTERM, SIGHUP, SIGQUIT, and for as long
+   as Ctrl-Z keeps the program stopped. Only SIGKILL leaves no time for it: `reset` mends the
+   terminal then.
 2. Only lines that differ are written, all in one write, which a terminal that knows synchronised
    output (private mode 2026) shows at once: nothing flickers.
 3. A new size of the terminal draws a new picture at once, from the signal's handler; in the middle
    of drawing, or of a change to what is drawn, it waits for the end of that.
-4. Each part of a line is cleaned, and a line is cut at the width: it never wraps.
+4. Each part of a line is cleaned, and a line is cut at the width, with "…" at its end: it never
+   wraps.
+5. The key q is as good as Ctrl-C. The terminal tells by SIGIO that a key was pressed, so that
+   nobody has to wait for keys.
 """
 
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 import threading
@@ -49,7 +54,7 @@ _STYLES = {  # SGR of ECMA-48, section 8.3.117
     "bold": "1", "dim": "2", "reverse": "7", "red": "31", "green": "32", "yellow": "33",
     "blue": "34", "magenta": "35", "cyan": "36",
 }  # fmt: skip
-_DEADLY = (signal.SIGTERM, signal.SIGHUP)
+_DEADLY = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 class Live:
@@ -70,7 +75,9 @@ class Live:
         self._busy = False
         self._again = False
         self._handlers: list[tuple[int, Any]] = []
+        self._dots = "…" if speaks_unicode(stream) else "..."
         self._keyboard: list[Any] | None = None
+        self._hears = False  # of keys that are pressed
 
     def __enter__(self) -> Self:
         """Take the screen."""
@@ -93,6 +100,11 @@ class Live:
             self._leave()
         finally:
             self._restore_signals()
+
+    @property
+    def ending(self) -> str:
+        """What is to be pressed to end the program."""
+        return "q" if self._hears else "Ctrl-C"
 
     @property
     def size(self) -> tuple[int, int]:
@@ -144,13 +156,19 @@ class Live:
 
     def _line(self, line: Line, width: int) -> str:
         """Return what writes `line` from the first column on."""
+        parts = [(part, "") if isinstance(part, str) else part for part in line]
+        parts = [(self._safe(text), style) for text, style in parts]
+        dots = ""
+        if text_width("".join(text for text, _ in parts).rstrip(" ")) > width:
+            dots = cut(self._dots, width - 1)
+            width -= len(dots)
         pieces = []
-        for part in line:
-            text, style = (part, "") if isinstance(part, str) else part
-            shown = cut(self._safe(text), width)
+        for text, style in parts:
+            shown = cut(text, width)
             width -= text_width(shown)
             codes = ";".join(_STYLES[word] for word in style.split()) if self._colour else ""
             pieces.append(f"\x1b[{codes}m{shown}\x1b[0m" if codes and shown else shown)
+        pieces.append(dots)
         # Behind the last column there is nothing to erase, and some terminals would erase there.
         return "".join(pieces) + ("\x1b[K" if width else "")
 
@@ -169,10 +187,14 @@ class Live:
 
     def _enter(self) -> None:
         self._keyboard = _silence_keyboard()
+        self._hears = bool(self._keyboard and self._handlers) and _tell_of_keys(os.getpid())
         self._size, self._drawn = (0, 0), []
         self._write(_ENTER)
 
     def _leave(self) -> None:
+        if self._hears:
+            _tell_of_keys(0)
+            self._hears = False
         if self._keyboard is not None:
             import termios
 
@@ -190,6 +212,7 @@ class Live:
         wanted: list[tuple[int, Callable[[int, FrameType | None], None]]] = [
             (signal.SIGWINCH, self._resized),
             (signal.SIGTSTP, self._suspend),
+            (signal.SIGIO, self._key_pressed),
         ]
         # Where somebody else handles these, the block is left as it should be.
         wanted += [(n, self._die) for n in _DEADLY if signal.getsignal(n) is signal.SIG_DFL]
@@ -202,6 +225,15 @@ class Live:
 
     def _resized(self, _number: int, _frame: FrameType | None) -> None:
         self.show()
+
+    def _key_pressed(self, _number: int, _frame: FrameType | None) -> None:
+        keyboard = sys.stdin.fileno()
+        while self._hears and select.select([keyboard], [], [], 0)[0]:
+            keys = os.read(keyboard, 1024)
+            if b"q" in keys.lower() and b"\x1b" not in keys:  # a function key has letters, too
+                signal.raise_signal(signal.SIGINT)
+            if not keys:  # the terminal is gone
+                return
 
     def _suspend(self, number: int, _frame: FrameType | None) -> None:
         self._leave()
@@ -245,7 +277,7 @@ def _size(stream: TextIO) -> tuple[int, int]:
 
 
 def _silence_keyboard() -> list[Any] | None:
-    """Let keys that are pressed not show in the picture; return what restores the keyboard."""
+    """Let keys not show in the picture, nor wait for the end of a line; return what undoes it."""
     if sys.stdin is None or not sys.stdin.isatty():
         return None
     import termios
@@ -253,8 +285,23 @@ def _silence_keyboard() -> list[Any] | None:
     try:
         before = termios.tcgetattr(sys.stdin.fileno())
         after = termios.tcgetattr(sys.stdin.fileno())
-        after[3] &= ~(termios.ECHO | termios.ECHONL)  # local modes
+        after[3] &= ~(termios.ECHO | termios.ECHONL | termios.ICANON)  # local modes
+        after[6][termios.VMIN], after[6][termios.VTIME] = 1, 0  # special characters
         termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, after)
     except termios.error:
         return None
     return before
+
+
+def _tell_of_keys(process: int) -> bool:
+    """Let the keyboard send SIGIO to `process`, 0 for none; False is that it cannot."""
+    import fcntl
+
+    keyboard = sys.stdin.fileno()
+    try:
+        flags = fcntl.fcntl(keyboard, fcntl.F_GETFL) & ~os.O_ASYNC
+        fcntl.fcntl(keyboard, fcntl.F_SETOWN, process)
+        fcntl.fcntl(keyboard, fcntl.F_SETFL, flags | (os.O_ASYNC if process else 0))
+    except OSError:
+        return False
+    return True
