@@ -67,7 +67,7 @@ def as_ss_tells(row: Mapping[str, Any]) -> Told:
         (one["name"].partition(")")[0], one["pid"], one["descriptor"])
         for one in row.get("processes", ())
     )
-    if "local_port" in row and row.get("interface"):
+    if "local_port" in row and row.get("interface") and "%" not in local:
         local = f"%lo:{row['local_port'] or '*'}".join(local.rsplit(f":{row['local_port']}", 1))
     elif protocol == "unix":
         netid = {"stream": "u_str", "dgram": "u_dgr", "seqpacket": "u_seq"}[row["type"]]

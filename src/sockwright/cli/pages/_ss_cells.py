@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sockwright.sockets.diag.processes import Process
     from sockwright.sockets.diag.row import SocketRow
 
-__all__ = ["Cells", "Texts", "endpoint", "first_process", "processes_text"]
+__all__ = ["Cells", "Texts", "endpoint", "first_process", "holders", "processes_text"]
 
 
 class Texts:
@@ -115,18 +115,20 @@ def processes_text(processes: Sequence[Process]) -> str:
     if len(processes) == 1:
         one = processes[0]
         return f"{one.name}:{one.pid} fd {one.descriptor}"
-    holders: dict[tuple[str, int], list[str]] = {}
+    return ", ".join(holders(processes))
+
+
+def holders(processes: Sequence[Process]) -> list[str]:
+    """Return each process that holds a socket, with its descriptors: "nginx:81 fd 6,7"."""
+    found: dict[tuple[str, int], list[str]] = {}
     for one in processes:
-        holders.setdefault((one.name, one.pid), []).append(str(one.descriptor))
-    return ", ".join(
-        f"{name}:{pid} fd {','.join(descriptors)}" for (name, pid), descriptors in holders.items()
-    )
+        found.setdefault((one.name, one.pid), []).append(str(one.descriptor))
+    return [
+        f"{name}:{pid} fd {','.join(descriptors)}" for (name, pid), descriptors in found.items()
+    ]
 
 
 def first_process(processes: Sequence[Process]) -> str:
-    """Return the first that holds a socket, and how many others do: "nginx:81 +3"."""
-    if not processes:
-        return ""
-    first = processes[0]
-    others = len({one.pid for one in processes}) - 1
-    return f"{first.name}:{first.pid}" + (f" +{others}" if others else "")
+    """Return the first that holds a socket, and how many others do: "nginx:81 fd 6,7 +3"."""
+    first, *others = holders(processes) or [""]
+    return f"{first} +{len(others)}" if others else first

@@ -3,11 +3,11 @@
 Into a pipe, and with -O, each socket is one line, the columns as wide as their widest text. On a
 terminal that is too narrow for that, columns give way in this order, until the rest fits:
 
-1. of the processes the first is named and the others are counted ("nginx:81 +3");
+1. of the processes the first is named and the others are counted ("nginx:81 fd 6 +3");
 2. the heads of the addresses get shorter, and a queue that is 0 for every socket goes;
-3. the processes move to a line below their socket, all of them;
+3. the processes move to a line below their socket, as many as fit there, the others are counted;
 4. a socket whose addresses are longer than there is room for has its peer on a line below, and if
-   it must be its own address too, while the others stay on one line.
+   it must be its own address too, while the others stay on one line. No peer, no line.
 
 Two spaces at least stand between columns, whatever they hold.
 """
@@ -17,7 +17,7 @@ from __future__ import annotations
 from itertools import islice, repeat
 
 from sockwright.cli.clean import clean
-from sockwright.cli.pages._ss_cells import Texts, first_process, processes_text
+from sockwright.cli.pages._ss_cells import Texts, first_process, holders, processes_text
 from sockwright.cli.width import text_width
 
 TYPE_CHECKING = False
@@ -31,11 +31,23 @@ if TYPE_CHECKING:
     Line: TypeAlias = str | list[str]
     """Prose, which is folded between words, or items, which are not broken."""
 
-__all__ = ["GAP", "Column", "colour_of_state", "show_fields", "show_table", "write_table"]
+__all__ = [
+    "GAP",
+    "PROCESS",
+    "Column",
+    "colour_of_state",
+    "show_fields",
+    "show_table",
+    "write_table",
+]
 
 GAP = "  "
+PROCESS = "Process:PID fd"
+"""The head of the column of processes."""
 _BELOW = "    "
 _BLOCK = 1000  # lines that are written at once
+_HELD = "held by "
+_NOBODY = {"*", "*:*", "0.0.0.0:*", "[::]:*", "* 0"}  # peers that are none
 _USUAL_PORT = 7  # columns for a port, or the inode of a Unix socket
 
 # SGR of a terminal (ECMA-48 section 8.3.117), written here: rich takes longer to load than all of
@@ -168,17 +180,43 @@ def _filled(items: list[str], width: int) -> Iterator[str]:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    """Return `text`, which is indented, folded between words."""
-    from textwrap import wrap
-
+    """Return `text`, which is indented, folded between words to `width` columns of a terminal."""
     indent = " " * (len(text) - len(text.lstrip(" ")))
-    return wrap(
-        text.strip(),
-        width,
-        initial_indent=indent,
-        subsequent_indent=indent + GAP,
-        break_on_hyphens=False,
-    )
+    lines, line, taken = [], indent, 0
+    for word in text.split():
+        if taken and text_width(line) + 1 + text_width(word) > width:
+            lines.append(line)
+            line, taken = indent + GAP, 0
+        line += " " + word if taken else word
+        taken += 1
+        while text_width(line) > width:  # one word, which is longer than a line
+            fits = _fitting(line, width)
+            lines.append(line[:fits])
+            line = indent + GAP + line[fits:]
+    return [*lines, line]
+
+
+def _fitting(text: str, width: int) -> int:
+    """Return how many characters of `text` fit into `width` columns; one behind its indent may."""
+    fits = len(text) - len(text.lstrip(" ")) + 1
+    while text_width(text[: fits + 1]) <= width:
+        fits += 1
+    return fits
+
+
+def _as_many(texts: list[str], width: int) -> str:
+    """Return as many of `texts` as fit into `width` columns, and how many are left out: "a, b +3".
+
+    The first is always there.
+    """
+    told = texts[0]
+    for place, text in enumerate(texts[1:], 1):
+        left = len(texts) - place - 1
+        longer = f"{told}, {text}"
+        if _width(f"{longer} +{left}" if left else longer) > width:
+            return f"{told} +{left + 1}"
+        told = longer
+    return told
 
 
 class Column:
@@ -278,13 +316,15 @@ class _Table:
     __slots__ = (
         "_all_long",
         "_front",
+        "_has_local",
         "_local",
         "_long",
         "_longer",
         "_peer",
         "_process",
         "_processes",
-        "_processes_below",
+        "_room_below",
+        "_unaligned",
     )
 
     def __init__(self, cells: Cells, *, colour: bool, for_people: bool) -> None:
@@ -305,28 +345,30 @@ class _Table:
         self._processes = cells.processes
         self._process: Column | None = None
         if cells.processes is not None:
-            self._process = Column("Process:PID", Texts(map(processes_text, cells.processes)))
-        self._processes_below = False
+            self._process = Column(PROCESS, Texts(map(processes_text, cells.processes)))
+        self._room_below = 0  # columns for processes, where they stand below
         self._long: set[int] = set()  # the rows that have their peer below
         self._all_long = False
-        self._longer: set[int] = set()  # those of them that have their local address there too
+        self._has_local = True  # whether there is room for the columns of the own address
+        self._unaligned: set[int] = set()  # those of them whose own address leaves its columns
+        self._longer: set[int] = set()  # those of them that have that below too
 
     @property
     def has_more(self) -> bool:
         """Whether something stands below some of the lines."""
-        return self._processes_below or bool(self._long)
+        return bool(self._room_below or self._long)
 
     def fit(self, width: int) -> None:
         """Make columns give way until no line is wider than `width`, as far as that can be."""
         if self._width() > width and self._processes is not None:
-            self._process = Column("Process:PID", Texts(map(first_process, self._processes)))
+            self._process = Column(PROCESS, Texts(map(first_process, self._processes)))
         if self._width() > width:
             self._local.shorten_head("Local")
             self._peer.shorten_head("Peer")
             self._front = [column for column in self._front if not _is_idle(column)]
         if self._width() > width and self._process is not None:
             self._process = None
-            self._processes_below = True
+            self._room_below = width - len(_BELOW) - len(_HELD)
         if self._width() > width:
             self._fold(width)
 
@@ -343,7 +385,7 @@ class _Table:
         fronts = map("".join, zip(*(column.padded() for column in self._front), strict=True))
         rows = zip(lines, fronts, self._local.texts(), strict=True)
         return (
-            line if row not in self._long else front if row in self._longer else front + local
+            front if row in self._longer else front + local if row in self._unaligned else line
             for row, (line, front, local) in enumerate(rows)
         )
 
@@ -353,13 +395,16 @@ class _Table:
         peers = self._peer.texts() if self._long else []
         for row, _ in enumerate(self._local.address.texts):
             more = [f"local {locals_[row]}"] if row in self._longer else []
-            if row in self._long:
+            if row in self._long and peers[row] not in _NOBODY:
                 more.append(f"peer {peers[row]}")
-            if self._processes_below and self._processes is not None and self._processes[row]:
-                more.append(f"held by {processes_text(self._processes[row])}")
+            if self._room_below and self._processes is not None and self._processes[row]:
+                held = _as_many(holders(self._processes[row]), self._room_below)
+                more.append(_HELD + held)
             yield more
 
     def _columns(self) -> list[Column]:
+        if not self._has_local:
+            return self._front
         if self._all_long:
             return [*self._front, *self._local.columns]
         last = [self._process] if self._process is not None else []
@@ -377,18 +422,29 @@ class _Table:
         local.address.narrow(max(room // 2, room - peer.address.width))
         peer.address.narrow(room - local.address.width)
         local.address.narrow(room - peer.address.width)
-        self._all_long = self._width() > width
-        columns = (*local.columns, *peer.columns)
-        wide = [column.overflow() for column in columns]
-        texts = zip(*(column.texts for column in columns), strict=True)
-        self._long = {
-            row
-            for row, cells in enumerate(texts)
-            if self._all_long or any(map(set.__contains__, wide, cells))
-        }
+        self._long = _overflowing([*local.columns, *peer.columns])
+        rows = range(len(local.texts()))
         room = width - sum(column.width + len(GAP) for column in self._front)
+        if self._width() > width or len(self._long) == len(rows):
+            self._all_long = True
+            self._long = set(rows)
+            local.address.narrow(room - local.port.width)
+        self._unaligned = self._long
+        self._has_local = local.address.width + local.port.width <= room
+        if self._all_long and self._has_local:
+            self._unaligned = _overflowing(local.columns)
         wholes = local.texts()
-        self._longer = {row for row in self._long if text_width(wholes[row]) > room}
+        self._longer = {row for row in self._unaligned if text_width(wholes[row]) > room}
+
+
+def _overflowing(columns: Iterable[Column]) -> set[int]:
+    """Return the rows whose text is wider than its column in one of `columns`."""
+    found: set[int] = set()
+    for column in columns:
+        wide = column.overflow()
+        if wide:
+            found.update(row for row, text in enumerate(column.texts) if text in wide)
+    return found
 
 
 def _is_idle(column: Column) -> bool:

@@ -14,7 +14,7 @@ from struct import unpack
 
 from sockwright.cli.clean import clean
 from sockwright.cli.pages._ss_cells import Texts, endpoint, processes_text
-from sockwright.cli.pages._ss_layout import GAP, Column, colour_of_state
+from sockwright.cli.pages._ss_layout import GAP, PROCESS, Column, colour_of_state
 from sockwright.sockets.diag.inet import FAMILIES, InetSocket, SCTPSocket, endpoint_text
 from sockwright.sockets.diag.states import state_name
 
@@ -97,7 +97,7 @@ class ManySockets:
         self._form = f"%s%s%-{wide[0]}s{GAP}%s" + (f"%-{wide[1]}s{GAP}%s" if processes else "%s")
         if processes:
             texts_ = map(_processes, rows) if for_people else ()
-            columns.append(Column("Process:PID", Texts(texts_)))
+            columns.append(Column(PROCESS, Texts(texts_)))
         self.head = "".join(column.title() for column in columns).rstrip()
         self.width = sum(column.width for column in columns) + len(GAP) * (len(columns) - 3)
 

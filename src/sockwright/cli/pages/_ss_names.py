@@ -47,15 +47,19 @@ class Names:
         return self._ports.get(_SERVICES_OF.get(protocol, protocol), {})
 
     def host(self, text: str) -> str:
-        """Return the name of the host at an address, as `text` has it, or `text` again."""
+        """Return the name of the host at an address, as `text` has it, or `text` again.
+
+        An interface stays: "127.0.0.1%lo" is "localhost%lo".
+        """
         if not self._hosts:
             return text
         if text not in self._by_host:
-            self._by_host[text] = self._resolved(text)
+            address, mark, device = text.partition("%")
+            self._by_host[text] = self._resolved(address) + mark + device
         return self._by_host[text]
 
     def _resolved(self, text: str) -> str:
-        address = text.partition("%")[0].strip("[]")
+        address = text.strip("[]")
         if address in _ANY or self._left_s <= 0 or len(self._by_host) >= _MOST_HOSTS:
             return text
         import socket

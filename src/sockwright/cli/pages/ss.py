@@ -65,6 +65,10 @@ def _names(args: argparse.Namespace) -> Names | None:
 def _show_listing(listing: Listing, _: Iterator[object], screen: Screen, view: View) -> None:
     from sockwright.cli.pages._ss_many import ManySockets, are_of_ip
 
+    if listing.beside:
+        from sockwright.cli.screen import Screen as Beside
+
+        screen = Beside(sys.stderr)
     args = view.args
     rows, names, devices = listing.rows, _names(args), Devices(args.namespace)
     columns = {"netid": view.with_netid, "processes": args.processes}
@@ -90,14 +94,15 @@ def _show_fields(table: Table, _: Iterator[object], screen: Screen, __: View) ->
         return
     import csv
 
-    from sockwright.cli.clean import clean
+    from sockwright.cli.clean import clean, readable
 
     lines = csv.writer(screen.stream, lineterminator="\r\n")
     if table.header:
         lines.writerow(table.names)
     rows = zip(*table.columns, strict=True)
-    # Programs get every octet as it is; on a terminal it could act.
-    lines.writerows(([clean(text) for text in row] for row in rows) if screen.terminal else rows)
+    # Programs get every character as it is; on a terminal it could act.
+    safe = clean if screen.terminal else readable
+    lines.writerows(map(safe, row) for row in rows)
     screen.stream.flush()
 
 
@@ -109,12 +114,20 @@ def _show_names(first: FieldName, rest: Iterator[object], screen: Screen, _: Vie
     render_table(chain([first], rest), screen)
 
 
-def _show_closed(closed: Closed, _: Iterator[object], screen: Screen, __: View) -> None:
-    row = closed.row
-    styles = {"closed": "green", "gone": "", "failed": "red"}
-    reason = f"  {closed.reason}" if closed.reason else ""
-    ends = f"  {row.netid}  {row.local}  {row.peer}"
-    screen.line((closed.outcome, styles[closed.outcome]), ends, reason)
+def _show_closed(first: Closed, rest: Iterator[object], screen: Screen, view: View) -> None:
+    from itertools import chain
+
+    from sockwright.cli.pages._ss_cells import endpoint
+
+    names, devices = _names(view.args), Devices(view.args.namespace)
+    styles = {"closed": "green", "told": "yellow", "gone": "", "failed": "red"}
+    told: Iterator[Closed] = chain([first], rest)  # type: ignore[arg-type]
+    for closed in told:
+        row = closed.row
+        ends = ["".join(endpoint(row, side, names, devices)) for side in ("local", "peer")]
+        reason = f"  {closed.reason}" if closed.reason else ""
+        outcome = closed.outcome, styles[closed.outcome]
+        screen.line(outcome, f"  {row.netid}  {ends[0]}  {ends[1]}", reason)
 
 
 def _show_watch(begun: Begun, rest: Iterator[object], screen: Screen, view: View) -> None:
@@ -134,9 +147,11 @@ def _show_summary(summary: Summary, _: Iterator[object], screen: Screen, __: Vie
     from sockwright.cli.units import octets
 
     tcp = summary.tcp
-    screen.line(("Sockets", "bold"), f"  {summary.sockets} held by processes")
+    counted = f"{summary.sockets} of programs, of every kind; TIME-WAIT and the kernel's own aside"
+    _show_subject("Sockets", counted, screen)
     told = (
-        f"{tcp.established} established, {tcp.time_wait} in TIME-WAIT, {tcp.in_use} in use; "
+        f"{tcp.established} in ESTAB or CLOSE-WAIT, {tcp.time_wait} in TIME-WAIT, "
+        f"{tcp.in_use} in use; "
         f"on the whole machine {tcp.allocated} allocated, {tcp.orphaned} orphaned"
     )
     _show_subject("TCP", told, screen)
