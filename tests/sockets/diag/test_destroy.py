@@ -299,3 +299,12 @@ with socket.socket() as listener, SockDiag() as diag:
         print("CAP_NET_ADMIN" in str(error), f"127.0.0.1:{port}" in str(error))
 """)
     assert said == "True True"
+
+
+def test_what_is_no_row_is_not_closed() -> None:
+    with (
+        SockDiag() as diag,
+        socket.socket() as sock,
+        pytest.raises(TypeError, match=r"a row of dump\(\), not <socket"),
+    ):
+        destroy(sock, diag)  # type: ignore[arg-type]

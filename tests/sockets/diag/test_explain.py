@@ -679,6 +679,15 @@ def test_vsock_sockets_say_that_no_network_is_involved(told: Told, machine: Popu
     assert "between virtual machines and their host" in told["vsock: vsock listen"]
 
 
+# --- what is no row ---
+
+
+@pytest.mark.parametrize("thing", [None, "tcp", 5])
+def test_only_rows_are_explained(thing: object) -> None:
+    with pytest.raises(TypeError, match=r"a row of dump\(\), not"):
+        explain(thing, Machine({}, {}, {}))  # type: ignore[arg-type]
+
+
 # --- the machine --------------------------------------------------------------------------------
 
 

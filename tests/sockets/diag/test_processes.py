@@ -65,6 +65,11 @@ def test_only_what_is_wanted_is_told() -> None:
         assert find_processes(()).by_inode == {}
 
 
+def test_a_single_number_is_not_taken_for_many() -> None:
+    with pytest.raises(TypeError, match="by the inodes of sockets, not by 123"):
+        find_processes(123)  # type: ignore[arg-type]
+
+
 def test_files_and_pipes_are_no_sockets() -> None:
     reading, writing = os.pipe()
     try:

@@ -13,6 +13,7 @@ from sockwright.sockets.diag.packet import PacketFanout
 from sockwright.sockets.diag.socket_options import ULP
 from sockwright.sockets.diag.structure import Structure
 from sockwright.sockets.diag.summary import MemoryUse, Transport, summarize
+from sockwright.sockets.diag.tables import table
 from sockwright.sockets.diag.timer import Timer
 from sockwright.sockets.diag.value import Value
 
@@ -97,3 +98,9 @@ def test_what_a_value_keeps_to_itself_is_neither_compared_nor_shown() -> None:
 
     assert Point(1, []) == Point(1, None)
     assert repr(Point(1, [])) == "Point(x=1)"
+
+
+def test_a_table_is_named_by_a_word() -> None:
+    assert table("tcp").name == "tcp"
+    with pytest.raises(TypeError, match=r"a word such as 'tcp', not by \['tcp', 'udp'\]"):
+        table(["tcp", "udp"])  # type: ignore[arg-type]

@@ -8,11 +8,11 @@ import struct
 from sockwright.errors import NotPossibleError
 from sockwright.sockets.diag.inet import FAMILIES, InetSocket
 from sockwright.sockets.diag.netlink import BY_FAMILY, DESTROY
+from sockwright.sockets.diag.row import SocketRow
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sockwright.sockets.diag.netlink import SockDiag
-    from sockwright.sockets.diag.row import SocketRow
 
 __all__ = ["destroy"]
 
@@ -45,11 +45,14 @@ def destroy(row: SocketRow, diag: SockDiag) -> bool:
     for as long as some are closed; of UDP sockets it finds the same one ever again.
 
     Raises:
+        TypeError: `row` is no row of a listing.
         NotPossibleError: the kernel closes no sockets of this kind, or none at all.
         PermissionError: this takes CAP_NET_ADMIN in the user namespace that owns the network.
         FileNotFoundError: the kernel does not find the socket, or no longer.
         OSError: as the kernel says; EINVAL for a TCP listener that belongs to one of MPTCP.
     """
+    if not isinstance(row, SocketRow):
+        raise TypeError(f"what is closed is the socket of a row of dump(), not {row!r}")
     name = row.protocol
     protocol = _PROTOCOLS.get(name)
     if protocol is None or not isinstance(row, InetSocket):

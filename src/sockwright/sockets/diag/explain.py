@@ -10,6 +10,7 @@ the text as they are: clean it before it reaches a terminal.
 from __future__ import annotations
 
 from sockwright.sockets.diag.phrases import connected, holder, join, sentence, sharing, waiting
+from sockwright.sockets.diag.row import SocketRow
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from sockwright.sockets.diag.machine import Machine
     from sockwright.sockets.diag.netlink_table import NetlinkSocket
     from sockwright.sockets.diag.packet import PacketSocketRow
-    from sockwright.sockets.diag.row import SocketRow
     from sockwright.sockets.diag.vsock import VSockSocket
 
 __all__ = ["explain"]
@@ -44,7 +44,13 @@ _NETLINK = {
 
 
 def explain(row: SocketRow, machine: Machine) -> str:
-    """Return what this socket is doing and what that means: a sentence, or a few."""
+    """Return what this socket is doing and what that means: a sentence, or a few.
+
+    Raises:
+        TypeError: `row` is no row of a listing.
+    """
+    if not isinstance(row, SocketRow):
+        raise TypeError(f"what is explained is a row of dump(), not {row!r}")
     from sockwright.sockets.diag import explain_inet as inet
     from sockwright.sockets.diag.explain_unix import explain_unix
 

@@ -158,9 +158,12 @@ def find_processes(wanted: Container[int] | None = None) -> ProcessTable:
     (CLONE_FILES of unshare(2)). That is looked at only where the first thread has ended.
 
     Raises:
+        TypeError: `wanted` holds nothing.
         NotPossibleError: there is no /proc.
         OSError: EMFILE or ENFILE, there is no descriptor left to list /proc by.
     """
+    if wanted is not None and not hasattr(wanted, "__contains__"):
+        raise TypeError(f"processes are found by the inodes of sockets, not by {wanted!r}")
     table = ProcessTable()
     pieces = _pieces(table)
     _read(pieces)

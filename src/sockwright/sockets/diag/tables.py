@@ -202,7 +202,9 @@ TABLES: dict[str, Table] = {
 
 
 def table(name: str) -> Table:
-    """Return the table of this name. Raises: UsageError."""
+    """Return the table of this name. Raises: UsageError, TypeError."""
+    if not isinstance(name, str):
+        raise TypeError(f"a table of sockets is named by a word such as 'tcp', not by {name!r}")
     found = TABLES.get(name)
     if found is None:
         raise UsageError(f"there is no table of sockets {name!r}; there are {', '.join(TABLES)}")
