@@ -118,7 +118,9 @@ def _show(rows: Iterable[Any], verb: Verb, *, as_json: bool) -> None:
                 if text := str(row):
                     print(f"sw {verb.name}: {clean(text)}", file=sys.stderr)
                 continue
-            sys.stdout.write(as_line(row) + "\n")
+            # Rows that come over time are seen as they come; those of a list are there already.
+            lines = map(as_line, row) if isinstance(row, list) else [as_line(row)]
+            sys.stdout.write("".join(f"{line}\n" for line in lines))
             sys.stdout.flush()
         return
     from sockwright.cli.screen import Screen

@@ -10,6 +10,8 @@ Stands in for: ss, netstat, lsof -i
 
 from __future__ import annotations
 
+from itertools import islice
+
 from sockwright.errors import UsageError
 from sockwright.tools._ss_request import request, selection
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from sockwright.tools._ss_request import Request
 
 __all__ = ["EXAMPLES", "Aside", "Listing", "View", "arguments", "quick_arguments", "run"]
+
+_BLOCK = 100  # rows that are written at once
 
 EXAMPLES = (
     ("sw ss", "what is connected"),
@@ -174,7 +178,9 @@ def _list(
     if fields is not None:
         yield from fields.of(rows, args)
     elif args.json:
-        yield from _for_programs(rows, args)
+        told = iter(_for_programs(rows, args))
+        while some := list(islice(told, _BLOCK)):
+            yield some
     else:
         listed = asked.in_order(rows)
         yield Listing(listed)

@@ -183,7 +183,7 @@ def _wrapped(text: str, width: int) -> list[str]:
     """Return `text`, which is indented, folded between words to `width` columns of a terminal."""
     indent = " " * (len(text) - len(text.lstrip(" ")))
     lines, line, taken = [], indent, 0
-    for word in text.split():
+    for word in text.strip().split(" "):
         if taken and text_width(line) + 1 + text_width(word) > width:
             lines.append(line)
             line, taken = indent + GAP, 0
