@@ -194,7 +194,7 @@ try:
 except OSError as error:
     print(errno.errorcode[error.errno], error.strerror)
 """)
-    assert said.startswith("EAGAIN no thread")
+    assert said.startswith("EAGAIN no room for another thread")
 
 
 @pytest.mark.needs("namespaces", "unshare", "ip")

@@ -16,6 +16,7 @@ import errno
 from itertools import chain, repeat
 
 from sockwright.errors import NotPossibleError, UsageError
+from sockwright.sockets.diag.errand import errand
 from sockwright.sockets.diag.inet import INFO, MEMORY, OPTIONS
 from sockwright.sockets.diag.lookup import lookup
 from sockwright.sockets.diag.netlink import BOTH_FAMILIES, BY_FAMILY, DumpInterrupted, SockDiag
@@ -43,7 +44,7 @@ __all__ = ["Dump", "Remark", "dump", "lookup"]
 
 _TRIES = 3
 # The kernel keeps sockets that are merely bound in a table of their own, and looks through that for
-# a fifth of the time that all others take: only for those who ask.
+# a fifth of the time that all others take: only for those who ask, and then beside the others.
 _USUAL = ALL & ~BOUND_INACTIVE
 # The kernel was built without sock_diag, or something forbids its sockets.
 _NO_DIAG = {errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT, errno.EACCES, errno.EPERM}
@@ -250,12 +251,13 @@ class _Listing:
 
     def _ask_for_both(self, diag: SockDiag, of: Table, program: bytes | None) -> None:
         """Add TCP sockets of both families, by one walk through the table instead of two."""
-        request = of.request("inet", self._states, self._extensions, program or b"")
-        # struct inet_diag_req, of Linux 2.6, has the same parts in another order, and no family:
-        # that is 0. What stood for protocol and padding are lengths that the kernel does not use.
-        old = bytes((0, 0, 0, request[2])) + request[8:56] + request[4:8] + bytes(4) + request[56:]
+        bound = self._states & BOUND_INACTIVE
+        rest = self._states & ~BOUND_INACTIVE
         try:
-            datagrams = self._tries(diag, of, old, BOTH_FAMILIES)
+            if bound and rest and self._namespace is None:
+                datagrams = self._walk_beside(diag, of, bound, rest, program or b"")
+            else:
+                datagrams = self._walk(diag, of, self._states, program or b"")
         except OSError as error:
             if error.errno not in _UNLISTED | _NO_PROGRAM:
                 raise
@@ -263,6 +265,33 @@ class _Listing:
                 self._ask_for(diag, of, family, program)
         else:
             self._add(of, datagrams, filtered=program is not None)
+
+    def _walk_beside(
+        self, diag: SockDiag, of: Table, bound: int, rest: int, program: bytes
+    ) -> list[Messages]:
+        """Return what two walks tell, at the same time where there is room for a thread."""
+
+        def walk_for_bound() -> list[Messages]:
+            with SockDiag() as another:
+                return self._walk(another, of, bound, program)
+
+        try:
+            found = errand(walk_for_bound)
+        except OSError:
+            return self._walk(diag, of, self._states, program)
+        datagrams = self._walk(diag, of, rest, program)
+        try:
+            return found() + datagrams
+        except OSError:  # no descriptor for another socket
+            return self._walk(diag, of, bound, program) + datagrams
+
+    def _walk(self, diag: SockDiag, of: Table, states: int, program: bytes) -> list[Messages]:
+        """Return what the kernel tells of the TCP sockets of both families."""
+        request = of.request("inet", states, self._extensions, program)
+        # struct inet_diag_req, of Linux 2.6, has the same parts in another order, and no family:
+        # that is 0. What stood for protocol and padding are lengths that the kernel does not use.
+        old = bytes((0, 0, 0, request[2])) + request[8:56] + request[4:8] + bytes(4) + request[56:]
+        return self._tries(diag, of, old, BOTH_FAMILIES)
 
     def _ask_for(self, diag: SockDiag, of: Table, family: str, program: bytes | None) -> None:
         """Add the sockets of one family."""
@@ -285,7 +314,9 @@ class _Listing:
                 return diag.dump(request, kind)
             except DumpInterrupted as uneven:
                 datagrams = uneven.datagrams
-        self.remarks.append(interrupted(of.name, _TRIES))
+        remark = interrupted(of.name, _TRIES)
+        if remark not in self.remarks:
+            self.remarks.append(remark)
         return datagrams
 
     def _add(self, of: Table, datagrams: list[Messages], *, filtered: bool) -> None:

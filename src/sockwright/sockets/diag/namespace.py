@@ -7,8 +7,7 @@ Rules:
   `open_table` bring these here.
 - The calling thread stays where it is. A thread of its own goes there and ends there: one that had
   to come back could fail to, by a Ctrl-C at the wrong moment for instance, and its program would go
-  on in the wrong network. Python interrupts the first thread only, so what is begun in another one
-  is also brought to its end.
+  on in the wrong network, see `errand`.
 - To go there takes CAP_SYS_ADMIN over that namespace *and* where one is, as root has. Who owns a
   namespace by way of a user namespace, as an ordinary user owns the hosts of ``sw lab``, has only
   the first, and gets the second by joining that user namespace: which only a process with one
@@ -27,7 +26,6 @@ in, by the numbers that they have here.
 
 from __future__ import annotations
 
-import _thread
 import errno
 import os
 import re
@@ -36,6 +34,7 @@ import struct
 import sys
 
 from sockwright.errors import NotPossibleError, UsageError
+from sockwright.sockets.diag.errand import errand
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -130,33 +129,16 @@ def _visit(target: int | str, function: Callable[[], T], by_copy: Callable[[File
 
     Raises: as `call_inside`.
     """
-    results: list[T] = []
-    failures: list[BaseException] = []
-    ended = _thread.allocate_lock()  # not threading.Thread, which a Ctrl-C leaves half started
 
-    def visit() -> None:
-        try:
-            with _find(target) as there:
-                try:
-                    _enter(there)
-                except PermissionError:
-                    results.append(by_copy(there))
-                else:
-                    results.append(function())
-        except BaseException as failure:
-            failures.append(failure)
-        finally:
-            ended.release()
+    def visit() -> T:
+        with _find(target) as there:
+            try:
+                _enter(there)
+            except PermissionError:
+                return by_copy(there)
+            return function()
 
-    ended.acquire()
-    try:
-        _thread.start_new_thread(visit, ())
-    except RuntimeError as error:
-        raise OSError(errno.EAGAIN, f"no thread looks into another namespace: {error}") from None
-    ended.acquire()
-    if failures:
-        raise failures.pop()
-    return results.pop()
+    return errand(visit)()
 
 
 def _call_by_copy(target: int | str, there: FileIO, function: Callable[[], T]) -> T:
