@@ -6,7 +6,7 @@ import errno
 import struct
 
 from sockwright.errors import NotPossibleError
-from sockwright.sockets.diag.inet import FAMILIES, InetSocket
+from sockwright.sockets.diag.inet import FAMILIES, InetSocket, udp_socket_id
 from sockwright.sockets.diag.netlink import BY_FAMILY, DESTROY
 from sockwright.sockets.diag.row import SocketRow
 
@@ -18,7 +18,6 @@ __all__ = ["destroy"]
 
 _REQUEST = struct.Struct("=BBBBI")  # inet_diag_req_v2: family, protocol, ext, pad, states
 _SOCKET_ID = slice(4, 52)  # inet_diag_sockid in a message: ports, addresses, interface, cookie
-_SWAPPED = (slice(2, 4), slice(2), slice(20, 36), slice(4, 20), slice(36, None))
 _NO_COOKIES = {0, (1 << 64) - 1}  # 0: read from /proc; all ones asks for any socket
 _RAW = 255
 _PROTOCOLS = {"tcp": 6, "udp": 17, "raw": _RAW}
@@ -72,10 +71,8 @@ def destroy(row: SocketRow, diag: SockDiag) -> bool:
 
 def _goes_on(request: bytes, message: bytes, diag: SockDiag) -> bool:
     """Say whether a UDP socket is still found. Raises: OSError."""
-    # Here, and nowhere else, the kernel takes the ports and addresses the other way round.
-    swapped = [message[_SOCKET_ID][part] for part in _SWAPPED]
     try:
-        diag.ask(BY_FAMILY, request + b"".join(swapped))
+        diag.ask(BY_FAMILY, request + udp_socket_id(message[_SOCKET_ID]))
     except OSError as error:
         if error.errno in {errno.ENOENT, errno.ESTALE}:  # ESTALE: another one, by its cookie
             return False

@@ -45,7 +45,9 @@ __all__ = [
     "UDPLiteSocket",
     "UDPSocket",
     "endpoint_text",
+    "extensions_for",
     "inet_request",
+    "udp_socket_id",
 ]
 
 FAMILIES = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
@@ -122,6 +124,19 @@ def inet_request(
     if protocol > _MOST_PROTOCOL:
         request += attribute(_PROTOCOL, protocol.to_bytes(4, sys.byteorder))
     return request
+
+
+def extensions_for(*, info: bool, memory: bool, options: bool) -> int:
+    """Return the extensions of a request that asks for these parts of a row."""
+    return (INFO if info else 0) | (MEMORY if memory else 0) | (OPTIONS if options else 0)
+
+
+def udp_socket_id(sockid: bytes) -> bytes:
+    """Return struct inet_diag_sockid of a message as udp_diag looks up one socket by it.
+
+    There, and nowhere else, source and destination stand the other way round.
+    """
+    return sockid[2:4] + sockid[:2] + sockid[20:36] + sockid[4:20] + sockid[36:]
 
 
 class InetSocket(SocketRow):

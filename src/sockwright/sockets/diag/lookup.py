@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from itertools import chain, repeat
 
-from sockwright.sockets.diag.inet import INFO, MEMORY, OPTIONS
+from sockwright.sockets.diag.inet import extensions_for, udp_socket_id
 from sockwright.sockets.diag.netlink import BY_FAMILY, DumpInterrupted, SockDiag
 from sockwright.sockets.diag.states import ALL
 from sockwright.sockets.diag.tables import table
@@ -41,7 +41,7 @@ def lookup(
         with SockDiag() as opened:
             return lookup(row, info=info, memory=memory, options=options, diag=opened)
     of = table(row.protocol)
-    extensions = (INFO if info else 0) | (MEMORY if memory else 0) | (OPTIONS if options else 0)
+    extensions = extensions_for(info=info, memory=memory, options=options)
     everything = of.request(row.family, ALL, extensions)
     request = _request_for(row, everything)
     if request:
@@ -68,8 +68,7 @@ def _request_for(row: SocketRow, everything: bytes) -> bytes:
         # and cookie.
         sockid = message[4:52]
         if row.protocol != "tcp":
-            # udp_diag takes source and destination the other way round.
-            sockid = sockid[2:4] + sockid[:2] + sockid[20:36] + sockid[4:20] + sockid[36:]
+            sockid = udp_socket_id(sockid)
         return everything[:8] + sockid + everything[56:]
     if row.protocol == "unix":
         # struct unix_diag_req: family, protocol, states; inode; what to show; cookie.
