@@ -295,6 +295,12 @@ print(*rows.remarks)
     assert [(len(row.processes or ()), rows.remarks) for row in rows] == [(1, [])]
 
 
+def test_a_dump_shows_its_remarks_and_keeps_its_rows() -> None:
+    rows = dump("netlink")
+    assert repr(rows) == "<Dump, an iterator of rows; remarks=[]>"
+    assert list(rows)
+
+
 def test_the_socket_that_a_listing_is_made_by_has_this_process() -> None:
     rows = [row for row in dump("netlink", processes=True) if row.local == f"4:{os.getpid()}"]
     assert {one.pid for row in rows for one in row.processes or ()} == {os.getpid()}

@@ -17,7 +17,7 @@ from itertools import chain, repeat
 
 from sockwright.errors import NotPossibleError, UsageError
 from sockwright.sockets.diag.errand import errand
-from sockwright.sockets.diag.inet import INFO, MEMORY, OPTIONS
+from sockwright.sockets.diag.inet import extensions_for
 from sockwright.sockets.diag.lookup import lookup
 from sockwright.sockets.diag.netlink import BOTH_FAMILIES, BY_FAMILY, DumpInterrupted, SockDiag
 from sockwright.sockets.diag.remarks import (
@@ -75,6 +75,9 @@ class Dump:
         """Return the next row."""
         return next(self._rows)
 
+    def __repr__(self) -> str:
+        return f"<Dump, an iterator of rows; remarks={self.remarks!r}>"
+
 
 def dump(
     *tables: str,
@@ -111,7 +114,7 @@ def dump(
     if family is not None and family not in families:
         raise UsageError(f"there is no family {family!r}; there are {', '.join(sorted(families))}")
     chosen = [table(name) for name in tables] or list(TABLES.values())
-    extensions = (INFO if info else 0) | (MEMORY if memory else 0) | (OPTIONS if options else 0)
+    extensions = extensions_for(info=info, memory=memory, options=options)
     wanted = as_filter(where, family, namespace)
     listing = _Listing(_mask(states), wanted, family, extensions, namespace)
     try:
