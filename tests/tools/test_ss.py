@@ -183,6 +183,16 @@ def test_a_wrong_filter_is_marked_at_the_word(machine: Population) -> None:
         ("--count 3", "--count goes with"),
         ("-K", "--yes closes without a question"),
         ("-N nosuchname", "'nosuchname' is not there"),
+        ("--columns explain", "did you mean explanation"),
+        ("--columns=", "--columns lacks the name of a field"),
+        ("--columns state,,local", "--columns lacks the name of a field"),
+        ("-F /nosuch/file", "-F /nosuch/file: No such file or directory"),
+        ("-K --yes", "would close every socket"),
+        ("-a -K --yes", "would close every socket"),
+        ("-u --graph", "--graph follows a TCP connection, and udp was asked for"),
+        ("-t --watch -im", "--watch does not show -m and -i"),
+        ("-t -E --explain", "-E does not show --explain"),
+        ("-tH --graph", "--graph does not show -H"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(
@@ -205,6 +215,20 @@ def test_what_this_kernel_has_not_is_said_and_is_a_failure_alone(machine: Popula
     assert both.returncode == 0
     assert "SCTP" in both.stderr
     assert "SCTP" not in sw(machine, "-4").stderr  # nobody named it
+
+
+def test_vsock_is_spoken_of_where_somebody_named_it(machine: Population) -> None:
+    assert "VSOCK" not in sw(machine, "-a").stderr
+    assert "VSOCK" not in sw(machine, "-s").stderr
+
+
+def test_an_empty_list_says_on_a_terminal_how_to_see_more(machine: Population) -> None:
+    words = ["-tn", "dport", "=", ":1"]
+    _, shown = on_terminal(machine.command([*_SW, *words]), width=120)
+    assert shown.endswith(
+        "sw ss: no socket that is connected matches; -l lists what waits for peers, -a everything\n"
+    )
+    assert sw(machine, *words).stderr == ""
 
 
 @pytest.mark.needs("root")
@@ -251,6 +275,34 @@ def test_what_gives_way_on_a_narrow_terminal_stands_below(machine: Population) -
     head = shown.splitlines()[0]
     assert _cells(head)[-2:] == ["Local:Port", "Peer:Port"]
     assert re.search(r"^    held by \S+:\d+ fd \d+", shown, re.MULTILINE)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100])
+def test_holders_of_a_socket_are_counted_where_they_do_not_fit(
+    machine: Population, width: int
+) -> None:
+    made = machine.sockets["tcp4 listen, shared"]
+    port = _port(machine, made.inode)
+    [line] = lines(machine, "-tlnpH", "sport", "=", f":{port}")
+    everybody = len(re.findall(r":\d+ fd [\d,]+", line))
+    assert everybody > 1, line
+    command = machine.command([*_SW, "-tlnp", "sport", "=", f":{port}"])
+    _, shown = on_terminal(command, width=width)
+    [(held, left)] = re.findall(r"(\S+:\d+ fd .*?)(?: \+(\d+))?$", shown, re.MULTILINE)
+    assert len(re.findall(r":\d+ fd [\d,]+", held)) + int(left or 0) == everybody
+    assert len(shown.splitlines()) <= 3
+
+
+def test_no_peer_takes_no_line(machine: Population) -> None:
+    _, shown = on_terminal(machine.command([*_SW, "-tan"]), width=40)
+    assert "    peer 127.0.0.1:" in shown
+    assert not re.search(r"^    peer (0\.0\.0\.0|\[::\]|\*):\*", shown, re.MULTILINE)
+    assert "Peer" not in shown.splitlines()[0]
+
+
+def _port(machine: Population, inode: int) -> object:
+    rows = objects(machine, "-tln")
+    return next(row["local_port"] for row in rows if row["inode"] == inode)
 
 
 def test_a_listener_shows_its_backlog_and_the_limit(machine: Population) -> None:
@@ -331,6 +383,7 @@ def test_explanations_are_a_field_for_programs(machine: Population) -> None:
 def test_summary_tells_numbers_and_memory(machine: Population) -> None:
     text = "\n".join(lines(machine, "-s"))
     assert re.search(r"^TCP +\d+ in ESTAB or CLOSE-WAIT, \d+ in TIME-WAIT", text, re.MULTILINE)
+    assert re.search(r"^Sockets +\d+ made by programs, of every kind", text)
     assert re.search(r"^tcp +LISTEN +\d+$", text, re.MULTILINE)
     [told] = objects(machine, "-s")
     assert told["sockets"]
@@ -365,6 +418,34 @@ def test_every_field_has_a_name_and_a_meaning(machine: Population) -> None:
     lacking = {field.name for field in all_fields()} - used
     # What the kernel tells of other sockets, to other users, or not yet.
     assert {name for name in lacking if not name.startswith("info.")} <= {"mark", "md5_peers"}
+
+
+@pytest.mark.parametrize("words", ["--json", "--columns local", "--csv", "", "-r"])
+def test_a_bound_interface_stands_in_the_address(machine: Population, words: str) -> None:
+    numeric = [] if words == "-r" else ["-n"]
+    shown = "\n".join(lines(machine, "-tl", *numeric, *words.split()))
+    address = "localhost" if words == "-r" else "127.0.0.1"
+    assert re.search(rf"\b{re.escape(address)}%lo:(8080|http-alt)\b", shown)
+
+
+def test_explanations_are_a_column_too(machine: Population) -> None:
+    head, *rows = lines(machine, "-tn", "--explain", "--csv", "state", "close-wait")
+    assert head.endswith(",explanation")
+    assert all("has closed its side" in row for row in rows)
+    shown = lines(machine, "-tn", "--columns", "explanation", "state", "close-wait")
+    assert "has closed its side" in shown[1]
+
+
+def test_octets_that_are_no_text_are_told_everywhere_as_on_a_terminal(
+    machine: Population,
+) -> None:
+    words = ["-xa", "--columns", "path"]
+    rows = objects(machine, *words)
+    texts = [str(row["path"]) for row in rows] + lines(machine, "--csv", *words)
+    assert {text for text in texts if "\\xff\\xfe\\xe4" in text} == {"\\xff\\xfe\\xe4"}
+    assert not any("\udc80" <= one <= "\udfff" for text in texts for one in text)
+    _, shown = on_terminal(machine.command([*_SW, "--csv", *words]))
+    assert "\\xff\\xfe\\xe4" in shown.split()
 
 
 def test_csv_is_quoted_so_that_each_name_comes_back(machine: Population) -> None:
@@ -432,6 +513,43 @@ def test_what_was_shown_is_closed_after_a_yes(machine: Population, victim: Victi
     assert re.search(r"^tcp +ESTAB +0 +0 +127\.0\.0\.1:", table, re.MULTILINE)
     assert re.search(r"^closed  tcp  127\.0\.0\.1:", outcome, re.MULTILINE)
     assert victim.is_closed
+
+
+@pytest.mark.needs("root")
+def test_what_is_asked_about_is_shown_where_the_question_is(
+    machine: Population, victim: Victim, tmp_path: Path
+) -> None:
+    path = tmp_path / "out"
+    command = machine.command(["sh", "-c", f'exec "$@" >{path}', "sh", *_SW, "-nK", *victim.filter])
+    status, shown = on_terminal(command, keys=b"y\n")
+    assert status == 0
+    assert re.search(r"^tcp +ESTAB .*\nClose this socket\?", shown, re.MULTILINE)
+    assert path.read_text().startswith("closed  tcp  127.0.0.1:")
+
+
+@pytest.mark.needs("root")
+def test_a_closed_socket_is_named_as_it_was_shown(machine: Population) -> None:
+    with (
+        open_socket(machine.pid, socket.AF_INET, socket.SOCK_STREAM) as listener,
+        open_socket(machine.pid, socket.AF_INET, socket.SOCK_STREAM) as client,
+    ):
+        listener.bind(("127.0.0.9", 8080))
+        listener.listen()
+        client.connect(("127.0.0.9", 8080))
+        [told] = lines(machine, "-tK", "--yes", "dst", "127.0.0.9:8080")
+    assert told.endswith("  127.0.0.9:http-alt")
+
+
+@pytest.mark.needs("root")
+def test_a_socket_that_goes_on_is_not_called_closed(machine: Population) -> None:
+    with open_socket(machine.pid, socket.AF_INET, socket.SOCK_DGRAM) as bound:
+        bound.bind(("127.0.0.9", 5300))  # one that the kernel chose would be given up
+        bound.connect(("127.0.0.9", 9))
+        words = ["-unK", "--yes", "dst", "127.0.0.9:9"]
+        done = sw(machine, *words)
+        assert bound.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNABORTED
+    assert done.returncode == 1
+    assert re.match(r"told  udp  127\.0\.0\.9:\d+  \S+  its next call fails", done.stdout)
 
 
 @pytest.mark.needs("root")

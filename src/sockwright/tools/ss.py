@@ -215,7 +215,7 @@ def _is_seen() -> bool:
 
 def _nothing(chosen: dict[str, Any], args: argparse.Namespace) -> str:
     if args.states is not None or chosen["states"] is None:
-        return "no socket matches"
+        return "no socket matches" if chosen["where"] else "there is no such socket"
     what = "no socket that is connected matches" if chosen["where"] else "nothing is connected"
     return f"{what}; -l lists what waits for peers, -a everything"
 

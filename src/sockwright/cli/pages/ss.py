@@ -125,9 +125,13 @@ def _show_closed(first: Closed, rest: Iterator[object], screen: Screen, view: Vi
     for closed in told:
         row = closed.row
         ends = ["".join(endpoint(row, side, names, devices)) for side in ("local", "peer")]
-        reason = f"  {closed.reason}" if closed.reason else ""
         outcome = closed.outcome, styles[closed.outcome]
-        screen.line(outcome, f"  {row.netid}  {ends[0]}  {ends[1]}", reason)
+        about = f"  {row.netid}  {ends[0]}  {ends[1]}"
+        if screen.terminal and closed.reason:
+            screen.line(outcome, about)
+            screen.paragraph(closed.reason, "    ")
+        else:
+            screen.line(outcome, about, f"  {closed.reason}" if closed.reason else "")
 
 
 def _show_watch(begun: Begun, rest: Iterator[object], screen: Screen, view: View) -> None:
@@ -147,7 +151,10 @@ def _show_summary(summary: Summary, _: Iterator[object], screen: Screen, __: Vie
     from sockwright.cli.units import octets
 
     tcp = summary.tcp
-    counted = f"{summary.sockets} of programs, of every kind; TIME-WAIT and the kernel's own aside"
+    counted = (
+        f"{summary.sockets} made by programs, of every kind; TIME-WAIT and the kernel's own are "
+        "not counted"
+    )
     _show_subject("Sockets", counted, screen)
     told = (
         f"{tcp.established} in ESTAB or CLOSE-WAIT, {tcp.time_wait} in TIME-WAIT, "

@@ -131,7 +131,10 @@ class Summary(Value):
         remarks: list[Remark],
     ) -> None:
         self.sockets = sockets
-        """Sockets of every family that processes hold, the kernel's own not among them."""
+        """Sockets of every family that programs made, whether one still holds them or not.
+
+        TIME-WAIT and the kernel's own sockets are not among them; they are among `states`.
+        """
         self.transports = transports
         """The sockets of each transport protocol, and datagrams in reassembly, by IP version."""
         self.tcp = tcp
