@@ -16,6 +16,8 @@ from tests.cli.terminal import Terminal
 from tests.sockets.diag.own_network import own_network
 from tests.sockets.diag.watched import Net
 
+from sockwright.cli.pages._ss_watch_columns import Columns
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -23,6 +25,7 @@ pytestmark = pytest.mark.needs("namespaces", "unshare")
 
 _SW = [sys.executable, "-W", "error", "-m", "sockwright", "ss"]
 _SOON = "0.05"
+_QUEUES = ("Recv-Q", "Send-Q")
 
 
 @pytest.fixture
@@ -37,7 +40,8 @@ class Piped:
     """`sw ss --watch` into pipes; ready when the block is entered."""
 
     def __init__(self, net: Net, *words: str) -> None:
-        command = [*_SW, "-tan", "-N", str(net.pid), "--watch", _SOON, *words]
+        interval = [] if words[:1] == ("9",) else [_SOON]
+        command = [*_SW, "-tan", "-N", str(net.pid), "--watch", *interval, *words]
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -94,9 +98,15 @@ def test_each_event_is_a_line_of_json(net: Net) -> None:
 
 def test_a_pipe_gets_a_line_of_text_an_event(net: Net) -> None:
     with Piped(net, "--count", "1") as sw:
-        listener = net.listener()
         line = sw.line()
-        assert re.match(r"\d\d:\d\d:\d\d\.\d{3}  opened   LISTEN  0  of 128  ", line), line
+        listener = net.listener()
+        assert line.split() == ["Time", "Event", "State", *_QUEUES, "Local:Port", "Peer:Port"]
+        places = [line.index(head) for head in ("State", "Recv-Q", "Local", "Peer")]
+        line = sw.line()
+        assert re.match(r"\d\d:\d\d:\d\d\.\d{3}  opened   LISTEN       0       128     ", line), (
+            line
+        )
+        assert all(line[place - 1] == " " != line[place] for place in places)
         assert _end(listener) in line
         assert sw.process.wait(20) == 0, "it ends after so many"
 
@@ -104,6 +114,7 @@ def test_a_pipe_gets_a_line_of_text_an_event(net: Net) -> None:
 def test_it_ends_after_a_time(net: Net) -> None:
     with Piped(net, "--duration", "0.1") as sw:
         assert sw.process.wait(20) == 0
+        assert sw.line().startswith("Time ")
         assert sw.line() == ""
 
 
@@ -147,6 +158,99 @@ def test_the_table_fits_every_terminal(net: Net, columns: int, lines: int) -> No
         assert len(terminal.lines) <= lines
         assert max(map(len, terminal.lines)) <= columns
         assert not re.search(r"\d\[", "\n".join(terminal.lines)), "columns run together"
+
+
+def test_what_has_closed_leaves_room_for_what_lives(net: Net) -> None:
+    alive = [net.listener() for _ in range(4)]
+    with _shown(net, "-p", lines=14, columns=120) as terminal:
+        terminal.until_shown(_end(alive[-1]))
+        for _ in range(20):
+            net.listener().close()
+        terminal.until_shown("and 15 more closed")
+        closed = [line for line in terminal.lines if line.startswith("- ")]
+        assert len(closed) == 5
+        assert all(any(_end(sock) in line for line in terminal.lines) for sock in alive)
+
+
+def test_a_terminal_may_become_as_small_as_it_likes(net: Net) -> None:
+    for _ in range(3):
+        net.connect(net.listener())
+    with _shown(net, lines=50) as terminal:
+        terminal.until_shown("ESTAB")
+        for columns, lines in (10, 3), (80, 4), (1, 1), (44, 2), (80, 24):
+            terminal.resize(columns, lines)
+            terminal.until(lambda shown: 0 < len(shown.lines) <= shown.height)
+            terminal.until(lambda shown: max(map(len, shown.lines)) <= shown.columns)
+        terminal.press("q")
+        assert terminal.finish() == 0
+
+
+@pytest.mark.parametrize("columns", [30, 40, 60, 80])
+def test_neither_ports_nor_processes_are_lost_where_there_is_little_room(
+    net: Net, columns: int
+) -> None:
+    client, accepted = net.connect(net.listener())
+    with _shown(net, "-p", "state", "established", columns=columns) as terminal:
+        terminal.until_shown("q ends it")
+        shown = "\n".join(terminal.lines)
+        for sock in (client, accepted):
+            assert len(re.findall(f":{sock.getsockname()[1]}\\b", shown)) == 2, shown
+        assert shown.count(f":{os.getpid()} ") == 2, shown
+
+
+def test_a_line_that_is_cut_says_so(net: Net) -> None:
+    net.listener()
+    with _shown(net, "state", "listening", columns=34) as terminal:
+        terminal.until_shown("q ends it")
+        assert re.match(r"sw ss --watc…  q ends it  \d\d:\d\d:\d\d", terminal.lines[0])
+
+
+def test_q_ends_it(net: Net) -> None:
+    with _shown(net) as terminal:
+        terminal.until_shown("q ends it")
+        terminal.press("q")
+        assert terminal.finish() == 0
+        assert re.search(r"watched for \d+ s: 0 opened, 0 changed, 0 closed\n", terminal.main)
+
+
+def test_what_a_closed_connection_has_carried_is_no_process(net: Net) -> None:
+    listener = net.listener()
+    with _shown(net, "-p", columns=120) as terminal:
+        terminal.until_shown("LISTEN")
+        client, accepted = net.connect(listener)
+        accepted.close()
+        client.close()
+        words = r"- .*  (?:\S+:\d+ fd \d+ +sent|\(sent) 0 B, received 0 B\)?"
+        terminal.until(lambda shown: any(re.fullmatch(words, line) for line in shown.lines))
+
+
+def test_a_connection_that_was_aborted_unseen_is_told_as_far_as_it_is_known(net: Net) -> None:
+    with Piped(net, "9", "-p", "--count", "1", "state", "established") as sw:
+        client, _ = net.connect(net.listener())
+        port = client.getsockname()[1]
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        client.close()
+        assert "Process" in sw.line()
+        words = sw.line().split(maxsplit=7)[1:]
+        assert words[:6] == ["closed", "-", "0", "0", f"*:{port}", "127.0.0.1:*"]
+        assert words[6].strip() == "aborted, or never connected"
+
+
+def test_a_column_gets_narrower_some_seconds_after_its_widest_cell_has_gone() -> None:
+    columns = Columns(None, {}, netid=False, processes=False, plain=False)
+    short = ["ESTAB", "0", "0", "[::1]:", "80", "[::1]:", "50000", ""]
+    long = ["ESTAB", "0", "0", "[2001:db8:1:2:3:4:5:6]:", "80", "[::1]:", "50000", ""]
+
+    def head(table: list[list[str]], now: float) -> str:
+        laid = columns.lay_out(table, [()] * len(table), 100, now, lines=1)
+        assert laid is not None
+        return "".join(text for text, _ in laid[0])
+
+    narrow = head([short], 1.0)
+    wide = head([short, long], 2.0)
+    assert len(wide) > len(narrow)
+    assert head([short], 3.0) == wide
+    assert head([short], 9.0) == narrow
 
 
 def test_without_colour_the_marks_are_there_all_the_same(net: Net) -> None:
