@@ -699,3 +699,10 @@ def test_a_machine_is_gathered_in_another_namespace(machine: Population) -> None
     assert there.device(1) == "lo"
     assert there.device(99) == "if99"
     assert there.setting("net.ipv4.tcp_synack_retries") == 30  # set by the population
+
+
+def test_a_machine_knows_its_own_addresses() -> None:
+    machine = Machine({2: "eth0"}, {"192.0.2.1": ("eth0",), "2001:db8::1": ("eth0",)}, {})
+    own = ("192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1", "127.8.9.10", "::1")
+    assert all(machine.is_own(address) for address in own)
+    assert not any(machine.is_own(address) for address in ("192.0.2.2", "2001:db8::2", "::"))
