@@ -220,6 +220,7 @@ def test_what_this_kernel_has_not_is_said_and_is_a_failure_alone(machine: Popula
 def test_vsock_is_spoken_of_where_somebody_named_it(machine: Population) -> None:
     assert "VSOCK" not in sw(machine, "-a").stderr
     assert "VSOCK" not in sw(machine, "-s").stderr
+    assert "VSOCK" not in sw(machine, "-a", "--watch", "--duration", "0.1").stderr
 
 
 def test_an_empty_list_says_on_a_terminal_how_to_see_more(machine: Population) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sockwright.sockets.diag.changes import Event
+    from sockwright.sockets.diag.remarks import Remark
     from sockwright.sockets.diag.row import SocketRow
     from sockwright.sockets.diag.watching import Watch
 
@@ -108,11 +109,12 @@ def watching(
     kinds: Collection[str] = ("opened", "changed", "closed"),
     frames: bool = False,
     title: str = "",
+    says: Callable[[Remark], bool] = bool,
 ) -> Generator[object, None, int]:
     """Yield what happens to sockets until Ctrl-C; return the exit status.
 
     Ends after `count` events or `duration` seconds too. Events of other `kinds` are left out, and
-    rows whose Netid is `unwanted`; `title` says what is watched.
+    rows whose Netid is `unwanted`; `title` says what is watched, `says` which remarks are told.
 
     Raises: what `watch` raises.
     """
@@ -138,7 +140,7 @@ def watching(
         rounds = _rounds(sockets, interval, is_wanted, count=count, duration=duration, least=least)
         for events in rounds:
             for remark in sockets.remarks:
-                if remark.text not in told and (tables or remark.kind != "fallback"):
+                if remark.text not in told and says(remark):
                     told.append(remark.text)
                     yield Said(remark.text)
             if frames:

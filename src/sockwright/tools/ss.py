@@ -221,20 +221,22 @@ def _nothing(chosen: dict[str, Any], args: argparse.Namespace) -> str:
 
 
 def _asides(remarks: Iterable[Remark], asked: Request) -> Iterator[Aside]:
-    """Yield what is to be said.
+    """Yield what is to be said."""
+    return (Aside(str(remark)) for remark in remarks if _is_said(remark, asked))
+
+
+def _is_said(remark: Remark, asked: Request) -> bool:
+    """Tell whether a remark is to be said.
 
     That /proc told instead, or that this kernel has no such protocol, only who named it wants to
     hear. Nor does anyone else about VSOCK, which many kernels have, and few machines use.
     """
     from sockwright.sockets.diag.remarks import has_protocol
 
-    for remark in remarks:
-        table = remark.table
-        if table and table not in asked.named_tables:
-            unused = table == "vsock" or not has_protocol(table)
-            if remark.kind == "fallback" or (remark.kind == "unlisted" and unused):
-                continue
-        yield Aside(str(remark))
+    table = remark.table
+    if not table or table in asked.named_tables or remark.kind not in {"fallback", "unlisted"}:
+        return True
+    return remark.kind == "unlisted" and table != "vsock" and has_protocol(table)
 
 
 def _live(
@@ -255,6 +257,7 @@ def _live(
             some,
             interval=interval or 1.0,
             unwanted=asked.unwanted,
+            says=lambda remark: _is_said(remark, asked),
             frames=wants_frames(json=args.json) and not args.events,
             title=" ".join(args.filter),
             kinds=("closed",) if args.events else ("opened", "changed", "closed"),
