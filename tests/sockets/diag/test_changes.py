@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from typing import TYPE_CHECKING
 
@@ -189,3 +190,20 @@ def test_an_event_tells_which_fields_were_different_before() -> None:
     told = event.as_dict()
     assert (told["event"], told["time_ns"], told["state"]) == ("changed", 1, "CLOSE-WAIT")
     assert told["before"] == {"state": "ESTAB", "receive_queue": 0}
+
+
+def test_json_has_a_word_for_all_that_an_event_tells() -> None:
+    ledger = Ledger(tcp(1))
+    ledger.listing(tcp(1, 8, timer=1, expires=200))
+    (event,) = ledger.events()
+    told = event.as_dict()
+    assert told["timer"] == {"name": "on", "expires_ms": 200, "retransmits": 0}
+    assert told["before"] == {"state": "ESTAB", "timer": None}
+    assert json.loads(json.dumps(told)) == told
+
+
+def test_a_timer_that_stays_as_it_was_is_not_told_as_another() -> None:
+    ledger = Ledger(tcp(1, timer=1, expires=200))
+    ledger.listing(tcp(1, timer=1, expires=200, queue=3))
+    (event,) = ledger.events()
+    assert event.as_dict()["before"] == {"receive_queue": 0}
