@@ -159,6 +159,32 @@ def test_the_last_picture_stays_when_the_connection_ends(net: Net) -> None:
         assert re.search(r"the connection ended after \d+\.\d s: sent 0 B, received 0 B", shown)
 
 
+@pytest.mark.parametrize("columns", [30, 40, 60])
+def test_the_last_picture_is_cut_nowhere(net: Net, columns: int) -> None:
+    client, accepted = net.connect(net.listener())
+    ends = "{}:{} → {}:{}".format(*client.getsockname(), *client.getpeername())
+    with Terminal(_words(net, *_from(client)), columns=columns) as terminal:
+        terminal.until_shown("round-trip time")
+        client.close()
+        accepted.close()
+        assert terminal.finish() == 0
+        shown = terminal.main.split("following", 1)[1].split("\n", 1)[1]
+        shown = re.sub(r"\x1b\[[0-9;]*m", "", shown)
+        assert max(map(len, shown.splitlines())) <= columns
+        words = " ".join(shown.split())
+        assert words.startswith(ends)
+        assert re.search(r"the connection ended after \d+\.\d s: sent 0 B, received 0 B$", words)
+
+
+def test_q_ends_it(net: Net) -> None:
+    client, _ = net.connect(net.listener())
+    with Terminal(_words(net, *_from(client))) as terminal:
+        terminal.until_shown("q ends it")
+        terminal.press("q")
+        assert terminal.finish() == 0
+        assert re.search(r"followed for \d+\.\d s(?!;)", terminal.main)
+
+
 def test_charts_forget_what_is_too_old_and_show_a_minute_at_most(net: Net) -> None:
     client, _ = net.connect(net.listener())
     (row,) = dump("tcp", where=" ".join(_from(client)), info=True, namespace=net.pid)

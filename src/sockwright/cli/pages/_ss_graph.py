@@ -14,10 +14,11 @@ from collections import deque
 
 from sockwright.cli.chart import Chart, ranges, scale_end
 from sockwright.cli.clean import clean
-from sockwright.cli.live import Live, cut, speaks_unicode
+from sockwright.cli.live import Live, speaks_unicode
 from sockwright.cli.pages._ss_cells import processes_text
 from sockwright.cli.pages._ss_traffic import traffic_text
 from sockwright.cli.units import bit_rate, duration
+from sockwright.cli.width import text_width
 from sockwright.tools._ss_graph import Connection, Ended, Sample
 
 TYPE_CHECKING = False
@@ -46,6 +47,7 @@ def show_graph(connection: Connection, rows: Iterable[object], screen: Screen) -
         return
     graph = Graph(connection, plain=not speaks_unicode(screen.stream))
     with Live(screen.stream, graph.picture) as live:
+        graph.ending = live.ending
         live.show()
         for row in rows:
             with live.changing():
@@ -55,7 +57,7 @@ def show_graph(connection: Connection, rows: Iterable[object], screen: Screen) -
                     graph.end(row)
     # The last picture stays on the screen.
     width, height = live.size
-    for line in graph.picture(width, height - 1):
+    for line in graph.picture(width, height - 1, last=True):
         screen.line(*line)
 
 
@@ -113,6 +115,7 @@ class Graph:
     """The samples by now, and their picture."""
 
     def __init__(self, connection: Connection, *, plain: bool) -> None:
+        self.ending = "Ctrl-C"  # what ends it
         self._plain = plain
         self._interval = connection.interval
         self._row: TCPSocket = connection.row
@@ -142,11 +145,15 @@ class Graph:
         """Take how the connection was at last."""
         self._end = ended
 
-    def picture(self, width: int, height: int) -> list[Line]:
-        """Return the lines of a screen."""
-        head = self._head(width)
+    def picture(self, width: int, height: int, *, last: bool = False) -> list[Line]:
+        """Return the lines of a screen; of the last one, to be read at leisure, none is cut."""
+        head, below = self._head(), self._below(last=last)
+        if last:
+            head = [line for one in head for line in _folded(one, width)]
+        if last or self._end is not None:
+            below = [line for one in below for line in _folded(one, width)]
         panels = _panels()
-        room = height - len(head) - 2  # the axis of time, and what is said below
+        room = height - len(head) - len(below) - 1  # the axis of time
         while len(panels) > 1 and room // len(panels) - 1 < _LEAST_ROWS:
             panels = panels[:-1]
         rows = max(1, min(_MOST_ROWS, room // len(panels) - 1))
@@ -157,46 +164,51 @@ class Graph:
         start, span = self._window(chart.columns)
         lines = head
         for panel, top, label in zip(panels, tops, labels, strict=True):
-            lines.append(self._title(panel))
+            lines.append(self._title(panel, width))
             lines += self._drawn(panel, chart, (start, span, top), label, margin)
         lines.append([(_time_axis(start, span, margin, chart.width), "dim")])
-        return [*lines, *self._below(width)]
+        return [*lines, *below]
 
     # -- parts of the picture ----------------------------------------------------------------------
 
-    def _head(self, width: int) -> list[Line]:
+    def _head(self) -> list[Line]:
         arrow = "->" if self._plain else "→"
         row = self._row
         title = f"{row.local} {arrow} {row.peer}"
         facts = [row.state, row.congestion or "", self._process]
         known = ", ".join(fact for fact in facts if fact)
         return [
-            [(cut(clean(title), width), "bold"), f"  {known}"],
+            [(title, "bold"), f"  {known}"],
             [(traffic_text(row), "dim")],
         ]
 
-    def _below(self, width: int) -> list[Line]:
+    def _below(self, *, last: bool) -> list[Line]:
         if self._end is None:
             seconds = self._points[-1].at if self._points else 0.0
-            return [[(f"followed for {seconds:.1f} s; Ctrl-C ends it", "dim")]]
+            how = "" if last else f"; {self.ending} ends it"
+            return [[(f"followed for {seconds:.1f} s{how}", "dim")]]
         seconds = max(0.0, (self._end.time_ns - self._begun_ns) / _SECOND)
         carried = traffic_text(self._end.row, self._row.state)
         text = f"the connection ended after {seconds:.1f} s: {carried}"
-        return [[(cut(text, width), "bold")]]
+        return [[(text, "bold")]]
 
-    def _title(self, panel: _Panel) -> Line:
+    def _title(self, panel: _Panel, width: int) -> Line:
+        """Return what stands above a chart: less where there is little room."""
         values = [value for point in self._points if (value := panel.value(point)) is not None]
         if not values:
             return [(panel.name, f"bold {panel.colour}")]
         if panel.bars:
             info = self._row.info
             total = info.total_retrans if info is not None else 0
+            now = f"{total} in all"
             shown = f"{sum(values):.0f} shown here, {total} since the connection opened"
         else:
             written = panel.written
             least, most = written(min(values)), written(max(values))
             now = f"{written(values[-1])} {panel.unit}".rstrip()
             shown = f"{now}  (least {least}, most {most})"
+        if len(panel.name) + 2 + len(shown) > width:
+            shown = now
         return [(panel.name, f"bold {panel.colour}"), f"  {shown}"]
 
     def _top(self, panel: _Panel) -> float:
@@ -246,6 +258,17 @@ class Graph:
         while span < now and span < most:
             span = min(2 * span, most)
         return max(0.0, now - span), span
+
+
+def _folded(line: Line, width: int) -> list[Line]:
+    """Return a line as several where it is too wide; then all of it has the first style."""
+    from textwrap import wrap
+
+    texts = [clean(part if isinstance(part, str) else part[0]) for part in line]
+    text, style = "".join(texts), "" if isinstance(line[0], str) else line[0][1]
+    if text_width(text) <= width:
+        return [line]
+    return [[(piece, style)] for piece in wrap(text, max(1, width), break_on_hyphens=False)]
 
 
 def _time_axis(start: float, span: float, margin: int, width: int) -> str:
