@@ -9,6 +9,7 @@ import pytest
 from tests.sockets.diag.population import Population
 
 from sockwright.cli.pages._ss_cells import Cells
+from sockwright.cli.pages._ss_details import MORE_OF_IP, TOLD
 from sockwright.cli.pages._ss_layout import show_table, write_table
 from sockwright.cli.pages._ss_many import ManySockets, are_of_ip
 from sockwright.cli.pages._ss_names import Devices, Names
@@ -75,6 +76,12 @@ def test_numbers_are_those_of_ss_without_names(machine: Population, rows: list[S
     for row, address, port in zip(rows, made.local, made.local_port, strict=True):
         if not getattr(row, "interface", 0):
             assert address + port == row.local
+
+
+def test_details_leave_out_no_field_of_a_socket_of_ip(rows: list[SocketRow]) -> None:
+    names = {name for row in rows if isinstance(row, InetSocket) for name in row.as_dict()}
+    assert names - TOLD <= set(MORE_OF_IP)
+    assert {"v6only", "is_mapped", "mark"} <= names
 
 
 def test_names_take_the_place_of_ports_and_protocols() -> None:

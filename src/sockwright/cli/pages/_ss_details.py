@@ -7,6 +7,7 @@ off or unknown is left out; names are those of the kernel, with units in words.
 from __future__ import annotations
 
 from sockwright.cli.units import bit_rate
+from sockwright.sockets.diag.inet import InetSocket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     Form: TypeAlias = Callable[[object], str]
     """Makes the text of a value, "" where there is nothing to tell."""
 
-__all__ = ["Details"]
+__all__ = ["MORE_OF_IP", "TOLD", "Details"]
 
 # Fields of TCPInfo by subject. What is in none of them is told behind the last.
 _SUBJECTS = (
@@ -49,8 +50,7 @@ _ELSEWHERE = {"state", "snd_wscale", "rcv_wscale", "wscale", "last_ack_sent_ms",
 _USUAL = {"ca_state": "open", "accecn_opt_seen": "not seen", "reordering": 3}
 _LISTEN = "LISTEN"
 _MINUTE_S, _HOUR_S = 60, 3600
-# Fields of a row that have a column, or a subject of their own; -e tells all others.
-_TOLD = {
+TOLD = {
     "protocol", "family", "state", "receive_queue", "send_queue", "local", "peer", "processes",
     "local_address", "local_port", "peer_address", "peer_port", "timer", "memory", "info",
     "congestion", "congestion_info", "ulp", "tos", "tclass", "class_id", "socket_options", "type",
@@ -58,6 +58,9 @@ _TOLD = {
     "netlink_protocol", "netlink_protocol_name", "port_id", "ethernet_protocol",
     "ethernet_protocol_name", "interface", "local_cid", "peer_cid",
 }  # fmt: skip
+"""Fields of a row that have a column, or a subject of their own; -e tells all others."""
+MORE_OF_IP = ("is_mapped", "v6only", "mark", "md5_peers", "local_addresses", "peer_addresses")
+"""What is left of a socket of IP: to ask for these is faster than to leave out the others."""
 
 
 class Details:
@@ -111,7 +114,10 @@ class Details:
         about.append(f"cookie {row.cookie:x}")
         about += self._group(row)
         yield from _line("owner", about)
-        rest = {name: value for name, value in row.as_dict().items() if name not in _TOLD}
+        if isinstance(row, InetSocket):
+            rest = {name: getattr(row, name, None) for name in MORE_OF_IP}
+        else:
+            rest = {name: value for name, value in row.as_dict().items() if name not in TOLD}
         if shut := getattr(row, "shutdown", ""):
             rest["shutdown"] = shut
         yield from _line("more", _pairs(rest))
