@@ -46,7 +46,7 @@ def _inode(sock: socket.socket) -> int:
     return os.fstat(sock.fileno()).st_ino
 
 
-def _only(rows: Dump, sock: socket.socket) -> Any:
+def _only(rows: Dump[SocketRow], sock: socket.socket) -> Any:
     (found,) = (row for row in rows if row.inode == _inode(sock))
     return found
 
@@ -172,7 +172,7 @@ def test_one_walk_for_both_families_tells_what_two_walks_tell(machine: Populatio
         assert len(both) > 10
 
 
-def _standing(rows: Dump) -> dict[int, Any]:
+def _standing(rows: Dump[SocketRow]) -> dict[int, Any]:
     """Return what rows tell, by their cookies, but for what changes from one listing to the next.
 
     That is the timer, how often and when, TCP_INFO, and what buffers hold: retransmissions go on.

@@ -13,6 +13,7 @@ is a snapshot) is one row, the later one. What could not be listed is not silent
 from __future__ import annotations
 
 import errno
+from _collections_abc import Iterator  # collections.abc, without the rest of collections
 from itertools import chain, repeat
 
 from sockwright.errors import NotPossibleError, UsageError
@@ -28,17 +29,46 @@ from sockwright.sockets.diag.remarks import (
     missing,
     no_protocol,
 )
-from sockwright.sockets.diag.states import ALL, BOUND_INACTIVE, STATE_WORDS
+from sockwright.sockets.diag.states import ALL, BOUND_INACTIVE, state_mask
 from sockwright.sockets.diag.tables import TABLES, table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
+    from typing import Literal, TypedDict, TypeVar, Unpack, overload
 
     from sockwright.sockets.diag.filter import Condition, SocketFilter
+    from sockwright.sockets.diag.inet import (
+        InetSocket,
+        MPTCPSocket,
+        RawSocketRow,
+        SCTPSocket,
+        TCPSocket,
+        UDPLiteSocket,
+        UDPSocket,
+    )
     from sockwright.sockets.diag.netlink import Messages
+    from sockwright.sockets.diag.netlink_table import NetlinkSocket
+    from sockwright.sockets.diag.packet import PacketSocketRow
     from sockwright.sockets.diag.row import SocketRow
-    from sockwright.sockets.diag.tables import Table
+    from sockwright.sockets.diag.tables import InetTableName, Table
+    from sockwright.sockets.diag.unix import UnixSocket
+    from sockwright.sockets.diag.vsock import VSockSocket
+
+    Row_co = TypeVar("Row_co", bound=SocketRow, covariant=True)
+
+    class Selection(TypedDict, total=False):
+        """The keywords of `dump`, for type checkers."""
+
+        where: str | Condition | SocketFilter
+        states: str | Iterable[str] | None
+        family: str | None
+        info: bool
+        memory: bool
+        options: bool
+        processes: bool
+        namespace: int | str | None
+
 
 __all__ = ["Dump", "Remark", "dump", "lookup"]
 
@@ -55,7 +85,7 @@ _UNLISTED = {errno.ENOENT, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT, errno.EAFNOS
 _NO_PROGRAM = {errno.EINVAL, errno.EPERM}
 
 
-class Dump:
+class Dump(Iterator["Row_co"]):
     """The rows of a listing, each once; an iterator.
 
     `remarks` is what there is to say beside them: what cannot be listed, what is uneven or hidden.
@@ -63,20 +93,56 @@ class Dump:
 
     __slots__ = ("_rows", "remarks")
 
-    def __init__(self, rows: Iterator[SocketRow], remarks: list[Remark]) -> None:
+    def __init__(self, rows: Iterator[Row_co], remarks: list[Remark]) -> None:
         self._rows = rows
         self.remarks = remarks
 
-    def __iter__(self) -> Iterator[SocketRow]:
+    def __iter__(self) -> Iterator[Row_co]:  # without a call for each row
         """Return an iterator over the rows that are left."""
         return self._rows
 
-    def __next__(self) -> SocketRow:
+    def __next__(self) -> Row_co:
         """Return the next row."""
         return next(self._rows)
 
     def __repr__(self) -> str:
         return f"<Dump, an iterator of rows; remarks={self.remarks!r}>"
+
+
+if TYPE_CHECKING:  # which rows come from which tables
+
+    @overload
+    def dump(table: Literal["tcp"], /, **selection: Unpack[Selection]) -> Dump[TCPSocket]: ...
+    @overload
+    def dump(table: Literal["mptcp"], /, **selection: Unpack[Selection]) -> Dump[MPTCPSocket]: ...
+    @overload
+    def dump(table: Literal["udp"], /, **selection: Unpack[Selection]) -> Dump[UDPSocket]: ...
+    @overload
+    def dump(
+        table: Literal["udplite"], /, **selection: Unpack[Selection]
+    ) -> Dump[UDPLiteSocket]: ...
+    @overload
+    def dump(table: Literal["raw"], /, **selection: Unpack[Selection]) -> Dump[RawSocketRow]: ...
+    @overload
+    def dump(table: Literal["sctp"], /, **selection: Unpack[Selection]) -> Dump[SCTPSocket]: ...
+    @overload
+    def dump(table: Literal["unix"], /, **selection: Unpack[Selection]) -> Dump[UnixSocket]: ...
+    @overload
+    def dump(
+        table: Literal["packet"], /, **selection: Unpack[Selection]
+    ) -> Dump[PacketSocketRow]: ...
+    @overload
+    def dump(
+        table: Literal["netlink"], /, **selection: Unpack[Selection]
+    ) -> Dump[NetlinkSocket]: ...
+    @overload
+    def dump(table: Literal["vsock"], /, **selection: Unpack[Selection]) -> Dump[VSockSocket]: ...
+    @overload
+    def dump(
+        table: InetTableName, /, *tables: InetTableName, **selection: Unpack[Selection]
+    ) -> Dump[InetSocket]: ...
+    @overload
+    def dump(*tables: str, **selection: Unpack[Selection]) -> Dump[SocketRow]: ...
 
 
 def dump(
@@ -89,14 +155,15 @@ def dump(
     options: bool = False,
     processes: bool = False,
     namespace: int | str | None = None,
-) -> Dump:
+) -> Dump[SocketRow]:
     """List the sockets of this machine, or of the network namespace that is named.
 
     `tables` are of "tcp", "mptcp", "udp", "udplite", "raw", "sctp", "unix", "packet", "netlink" and
     "vsock"; none of them means all. `where` is a filter in the language of ss(8), or one made of
     expressions (`sockwright.sockets.diag.filter`); the kernel itself applies it to TCP, UDP and
-    their kin. `states` are words such as "established", "listening" or "all"; None means those of
-    `where`, or all but "bound-inactive": TCP sockets that have a port and do nothing with it.
+    their kin. `states` are words such as "established", "listening" or "all", or as rows have them
+    ("ESTAB"); None means those of `where`, or all but "bound-inactive": TCP sockets that have a
+    port and do nothing with it.
     `family` is "inet", "inet6", "unix" ...: no others.
 
     The kernel tells more when asked: with `info` TCP_INFO and the congestion control, with `memory`
@@ -106,17 +173,19 @@ def dump(
     Raises:
         UsageError: there is no such table, state, family or namespace.
         FilterError: `where` is wrong.
-        NotPossibleError: the namespace is closed to this user; no /proc for `processes`.
+        NotPossibleError: the namespace is closed to this user; no /proc for `processes`; `where`
+            asks for a mark, which the kernel tells to processes with CAP_NET_ADMIN only.
+        TypeError: an argument is of another type than these.
         OSError: as the kernel says.
         TimeoutError: the kernel does not answer.
     """
-    families = {name for one in TABLES.values() for name in one.families}
-    if family is not None and family not in families:
-        raise UsageError(f"there is no family {family!r}; there are {', '.join(sorted(families))}")
+    if family is not None:
+        _check_family(family)
     chosen = [table(name) for name in tables] or list(TABLES.values())
     extensions = extensions_for(info=info, memory=memory, options=options)
+    mask = None if states is None else state_mask(states)
     wanted = as_filter(where, family, namespace)
-    listing = _Listing(_mask(states), wanted, family, extensions, namespace)
+    listing = _Listing(mask, wanted, family, extensions, namespace)
     try:
         diag = SockDiag(namespace)
     except OSError as error:
@@ -217,8 +286,7 @@ class _Listing:
             self.remarks.append(missing(of.name, str(error)))
             return
         self.remarks.append(missing(of.name))
-        rows = filter(self._is_in_states, map(of.row, messages))
-        self.answers.append(filter(self._filter.matches, rows) if self._filter else rows)
+        self.answers.append(self._matching(filter(self._is_in_states, map(of.row, messages))))
 
     def find_processes(self) -> None:
         """Tell each row its processes. Raises: NotPossibleError, OSError."""
@@ -329,24 +397,23 @@ class _Listing:
         )
         if not of.kernel_selects_states and self._states & _USUAL != _USUAL:
             rows = filter(self._is_in_states, rows)
-        if not filtered and self._filter is not None:
-            rows = filter(self._filter.matches, rows)
-        self.answers.append(rows)
+        self.answers.append(rows if filtered else self._matching(rows))
+
+    def _matching(self, rows: Iterator[SocketRow]) -> Iterator[SocketRow]:
+        """Return the rows that pass the filter, which is known at once: it may fail, by a mark."""
+        return iter([*filter(self._filter.matches, rows)]) if self._filter else rows
 
     def _is_in_states(self, row: SocketRow) -> int:
         return self._states >> row.state_number & 1
 
 
-def _mask(states: str | Iterable[str] | None) -> int | None:
-    """Return the states that words name. Raises: UsageError."""
-    if states is None:
-        return None
-    mask = 0
-    for word in (states,) if isinstance(states, str) else states:
-        if word not in STATE_WORDS:
-            raise UsageError(f"there is no state {word!r}; there are {', '.join(STATE_WORDS)}")
-        mask |= STATE_WORDS[word]
-    return mask
+def _check_family(family: str) -> None:
+    """Refuse what is no family. Raises: UsageError, TypeError."""
+    if not isinstance(family, str):
+        raise TypeError(f"a family is named by a word such as 'inet6', not by {family!r}")
+    families = {name for one in TABLES.values() for name in one.families}
+    if family not in families:
+        raise UsageError(f"there is no family {family!r}; there are {', '.join(sorted(families))}")
 
 
 def as_filter(

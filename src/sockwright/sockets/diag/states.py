@@ -6,7 +6,22 @@ mask with bit ``1 << number``, which is what sock_diag(7) takes.
 
 from __future__ import annotations
 
-__all__ = ["ALL", "BOUND_INACTIVE", "CONNECTED", "LISTENING", "STATES", "STATE_WORDS", "state_name"]
+from sockwright.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "ALL",
+    "BOUND_INACTIVE",
+    "CONNECTED",
+    "LISTENING",
+    "STATES",
+    "STATE_WORDS",
+    "state_mask",
+    "state_name",
+]
 
 # include/net/tcp_states.h. 12 is another way to wait for the last segment of the handshake, which
 # the kernel reports as 3; 13 a TCP socket that has a port, but neither listens nor is connected.
@@ -63,6 +78,35 @@ STATE_WORDS = {
     "big": ALL & ~_BUCKET,
 }
 """The words for states in filters, with the mask of each."""
+
+
+# As `SocketRow.state` has them, where that is no word of filters. A socket that is merely bound is
+# shown like any other without a peer.
+_SHORT = {"estab": STATE_WORDS["established"], "unconn": STATE_WORDS["close"] | BOUND_INACTIVE}
+
+
+def state_mask(words: str | Iterable[str]) -> int:
+    """Return the mask of the states that one word names, or several, in any case.
+
+    Words are those of filters, such as "established", and those of rows, such as "ESTAB".
+
+    Raises:
+        UsageError: there is no such state.
+        TypeError: `words` is something else.
+    """
+    mask = 0
+    try:
+        for word in (words,) if isinstance(words, str) else words:
+            lower = word.lower()
+            mask |= STATE_WORDS[lower] if lower in STATE_WORDS else _SHORT[lower]
+    except KeyError:
+        known = ", ".join((*STATE_WORDS, *_SHORT))
+        raise UsageError(f"there is no state {word!r}; there are {known}") from None
+    except (AttributeError, TypeError):
+        raise TypeError(
+            f"states are named by words such as 'listening', not by {words!r}"
+        ) from None
+    return mask
 
 
 def state_name(number: int) -> str:

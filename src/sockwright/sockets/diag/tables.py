@@ -23,7 +23,12 @@ from sockwright.sockets.diag.inet import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Literal
+
     from sockwright.sockets.diag.row import SocketRow
+
+    InetTableName = Literal["tcp", "mptcp", "udp", "udplite", "raw", "sctp"]
+    """Tables whose rows are all of IPv4 and IPv6."""
 
 __all__ = [
     "TABLES",

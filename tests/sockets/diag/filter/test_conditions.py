@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import functools
+import operator
 import pickle
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +18,8 @@ from sockwright.filters import FilterError
 from sockwright.sockets.diag import filter as language
 from sockwright.sockets.diag.filter import (
     SocketFilter,
+    all_of,
+    any_of,
     autobound,
     cgroup,
     dev,
@@ -102,6 +107,23 @@ def test_joined_conditions_are_flat() -> None:
     one, two, three = sport == 1, sport == 2, sport == 3
     assert (one | two) | three == one | (two | three) == Either((one, two, three))
     assert (one & two) | three != one & (two | three)
+
+
+def test_conditions_are_joined_by_the_thousand() -> None:
+    ports = [dport == port for port in range(8000)]
+    begin = time.perf_counter()
+    joined = functools.reduce(operator.or_, ports)
+    assert time.perf_counter() - begin < 1  # 1.7 s when each step looked at all before it
+    assert any_of(iter(ports)) == joined
+    assert all_of(ports) == functools.reduce(operator.and_, ports[:100] + ports[100:])
+    many = any_of(dport == number % 65536 for number in range(100_000))
+    assert time.perf_counter() - begin < 5
+    assert SocketFilter(many).program("inet") is None
+    assert any_of([sport == 1]) == (sport == 1)
+    with pytest.raises(ValueError, match="no conditions to join"):
+        any_of([])
+    with pytest.raises(TypeError, match="'and' joins conditions, not True"):
+        all_of([sport == 1, True])  # type: ignore[list-item]
 
 
 def test_a_condition_has_no_truth() -> None:

@@ -15,6 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sockwright.sockets.diag.filter.conditions import Condition
     from sockwright.sockets.diag.filter.expressions import (
+        all_of,
+        any_of,
         autobound,
         cgroup,
         dev,
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Condition",
     "SocketFilter",
+    "all_of",
+    "any_of",
     "autobound",
     "cgroup",
     "dev",
@@ -42,7 +46,18 @@ __all__ = [
 
 _MODULES = {
     "conditions": ("Condition",),
-    "expressions": ("autobound", "cgroup", "dev", "dport", "dst", "fwmark", "sport", "src"),
+    "expressions": (
+        "all_of",
+        "any_of",
+        "autobound",
+        "cgroup",
+        "dev",
+        "dport",
+        "dst",
+        "fwmark",
+        "sport",
+        "src",
+    ),
     "socket_filter": ("SocketFilter", "parse_filter"),
 }
 

@@ -1,6 +1,7 @@
 """The words of the filter language as Python: conditions to combine by ``&``, ``|`` and ``~``.
 
     (sport == 443) & ~dst("10.0.0.0/8")
+    any_of(dport == port for port in range(8000, 9000))
 
 Comparisons need parentheses there: ``&`` binds closer than ``==``.
 """
@@ -8,17 +9,35 @@ Comparisons need parentheses there: ``&`` binds closer than ``==``.
 from __future__ import annotations
 
 from sockwright.sockets.diag.filter.conditions import (
+    All,
     Autobound,
     Cgroup,
     Condition,
     Device,
+    Either,
     Mark,
     Port,
 )
 from sockwright.sockets.diag.filter.host_syntax import FAMILIES, Reading, parse_host
 from sockwright.sockets.diag.filter.refusal import Refusal, refuse
 
-__all__ = ["PortSide", "autobound", "cgroup", "dev", "dport", "dst", "fwmark", "sport", "src"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "PortSide",
+    "all_of",
+    "any_of",
+    "autobound",
+    "cgroup",
+    "dev",
+    "dport",
+    "dst",
+    "fwmark",
+    "sport",
+    "src",
+]
 
 _MARK_BITS = 0xFFFF_FFFF
 
@@ -86,7 +105,9 @@ def src(host: str, *, family: str | None = None) -> Condition:
     ``src("10.0.0.0/8")``, ``src("[::1]:80")``, ``src("unix:/run/*")``. A name of a host is resolved
     here, and stands for all its addresses.
 
-    Raises: FilterError where it is no host.
+    Raises:
+        FilterError: it is no host.
+        ValueError: there is no such family.
     """
     return _host("src", host, family)
 
@@ -94,7 +115,7 @@ def src(host: str, *, family: str | None = None) -> Condition:
 def dst(host: str, *, family: str | None = None) -> Condition:
     """Return the condition that the address of the peer is `host`, see `src`.
 
-    Raises: FilterError where it is no host.
+    Raises: as `src`.
     """
     return _host("dst", host, family)
 
@@ -123,7 +144,33 @@ def cgroup(path: str) -> Condition:
     return Cgroup(path)
 
 
+def any_of(conditions: Iterable[Condition]) -> Condition:
+    """Return the condition that one of `conditions` holds; of thousands quicker than many ``|``.
+
+    Raises: ValueError where there are none.
+    """
+    return _join(Either, conditions)
+
+
+def all_of(conditions: Iterable[Condition]) -> Condition:
+    """Return the condition that every one of `conditions` holds. Raises: as `any_of`."""
+    return _join(All, conditions)
+
+
+def _join(kind: type[All | Either], conditions: Iterable[Condition]) -> Condition:
+    several = tuple(conditions)
+    if not several:
+        raise ValueError("there are no conditions to join")
+    if len(several) == 1 and isinstance(several[0], Condition):
+        return several[0]
+    return kind(several)
+
+
 def _host(side: str, host: str, family: str | None) -> Condition:
+    if not isinstance(host, str):
+        raise TypeError(f"a host is text such as '10.0.0.0/8', not {host!r}")
+    if family not in {None, *FAMILIES}:
+        raise ValueError(f"there is no family {family!r}; there are {', '.join(FAMILIES)}")
     try:
         return parse_host(side, host, Reading(family))
     except Refusal as error:
