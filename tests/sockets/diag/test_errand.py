@@ -1,4 +1,4 @@
-"""Work in a thread of its own, and listings where there is no room for another one."""
+"""Work in a thread of its own, and what comes of it where descriptors or threads are used up."""
 
 from __future__ import annotations
 
@@ -69,3 +69,31 @@ def limit():
         print(error)
 {_BOUND}""")
     assert said.splitlines() == ["can't start new thread", "True True"]
+
+
+def test_a_service_without_a_descriptor_to_look_it_up_is_no_unknown_service() -> None:
+    code = """
+import os, resource
+from sockwright.filters import FilterError
+from sockwright.sockets.diag.filter import parse_filter
+try:
+    parse_filter("sport = :no-such-service")
+except FilterError as error:
+    print(error.reason)
+free = os.dup(0)
+os.close(free)
+resource.setrlimit(resource.RLIMIT_NOFILE, (free, free))
+try:
+    parse_filter("sport = :ssh")
+except OSError as error:
+    print(error.strerror)
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True, text=True, check=False, timeout=30,
+    )  # fmt: skip
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == [
+        "'no-such-service' is neither a port nor a service",
+        "Too many open files",
+    ]

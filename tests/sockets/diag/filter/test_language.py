@@ -152,6 +152,8 @@ def test_services_are_those_of_the_protocols_asked_for() -> None:
         ("sport = :htpp", "htpp", "did you mean http"),
         ("sport = :-1", "-1", "neither a port nor a service"),
         ("sport = 089", "089", "starts with 0 and so is octal"),
+        ("sport = :123456789012345678901", "123456789012345678901", "the largest is 65535"),
+        (f"sport = {'0' * 30}7", "0" * 30 + "7", "the largest is 65535"),
         ("sport = 10.0.0.1:22", "10.0.0.1:22", "for addresses there is src"),
         ("sport > :*", ":*", "stands for every port"),
         ("sport = :", ":", "a port is missing"),

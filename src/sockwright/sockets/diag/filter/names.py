@@ -65,7 +65,10 @@ def near(word: str, words: Iterable[str]) -> str:
 
 
 def service_port(name: str, protocols: Collection[str]) -> int:
-    """Return the port of a service of /etc/services. Raises: Refusal."""
+    """Return the port of a service of /etc/services.
+
+    Raises: Refusal; OSError where that cannot be read for want of a descriptor.
+    """
     found: dict[str, int] = {}
     for protocol in protocols:
         try:
@@ -78,7 +81,9 @@ def service_port(name: str, protocols: Collection[str]) -> int:
         ports = ", ".join(f"{port} by {protocol}" for protocol, port in found.items())
         raise Refusal(f"the service {name!r} has several ports: {ports}", "write the number")
     if name.isascii() and name.isdecimal():
-        raise Refusal(f"{name} starts with 0 and so is octal", f"{name.lstrip('0')} is decimal")
+        if name[0] == "0" and {"8", "9"} & set(name):
+            raise Refusal(f"{name} starts with 0 and so is octal", f"{name.lstrip('0')} is decimal")
+        raise Refusal(f"{name} is no port: the largest is 65535")
     raise Refusal(*_unknown_service(name))
 
 
@@ -87,8 +92,8 @@ def _unknown_service(name: str) -> tuple[str, str]:
     try:
         with open("/etc/services", encoding="utf-8", errors="replace") as file:
             known = {line.split()[0] for line in file if line.strip() and line[0] != "#"}
-    except OSError:
-        pass
+    except (FileNotFoundError, PermissionError):
+        pass  # others, such as EMFILE, are why getservbyname(3) found nothing: it does not say so
     guess = near(name, known)
     hint = f"did you mean {guess}?" if guess else "a number fits; /etc/services has the names"
     return f"{name!r} is neither a port nor a service", hint
