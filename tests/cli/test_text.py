@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sockwright.cli.clean import clean
+from sockwright.cli.clean import clean, readable
+from sockwright.cli.values import as_line
+from sockwright.cli.width import folded
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Workbench
@@ -24,6 +26,25 @@ def run(args):
     yield Row("listen below 1024", True, "")
     yield Row("raw send", False, "run it as root, or give the process CAP_NET_RAW by setpriv")
 """
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("", []),
+        ("a  b ccc", ["a  b", "ccc"]),
+        ("\u9577\u9577\u9577 end", ["\u9577\u9577", "\u9577", "end"]),
+        ("abcdefg h", ["abcd", "efg", "h"]),
+    ],
+)
+def test_text_is_folded_by_columns(text: str, lines: list[str]) -> None:
+    assert folded(text, 4) == lines
+
+
+def test_json_is_unicode_and_knows_no_nan() -> None:
+    told = {"name": "a\udcff\u9577\n", "a\udcfe": float("nan"), "many": [float("inf"), "NaN"]}
+    assert as_line(told) == (r'{"name": "a\\xff\u9577\n", "a\\xfe": null, "many": [null, "NaN"]}')
+    assert readable("plain\x1b\n") == "plain\x1b\n"
 
 
 def test_clean_leaves_printable_text_alone() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from sockwright.cli.clean import clean
 from sockwright.cli.colour import wants_colour
+from sockwright.cli.width import folded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,9 +70,12 @@ class Screen:
         A word is broken only where it is longer than a line (10 columns at least). No text, no
         line.
         """
+        safe = clean(text)
+        if not safe.isascii():
+            return folded(safe, max(10, width))
         from textwrap import wrap
 
-        return wrap(clean(text), max(10, width), break_on_hyphens=False)
+        return wrap(safe, max(10, width), break_on_hyphens=False)
 
     def code(self, source: str, indent: str = "") -> None:
         """Write Python source, highlighted where there is colour."""

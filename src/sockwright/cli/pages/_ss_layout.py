@@ -18,7 +18,7 @@ from itertools import islice, repeat
 
 from sockwright.cli.clean import clean
 from sockwright.cli.pages._ss_cells import Texts, first_process, holders, processes_text
-from sockwright.cli.width import text_width
+from sockwright.cli.width import folded, text_width
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -180,28 +180,9 @@ def _filled(items: list[str], width: int) -> Iterator[str]:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    """Return `text`, which is indented, folded between words to `width` columns of a terminal."""
+    """Return `text`, which is indented, folded between words."""
     indent = " " * (len(text) - len(text.lstrip(" ")))
-    lines, line, taken = [], indent, 0
-    for word in text.strip().split(" "):
-        if taken and text_width(line) + 1 + text_width(word) > width:
-            lines.append(line)
-            line, taken = indent + GAP, 0
-        line += " " + word if taken else word
-        taken += 1
-        while text_width(line) > width:  # one word, which is longer than a line
-            fits = _fitting(line, width)
-            lines.append(line[:fits])
-            line = indent + GAP + line[fits:]
-    return [*lines, line]
-
-
-def _fitting(text: str, width: int) -> int:
-    """Return how many characters of `text` fit into `width` columns; one behind its indent may."""
-    fits = len(text) - len(text.lstrip(" ")) + 1
-    while text_width(text[: fits + 1]) <= width:
-        fits += 1
-    return fits
+    return folded(text.strip(), width, indent, indent + GAP)
 
 
 def _as_many(texts: list[str], width: int) -> str:
