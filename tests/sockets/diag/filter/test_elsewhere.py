@@ -10,7 +10,7 @@ import pytest
 from tests.sockets.diag.own_network import own_network
 
 from sockwright.filters import FilterError
-from sockwright.sockets import UDPSocket, dump
+from sockwright.sockets import dump
 from sockwright.sockets.diag.filter import Condition, SocketFilter, autobound, dev, parse_filter
 from sockwright.sockets.diag.namespace import open_socket
 
@@ -46,7 +46,7 @@ def bound(pid: int, port: int, device: str = "") -> socket.socket:
 
 def ports(pid: int, where: str | Condition | SocketFilter) -> list[int]:
     rows = dump("udp", where=where, namespace=pid)
-    return sorted(row.local_port for row in rows if isinstance(row, UDPSocket))
+    return sorted(row.local_port for row in rows)
 
 
 def test_a_parsed_filter_looks_interfaces_up_where_the_sockets_are(net: int) -> None:
