@@ -554,6 +554,16 @@ def test_a_socket_that_goes_on_is_not_called_closed(machine: Population) -> None
 
 
 @pytest.mark.needs("root")
+def test_the_interface_of_a_closed_socket_is_told(machine: Population) -> None:
+    with open_socket(machine.pid, socket.AF_INET, socket.SOCK_DGRAM) as bound:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
+        bound.connect(("127.0.0.10", 9))
+        [told] = objects(machine, "-uK", "--yes", "dst", "127.0.0.10:9")
+    assert re.fullmatch(r"127\.0\.0\.1%lo:\d+", str(told["local"]))
+    assert told["outcome"] == "closed"
+
+
+@pytest.mark.needs("root")
 def test_scripts_close_with_yes_and_read_json(machine: Population, victim: Victim) -> None:
     [told] = objects(machine, "-tK", "--yes", *victim.filter)
     assert told["outcome"] == "closed"

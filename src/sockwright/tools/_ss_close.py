@@ -28,14 +28,15 @@ _GOES_ON = "its next call fails with ECONNABORTED, then it receives as before: i
 class Closed:
     """What became of one socket.
 
-    `outcome` is "closed", "told" (it was, and goes on: a UDP socket that is bound to its port),
-    "gone" (by itself) or "failed".
+    `local` is its own address with the interface; `outcome` is "closed", "told" (it was, and goes
+    on: a UDP socket that is bound to its port), "gone" (by itself) or "failed".
     """
 
-    __slots__ = ("outcome", "reason", "row")
+    __slots__ = ("local", "outcome", "reason", "row")
 
-    def __init__(self, row: SocketRow, outcome: str, reason: str = "") -> None:
+    def __init__(self, row: SocketRow, local: str, outcome: str, reason: str = "") -> None:
         self.row = row
+        self.local = local
         self.outcome = outcome
         self.reason = reason
 
@@ -44,7 +45,7 @@ class Closed:
         found: dict[str, object] = {"outcome": self.outcome}
         if self.reason:
             found["reason"] = self.reason
-        return found | self.row.as_dict()
+        return found | self.row.as_dict() | {"local": self.local}
 
 
 def closing(
@@ -93,7 +94,9 @@ def _close(rows: list[SocketRow], namespace: str | None) -> Iterator[Closed]:
     """
     from sockwright.sockets.diag.destroy import destroy
     from sockwright.sockets.diag.netlink import SockDiag
+    from sockwright.tools._ss_fields import Devices
 
+    local = Devices(namespace).local
     with SockDiag(namespace) as diag:
         left, any_closed = rows, True
         while left and any_closed:
@@ -108,13 +111,14 @@ def _close(rows: list[SocketRow], namespace: str | None) -> Iterator[Closed]:
                 except (NotPossibleError, PermissionError):
                     raise
                 except (OSError, SockwrightError) as error:
-                    yield Closed(row, "failed", str(error))
+                    yield Closed(row, local(row), "failed", str(error))
                 else:
                     any_closed = True
-                    yield Closed(row, "closed") if is_gone else Closed(row, "told", _GOES_ON)
+                    outcome = ("closed",) if is_gone else ("told", _GOES_ON)
+                    yield Closed(row, local(row), *outcome)
             left = again
         for row in left:
-            yield Closed(row, "gone")
+            yield Closed(row, local(row), "gone")
 
 
 def _can_ask() -> bool:
