@@ -236,6 +236,15 @@ def test_a_connection_that_was_aborted_unseen_is_told_as_far_as_it_is_known(net:
         assert words[6].strip() == "aborted, or never connected"
 
 
+@pytest.mark.parametrize("peer", [("* ", "0"), ("0.0.0.0:", "*"), ("[::]:", "*"), ("*", "")])
+def test_a_peer_that_is_none_takes_no_line(peer: tuple[str, str]) -> None:
+    columns = Columns(None, {}, netid=False, processes=False, plain=False)
+    connected = ["ESTAB", "0", "0", "127.0.0.1:", "80", "127.0.0.1:", "50000", ""]
+    laid = columns.lay_out([[*connected[:5], *peer, ""], connected], [(), ()], 40, 1.0, lines=2)
+    assert laid is not None
+    assert [len(lines) for lines in laid[1]] == [1, 2]
+
+
 def test_a_column_gets_narrower_some_seconds_after_its_widest_cell_has_gone() -> None:
     columns = Columns(None, {}, netid=False, processes=False, plain=False)
     short = ["ESTAB", "0", "0", "[::1]:", "80", "[::1]:", "50000", ""]

@@ -36,7 +36,7 @@ _CALM_S = 5.0  # how long a column stays as wide as it was
 _INDENT = "    "
 _TWO = 2  # lines a socket
 _WILDCARDS = {"0.0.0.0", "::"}
-_NOWHERE = {"*", "*:*", "0.0.0.0:*", "[::]:*"}
+_NOWHERE = {"*", "* 0", "*:*", "0.0.0.0:*", "[::]:*"}
 
 
 class _Form:
