@@ -9,7 +9,7 @@ import pytest
 from tests.sockets.diag.own_network import as_nobody
 
 from sockwright.errors import UsageError
-from sockwright.sockets import dump
+from sockwright.sockets import dump, watch
 from sockwright.sockets.diag.filter import SocketFilter, cgroup, dev, dst, fwmark, sport, src
 from sockwright.sockets.diag.states import ALL, BOUND_INACTIVE, STATES, state_mask
 
@@ -30,6 +30,19 @@ def test_states_are_named_as_rows_have_them_in_any_case() -> None:
                 assert row in set(dump("tcp", states=word))
             assert row in set(dump("tcp", states=["FIN-WAIT-1", row.state]))
         assert {row.state for row in dump("tcp", states="LISTEN")} == {"LISTEN"}
+
+
+def test_a_watch_takes_states_as_rows_have_them() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        watch("tcp", states="LISTEN") as sockets,
+    ):
+        assert {row.state for row in sockets.rows} == {"LISTEN"}
+        listener.close()
+        event = next(event for event in sockets if event.kind == "closed")
+        assert event.before is not None
+    with pytest.raises(UsageError, match="no state 'open'"):
+        watch("tcp", states="open")
 
 
 def test_each_state_of_rows_can_be_asked_for() -> None:

@@ -70,7 +70,7 @@ if TYPE_CHECKING:
         namespace: int | str | None
 
 
-__all__ = ["Dump", "Remark", "dump", "lookup"]
+__all__ = ["Dump", "Remark", "as_filter", "dump", "lookup"]
 
 _TRIES = 3
 # The kernel keeps sockets that are merely bound in a table of their own, and looks through that for
@@ -419,7 +419,7 @@ def _check_family(family: str) -> None:
 def as_filter(
     where: str | Condition | SocketFilter, family: str | None, namespace: int | str | None
 ) -> SocketFilter | None:
-    """Return a filter with its names looked up where the sockets are; None for one that passes all.
+    """Return `where` with its names looked up where the sockets are; None where it passes all.
 
     Raises: as `dump` does.
     """

@@ -36,9 +36,9 @@ import time
 
 from sockwright.sockets.diag.changes import Changes, seen
 from sockwright.sockets.diag.events import DestroyEvents
-from sockwright.sockets.diag.listing import Remark, dump
+from sockwright.sockets.diag.listing import Remark, as_filter, dump
 from sockwright.sockets.diag.netlink import NETLINK_SOCK_DIAG
-from sockwright.sockets.diag.states import ALL, BOUND_INACTIVE, LISTENING, STATE_WORDS
+from sockwright.sockets.diag.states import ALL, BOUND_INACTIVE, LISTENING, state_mask
 from sockwright.sockets.diag.tables import TABLES, table
 
 TYPE_CHECKING = False
@@ -398,8 +398,9 @@ def watch(
     it opens.
 
     Raises:
-        UsageError: there is no such table.
+        UsageError: there is no such table or state.
         FilterError: `where` is wrong.
+        TypeError: an argument is of another type than `dump` takes.
         ValueError: the interval is not above 0.
         NotPossibleError: the namespace cannot be entered.
         OSError: the kernel has no sock_diag.
@@ -409,7 +410,7 @@ def watch(
     for name in tables:
         table(name)
     selection = {
-        "where": _resolved(where, family, namespace),
+        "where": as_filter(where, family, namespace) or "",
         "states": states,
         "family": family,
         "info": info,
@@ -419,23 +420,6 @@ def watch(
         "namespace": namespace,
     }
     return Watch(tables, selection, interval, buffer)
-
-
-def _resolved(
-    where: str | Condition | SocketFilter, family: str | None, namespace: int | str | None
-) -> SocketFilter | str:
-    """Return the filter with its names looked up where the sockets are; "" for none."""
-    if isinstance(where, str) and not where.strip():
-        return ""
-    from sockwright.sockets.diag.devices import device_indexes
-    from sockwright.sockets.diag.filter import SocketFilter, parse_filter
-
-    devices = None if namespace is None else device_indexes(namespace)
-    if isinstance(where, str):
-        where = parse_filter(where, family=family, devices=devices)
-    elif not isinstance(where, SocketFilter):
-        where = SocketFilter(where)
-    return where.resolved(devices)
 
 
 def _lists_sockets(row: SocketRow) -> bool:
@@ -454,9 +438,7 @@ def _shape(selection: dict[str, Any]) -> tuple[int, SocketFilter | None]:
         # What `dump` lists when it is told nothing else.
         states = ALL if where and where.states is not None else ALL & ~BOUND_INACTIVE
     else:
-        states = 0
-        for word in (words,) if isinstance(words, str) else words:
-            states |= STATE_WORDS.get(word, 0)  # the first listing refuses words that there are not
+        states = state_mask(words)
     if where == "":
         return states, None
     from sockwright.sockets.diag.filter import SocketFilter

@@ -10,7 +10,7 @@ import pytest
 from tests.sockets.diag.own_network import own_network
 
 from sockwright.filters import FilterError
-from sockwright.sockets import dump
+from sockwright.sockets import dump, watch
 from sockwright.sockets.diag.filter import Condition, SocketFilter, autobound, dev, parse_filter
 from sockwright.sockets.diag.namespace import open_socket
 
@@ -56,6 +56,15 @@ def test_a_parsed_filter_looks_interfaces_up_where_the_sockets_are(net: int) -> 
         assert ports(net, parse_filter(text)) == [4001]
         assert ports(net, SocketFilter(dev("only-there"))) == [4001]
         assert ports(net, ~dev("only-there")) == [4002]
+
+
+def test_a_watch_looks_names_up_where_the_sockets_are(net: int) -> None:
+    there(net, "sysctl", "-qw", "net.ipv4.ip_local_port_range=5000 5100")
+    with bound(net, 4001, "only-there"), bound(net, 4002), bound(net, 0) as chosen:
+        for asked, port in (("dev only-there", 4001), ("autobound", chosen.getsockname()[1])):
+            for where in (asked, parse_filter(asked)):
+                with watch("udp", where=where, namespace=net) as sockets:
+                    assert [row.local for row in sockets.rows] == [f"127.0.0.1:{port}"]
 
 
 def test_an_interface_that_is_not_there_is_refused_at_its_word(net: int) -> None:

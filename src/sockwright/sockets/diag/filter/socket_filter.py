@@ -40,12 +40,7 @@ class SocketFilter:
         ):  # fmt: skip
             object.__setattr__(self, name, value)
 
-    def resolved(
-        self,
-        devices: object = None,  # noqa: ARG002  # TODO
-        *,
-        namespace: int | str | None = None,
-    ) -> SocketFilter:
+    def resolved(self, namespace: int | str | None = None) -> SocketFilter:
         """Return it with what its names stand for in a network namespace, looked up once for all.
 
         That is interfaces, the ports that the kernel hands out, and control groups. `namespace` as
@@ -127,7 +122,6 @@ def parse_filter(
     *,
     family: str | None = None,
     protocols: Collection[str] = ("tcp", "udp"),
-    devices: object = None,  # noqa: ARG001  # TODO
 ) -> SocketFilter:
     """Return the filter that `text` describes, in the language of ss(8). Empty text passes all.
 
