@@ -6,6 +6,8 @@ off or unknown is left out; names are those of the kernel, with units in words.
 
 from __future__ import annotations
 
+from functools import cache
+
 from sockwright.cli.units import bit_rate
 from sockwright.sockets.diag.inet import InetSocket
 
@@ -240,6 +242,7 @@ def _pairs(
                 yield text
 
 
+@cache
 def _form(name: str, *, exact: bool) -> Form:
     """Return what writes "name value" of the values of a field, none of which is 0."""
     if name.endswith("_us"):
