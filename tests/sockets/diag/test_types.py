@@ -1,4 +1,4 @@
-"""What mypy --strict and pyright see of a program that lists sockets."""
+"""What mypy --strict and pyright see of a program that lists and watches sockets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RIGHT = """
 from typing import assert_type
 
 from sockwright.sockets import (
-    Dump, InetSocket, SocketRow, TCPSocket, UDPSocket, UnixSocket, dump, lookup
+    Dump, Event, InetSocket, SocketRow, TCPSocket, UDPSocket, UnixSocket, Watch, dump, lookup, watch
 )
 from sockwright.sockets.diag.filter import all_of, any_of, dport, dst
 
@@ -38,11 +38,33 @@ states(dump("tcp"))
 tables = ["tcp", "unix"]
 states(dump(*tables, where=any_of(dport == port for port in (80, 443)) & ~dst("10.0.0.0/8")))
 row = next(dump())
+bare: Dump = dump("tcp")
 dump(row.protocol, states=[row.state], namespace="blue")
+
+with watch("tcp", interval=0.1) as sockets:
+    assert_type(sockets, Watch[TCPSocket])
+    for event in sockets:
+        assert_type(event, Event[TCPSocket])
+        if event.kind == "closed" and event.row.info is not None:
+            print(event.row.info.segs_out)
+    assert_type(sockets.wait(1.0), list[Event[TCPSocket]])
+    assert_type(sockets.rows, list[TCPSocket])
+
+async def follow() -> None:
+    async with watch("tcp", "udp", where="sport = :53") as watched:
+        async for event in watched:
+            assert_type(event.row.local_port, int)
+            assert_type(event.before, InetSocket | None)
+
+def tell(event: Event[SocketRow]) -> str:
+    return event.row.state
+
+for one in watch(*tables):
+    tell(one)
 """
 
 WRONG = """
-from sockwright.sockets import Dump, TCPSocket, dump
+from sockwright.sockets import Dump, TCPSocket, dump, watch
 
 for row in dump("tcp", "unix"):
     row.local_port  # wrong
@@ -52,6 +74,8 @@ dump(["tcp", "udp"])  # wrong
 dump("tcp", state="established")  # wrong
 dump("tcp", where=b"sport = :22")  # wrong
 rows: Dump[TCPSocket] = dump("udp")  # wrong
+watch("tcp", "unix").rows[0].local_port  # wrong
+watch("tcp", interval="1")  # wrong
 """
 
 

@@ -35,7 +35,7 @@ from sockwright.sockets.diag.tables import TABLES, table
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Literal, TypedDict, TypeVar, Unpack, overload
+    from typing import Literal, TypedDict, Unpack, overload
 
     from sockwright.sockets.diag.filter import Condition, SocketFilter
     from sockwright.sockets.diag.inet import (
@@ -51,11 +51,9 @@ if TYPE_CHECKING:
     from sockwright.sockets.diag.netlink_table import NetlinkSocket
     from sockwright.sockets.diag.packet import PacketSocketRow
     from sockwright.sockets.diag.row import SocketRow
-    from sockwright.sockets.diag.tables import InetTableName, Table
+    from sockwright.sockets.diag.tables import InetTableName, Row_co, Table
     from sockwright.sockets.diag.unix import UnixSocket
     from sockwright.sockets.diag.vsock import VSockSocket
-
-    Row_co = TypeVar("Row_co", bound=SocketRow, covariant=True)
 
     class Selection(TypedDict, total=False):
         """The keywords of `dump`, for type checkers."""

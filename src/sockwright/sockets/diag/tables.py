@@ -25,7 +25,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Literal
 
+    from typing_extensions import TypeVar
+
     from sockwright.sockets.diag.row import SocketRow
+
+    Row_co = TypeVar("Row_co", bound=SocketRow, covariant=True, default=SocketRow)
+    """The rows of the tables that were asked for."""
 
     InetTableName = Literal["tcp", "mptcp", "udp", "udplite", "raw", "sctp"]
     """Tables whose rows are all of IPv4 and IPv6."""

@@ -33,6 +33,7 @@ from __future__ import annotations
 import os
 import select
 import time
+from _collections_abc import Iterator  # collections.abc, without the rest of collections
 
 from sockwright.sockets.diag.changes import Changes, seen
 from sockwright.sockets.diag.events import DestroyEvents
@@ -45,12 +46,33 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import TracebackType
-    from typing import Any, Self
+    from typing import Any, Literal, Self, Unpack, overload
 
     from sockwright.sockets.diag.changes import Event, Key, Seen
     from sockwright.sockets.diag.filter import Condition, SocketFilter
-    from sockwright.sockets.diag.inet import InetSocket
+    from sockwright.sockets.diag.inet import (
+        InetSocket,
+        MPTCPSocket,
+        RawSocketRow,
+        SCTPSocket,
+        TCPSocket,
+        UDPLiteSocket,
+        UDPSocket,
+    )
+    from sockwright.sockets.diag.listing import Selection
+    from sockwright.sockets.diag.netlink_table import NetlinkSocket
+    from sockwright.sockets.diag.packet import PacketSocketRow
     from sockwright.sockets.diag.row import SocketRow
+    from sockwright.sockets.diag.tables import InetTableName, Row_co
+    from sockwright.sockets.diag.unix import UnixSocket
+    from sockwright.sockets.diag.vsock import VSockSocket
+
+    class Watching(Selection, total=False):
+        """The keywords of `watch`, for type checkers."""
+
+        interval: float
+        buffer: int
+
 
 __all__ = ["Watch", "watch"]
 
@@ -58,7 +80,7 @@ _ESTABLISHED, _SYN_SENT = 1 << 1, 1 << 2
 _BUFFER = 4 << 20
 
 
-class Watch:
+class Watch(Iterator["Event[Row_co]"]):
     """The sockets of some tables over time; made by `watch`.
 
     It is an iterator of `Event`, for ``for`` and for ``async for``, and a context manager for
@@ -95,9 +117,9 @@ class Watch:
     # -- the public face ---------------------------------------------------------------------------
 
     @property
-    def rows(self) -> list[SocketRow]:
+    def rows(self) -> list[Row_co]:
         """The sockets that are there, as they were last listed."""
-        return self._changes.rows
+        return self._changes.rows  # type: ignore[return-value]  # of the tables that it lists
 
     @property
     def stopped(self) -> bool:
@@ -132,7 +154,7 @@ class Watch:
             os.close(self._wake)
             self._wake = -1
 
-    def wait(self, timeout: float | None = None) -> list[Event]:
+    def wait(self, timeout: float | None = None) -> list[Event[Row_co]]:
         """Return what has happened; wait until something does, `timeout` seconds at most.
 
         Empty when nothing did, and when the watch was stopped.
@@ -201,7 +223,7 @@ class Watch:
         """Return itself."""
         return self
 
-    def __next__(self) -> Event:
+    def __next__(self) -> Event[Row_co]:
         """Wait for the next event."""
         waiting = self._changes.events
         if not waiting:
@@ -214,7 +236,7 @@ class Watch:
         """Return itself."""
         return self
 
-    async def __anext__(self) -> Event:
+    async def __anext__(self) -> Event[Row_co]:
         """Wait for the next event, while the event loop runs."""
         import asyncio
 
@@ -378,6 +400,36 @@ class Watch:
         self.remarks.append(Remark("overrun", "", text))
 
 
+if TYPE_CHECKING:  # which rows come from which tables, as for `dump`
+
+    @overload
+    def watch(table: Literal["tcp"], /, **asked: Unpack[Watching]) -> Watch[TCPSocket]: ...
+    @overload
+    def watch(table: Literal["mptcp"], /, **asked: Unpack[Watching]) -> Watch[MPTCPSocket]: ...
+    @overload
+    def watch(table: Literal["udp"], /, **asked: Unpack[Watching]) -> Watch[UDPSocket]: ...
+    @overload
+    def watch(table: Literal["udplite"], /, **asked: Unpack[Watching]) -> Watch[UDPLiteSocket]: ...
+    @overload
+    def watch(table: Literal["raw"], /, **asked: Unpack[Watching]) -> Watch[RawSocketRow]: ...
+    @overload
+    def watch(table: Literal["sctp"], /, **asked: Unpack[Watching]) -> Watch[SCTPSocket]: ...
+    @overload
+    def watch(table: Literal["unix"], /, **asked: Unpack[Watching]) -> Watch[UnixSocket]: ...
+    @overload
+    def watch(table: Literal["packet"], /, **asked: Unpack[Watching]) -> Watch[PacketSocketRow]: ...
+    @overload
+    def watch(table: Literal["netlink"], /, **asked: Unpack[Watching]) -> Watch[NetlinkSocket]: ...
+    @overload
+    def watch(table: Literal["vsock"], /, **asked: Unpack[Watching]) -> Watch[VSockSocket]: ...
+    @overload
+    def watch(
+        table: InetTableName, /, *tables: InetTableName, **asked: Unpack[Watching]
+    ) -> Watch[InetSocket]: ...
+    @overload
+    def watch(*tables: str, **asked: Unpack[Watching]) -> Watch[SocketRow]: ...
+
+
 def watch(
     *tables: str,
     where: str | Condition | SocketFilter = "",
@@ -390,7 +442,7 @@ def watch(
     namespace: int | str | None = None,
     interval: float = 1.0,
     buffer: int = _BUFFER,
-) -> Watch:
+) -> Watch[SocketRow]:
     """Tell of sockets that open, change and close; the arguments are those of `dump`.
 
     Sockets are listed every `interval` seconds; `buffer` is how many octets of events may wait to
