@@ -14,7 +14,7 @@ from sockwright.cli.screen import Screen
 from sockwright.cli.width import text_width
 from sockwright.sockets.diag.inet import SCTPSocket, TCPSocket
 from sockwright.sockets.diag.netlink import attribute
-from sockwright.sockets.diag.tcp_info import TCPInfo
+from sockwright.sockets.diag.structures.tcp_info import TCPInfo
 from sockwright.tools.ss import quick_arguments
 
 _INFO, _CONG, _LOCALS, _PEERS, _BBRINFO = 2, 4, 12, 13, 16

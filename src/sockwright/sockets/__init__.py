@@ -26,14 +26,14 @@ if TYPE_CHECKING:
         UDPSocket,
     )
     from sockwright.sockets.diag.listing import Dump, Remark, dump, lookup
-    from sockwright.sockets.diag.memory import SocketMemory
     from sockwright.sockets.diag.netlink import SockDiag
     from sockwright.sockets.diag.netlink_table import NetlinkSocket
     from sockwright.sockets.diag.packet import PacketSocketRow
     from sockwright.sockets.diag.processes import Process, ProcessTable, find_processes
     from sockwright.sockets.diag.row import SocketRow
+    from sockwright.sockets.diag.structures.memory import SocketMemory
+    from sockwright.sockets.diag.structures.tcp_info import TCPInfo
     from sockwright.sockets.diag.summary import Summary, summarize
-    from sockwright.sockets.diag.tcp_info import TCPInfo
     from sockwright.sockets.diag.timer import Timer
     from sockwright.sockets.diag.unix import UnixSocket
     from sockwright.sockets.diag.vsock import VSockSocket
@@ -136,7 +136,7 @@ _MODULES = {
         "dump",
         "lookup",
     ),
-    "diag.memory": ("SocketMemory",),
+    "diag.structures.memory": ("SocketMemory",),
     "diag.netlink": ("SockDiag",),
     "diag.netlink_table": ("NetlinkSocket",),
     "diag.packet": ("PacketSocketRow",),
@@ -150,7 +150,7 @@ _MODULES = {
         "Summary",
         "summarize",
     ),
-    "diag.tcp_info": ("TCPInfo",),
+    "diag.structures.tcp_info": ("TCPInfo",),
     "diag.timer": ("Timer",),
     "diag.unix": ("UnixSocket",),
     "diag.vsock": ("VSockSocket",),

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from sockwright.sockets.diag.row import SocketRow
-    from sockwright.sockets.diag.structure import Structure
+    from sockwright.sockets.diag.structures.structure import Structure
 
 __all__ = [
     "Chosen",
@@ -97,7 +97,7 @@ class Devices:
 def explainer(namespace: str | None) -> Callable[[SocketRow], str]:
     """Return what makes the sentence of --explain, for the sockets of a network namespace."""
     from sockwright.sockets.diag.explain import explain
-    from sockwright.sockets.diag.machine import Machine
+    from sockwright.sockets.diag.explain.machine import Machine
 
     machine = Machine.gather(namespace)
     return lambda row: explain(row, machine)
@@ -184,8 +184,8 @@ class ChosenFields:
 
 def all_fields() -> Iterator[FieldName]:
     """Yield every name with its meaning."""
-    from sockwright.sockets.diag.memory import SocketMemory
-    from sockwright.sockets.diag.tcp_info import TCPInfo
+    from sockwright.sockets.diag.structures.memory import SocketMemory
+    from sockwright.sockets.diag.structures.tcp_info import TCPInfo
 
     for name, meaning in (*_COMMON, *_OF_SOME):
         yield FieldName(name, meaning)

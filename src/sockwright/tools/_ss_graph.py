@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from sockwright.sockets.diag.inet import TCPSocket
-    from sockwright.sockets.diag.tcp_info import TCPInfo
+    from sockwright.sockets.diag.structures.tcp_info import TCPInfo
 
 __all__ = ["Connection", "Ended", "Sample", "graphing"]
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sockwright.sockets.diag.row import SocketRow
-    from sockwright.sockets.diag.tcp_info import TCPInfo
+    from sockwright.sockets.diag.structures.tcp_info import TCPInfo
 
 __all__ = ["facts_of_row", "facts_of_ss"]
 

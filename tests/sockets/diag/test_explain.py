@@ -15,9 +15,9 @@ import pytest
 
 from sockwright.lab import Lab
 from sockwright.sockets.diag.explain import explain
+from sockwright.sockets.diag.explain.machine import Machine
 from sockwright.sockets.diag.inet import TCPSocket
 from sockwright.sockets.diag.listing import dump
-from sockwright.sockets.diag.machine import Machine
 from sockwright.sockets.diag.tables import TABLES
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from tests.sockets.diag.ss_listing import SsRow, read_listing
 
 from sockwright.sockets.diag.cgroup import cgroup_paths
 from sockwright.sockets.diag.explain import explain
+from sockwright.sockets.diag.explain.machine import Machine
 from sockwright.sockets.diag.inet import InetSocket, MPTCPSocket, TCPSocket, endpoint_text
 from sockwright.sockets.diag.listing import dump
-from sockwright.sockets.diag.machine import Machine
 from sockwright.sockets.diag.timer import Timer
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 
 from sockwright.sockets.diag.inet import UDPSocket
 from sockwright.sockets.diag.listing import dump
-from sockwright.sockets.diag.memory import SocketMemory
+from sockwright.sockets.diag.structures.memory import SocketMemory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sockwright.sockets.diag.explain import explain
+from sockwright.sockets.diag.explain.machine import Machine
 from sockwright.sockets.diag.inet import SCTPSocket, TCPSocket
 from sockwright.sockets.diag.listing import dump
-from sockwright.sockets.diag.machine import Machine
-from sockwright.sockets.diag.sctp_info import SCTPInfo
+from sockwright.sockets.diag.structures.sctp_info import SCTPInfo
 
 if TYPE_CHECKING:
     from tests.sockets.diag.population import Population

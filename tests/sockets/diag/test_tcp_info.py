@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.sockets.diag.ss_listing import read_listing
 
-from sockwright.sockets.diag.congestion import BBRInfo, DCTCPInfo, VegasInfo
 from sockwright.sockets.diag.inet import TCPSocket
 from sockwright.sockets.diag.listing import dump
-from sockwright.sockets.diag.structure import Flag
-from sockwright.sockets.diag.tcp_info import TCPInfo
+from sockwright.sockets.diag.structures.congestion import BBRInfo, DCTCPInfo, VegasInfo
+from sockwright.sockets.diag.structures.structure import Flag
+from sockwright.sockets.diag.structures.tcp_info import TCPInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,8 +10,8 @@ import pytest
 
 from sockwright.sockets.diag.listing import dump
 from sockwright.sockets.diag.packet import PacketFanout
-from sockwright.sockets.diag.socket_options import ULP
-from sockwright.sockets.diag.structure import Structure
+from sockwright.sockets.diag.structures.socket_options import ULP
+from sockwright.sockets.diag.structures.structure import Structure
 from sockwright.sockets.diag.summary import MemoryUse, Transport, summarize
 from sockwright.sockets.diag.tables import table
 from sockwright.sockets.diag.timer import Timer

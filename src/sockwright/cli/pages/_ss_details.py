@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from sockwright.cli.pages._ss_layout import Line
-    from sockwright.sockets.diag.machine import Machine
+    from sockwright.sockets.diag.explain.machine import Machine
     from sockwright.sockets.diag.row import SocketRow
-    from sockwright.sockets.diag.tcp_info import TCPInfo
+    from sockwright.sockets.diag.structures.tcp_info import TCPInfo
 
     Form: TypeAlias = Callable[[object], str]
     """Makes the text of a value, "" where there is nothing to tell."""
@@ -187,7 +187,7 @@ class Details:
         from sockwright.sockets.diag.explain import explain
 
         if self._machine is None:
-            from sockwright.sockets.diag.machine import Machine
+            from sockwright.sockets.diag.explain.machine import Machine
 
             self._machine = Machine.gather(self._args.namespace)
         return explain(row, self._machine)

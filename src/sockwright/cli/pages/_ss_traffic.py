@@ -7,7 +7,7 @@ from sockwright.cli.units import octets
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sockwright.sockets.diag.inet import TCPSocket
-    from sockwright.sockets.diag.tcp_info import TCPInfo
+    from sockwright.sockets.diag.structures.tcp_info import TCPInfo
 
 __all__ = ["traffic_text", "traffic_texts"]
 

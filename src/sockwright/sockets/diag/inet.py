@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import ClassVar, TypeAlias
 
-    from sockwright.sockets.diag.congestion import BBRInfo, DCTCPInfo, VegasInfo
-    from sockwright.sockets.diag.memory import SocketMemory
-    from sockwright.sockets.diag.mptcp_info import MPTCPInfo
-    from sockwright.sockets.diag.sctp_info import SCTPInfo
-    from sockwright.sockets.diag.socket_options import ULP, SocketOptions
-    from sockwright.sockets.diag.tcp_info import TCPInfo
+    from sockwright.sockets.diag.structures.congestion import BBRInfo, DCTCPInfo, VegasInfo
+    from sockwright.sockets.diag.structures.memory import SocketMemory
+    from sockwright.sockets.diag.structures.mptcp_info import MPTCPInfo
+    from sockwright.sockets.diag.structures.sctp_info import SCTPInfo
+    from sockwright.sockets.diag.structures.socket_options import ULP, SocketOptions
+    from sockwright.sockets.diag.structures.tcp_info import TCPInfo
     from sockwright.sockets.diag.timer import Timer
 
     Essentials: TypeAlias = tuple[
@@ -273,7 +273,7 @@ class InetSocket(SocketRow):
         brief = None if whole is not None else self._attribute(_MEMINFO)
         if whole is None and brief is None:
             return None
-        from sockwright.sockets.diag.memory import SocketMemory
+        from sockwright.sockets.diag.structures.memory import SocketMemory
 
         return SocketMemory(whole) if whole is not None else SocketMemory.from_meminfo(brief or b"")
 
@@ -319,7 +319,7 @@ class InetSocket(SocketRow):
         told = self._attribute(_SOCKOPT)
         if told is None:
             return None
-        from sockwright.sockets.diag.socket_options import SocketOptions
+        from sockwright.sockets.diag.structures.socket_options import SocketOptions
 
         return SocketOptions(told)
 
@@ -373,7 +373,7 @@ class TCPSocket(InetSocket):
         told = self._attribute(_INFO)
         if told is None or len(told) < _LEAST_INFO:
             return None
-        from sockwright.sockets.diag.tcp_info import TCPInfo
+        from sockwright.sockets.diag.structures.tcp_info import TCPInfo
 
         return TCPInfo(told)
 
@@ -389,7 +389,7 @@ class TCPSocket(InetSocket):
         told = self.attributes
         if not told.keys() & {_BBRINFO, _DCTCPINFO, _VEGASINFO}:
             return None
-        from sockwright.sockets.diag import congestion
+        from sockwright.sockets.diag.structures import congestion
 
         if _BBRINFO in told:
             return congestion.BBRInfo(told[_BBRINFO])
@@ -403,7 +403,7 @@ class TCPSocket(InetSocket):
         told = self._attribute(_ULP_INFO)
         if told is None:
             return None
-        from sockwright.sockets.diag.socket_options import ULP
+        from sockwright.sockets.diag.structures.socket_options import ULP
 
         return ULP(told)
 
@@ -467,7 +467,7 @@ class SCTPSocket(InetSocket):
         number = self.state_number
         if not self.is_association:
             return state_name(number)
-        from sockwright.sockets.diag.sctp_info import STATES
+        from sockwright.sockets.diag.structures.sctp_info import STATES
 
         return STATES[number] if number < len(STATES) else str(number)
 
@@ -487,7 +487,7 @@ class SCTPSocket(InetSocket):
         told = self._attribute(_INFO)
         if told is None:
             return None
-        from sockwright.sockets.diag.sctp_info import SCTPInfo
+        from sockwright.sockets.diag.structures.sctp_info import SCTPInfo
 
         return SCTPInfo(told)
 
@@ -506,7 +506,7 @@ class SCTPSocket(InetSocket):
         return self.protocol, self.is_association, sockid
 
     def _addresses(self, wanted: int) -> tuple[str, ...]:
-        from sockwright.sockets.diag.sctp_info import addresses
+        from sockwright.sockets.diag.structures.sctp_info import addresses
 
         return addresses(self._attribute(wanted) or b"")
 
@@ -523,7 +523,7 @@ class MPTCPSocket(InetSocket):
         told = self._attribute(_INFO)
         if told is None:
             return None
-        from sockwright.sockets.diag.mptcp_info import MPTCPInfo
+        from sockwright.sockets.diag.structures.mptcp_info import MPTCPInfo
 
         return MPTCPInfo(told)
 

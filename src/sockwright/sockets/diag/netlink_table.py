@@ -6,9 +6,9 @@ import socket
 import struct
 import sys
 
-from sockwright.sockets.diag.memory import SocketMemory
 from sockwright.sockets.diag.row import SocketRow, plain
-from sockwright.sockets.diag.structure import Number, Structure
+from sockwright.sockets.diag.structures.memory import SocketMemory
+from sockwright.sockets.diag.structures.structure import Number, Structure
 
 __all__ = ["NETLINK_PROTOCOLS", "NetlinkRing", "NetlinkSocket", "netlink_request"]
 

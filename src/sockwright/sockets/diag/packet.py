@@ -5,9 +5,9 @@ from __future__ import annotations
 import socket
 import struct
 
-from sockwright.sockets.diag.memory import SocketMemory
 from sockwright.sockets.diag.row import SocketRow, plain
-from sockwright.sockets.diag.structure import MaybeNumber, Number, Structure
+from sockwright.sockets.diag.structures.memory import SocketMemory
+from sockwright.sockets.diag.structures.structure import MaybeNumber, Number, Structure
 from sockwright.sockets.diag.value import Value
 
 __all__ = [

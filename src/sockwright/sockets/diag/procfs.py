@@ -33,7 +33,7 @@ __all__ = ["read_proc"]
 
 _NUMBER = struct.Struct("=I").pack
 _MEMORY = struct.Struct("=9I")
-_UNTOLD = 0xFFFFFFFF  # what `sockwright.sockets.diag.memory` takes for a number that nobody told
+_UNTOLD = 0xFFFFFFFF  # what `structures.memory` takes for a number that nobody told
 
 # inet_diag_msg (linux/inet_diag.h): family, state, timer, retransmits; ports in network order and
 # addresses; interface, cookie, expires, queues, uid, inode.

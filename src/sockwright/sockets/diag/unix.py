@@ -6,8 +6,8 @@ import os
 import socket
 import struct
 
-from sockwright.sockets.diag.memory import SocketMemory
 from sockwright.sockets.diag.row import SHUTDOWNS, SocketRow
+from sockwright.sockets.diag.structures.memory import SocketMemory
 
 __all__ = ["UnixSocket", "unix_request"]
 

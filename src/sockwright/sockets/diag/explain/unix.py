@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 
-from sockwright.sockets.diag.phrases import accept_queue, connected, holder, unread
+from sockwright.sockets.diag.explain.phrases import accept_queue, connected, holder, unread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from sockwright.sockets.diag.machine import Machine
+    from sockwright.sockets.diag.explain.machine import Machine
     from sockwright.sockets.diag.unix import UnixSocket
 
 __all__ = ["explain_unix"]

@@ -9,14 +9,21 @@ the text as they are: clean it before it reaches a terminal.
 
 from __future__ import annotations
 
-from sockwright.sockets.diag.phrases import connected, holder, join, sentence, sharing, waiting
+from sockwright.sockets.diag.explain.phrases import (
+    connected,
+    holder,
+    join,
+    sentence,
+    sharing,
+    waiting,
+)
 from sockwright.sockets.diag.row import SocketRow
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sockwright.sockets.diag.machine import Machine
+    from sockwright.sockets.diag.explain.machine import Machine
     from sockwright.sockets.diag.netlink_table import NetlinkSocket
     from sockwright.sockets.diag.packet import PacketSocketRow
     from sockwright.sockets.diag.vsock import VSockSocket
@@ -51,8 +58,8 @@ def explain(row: SocketRow, machine: Machine) -> str:
     """
     if not isinstance(row, SocketRow):
         raise TypeError(f"what is explained is a row of dump(), not {row!r}")
-    from sockwright.sockets.diag import explain_inet as inet
-    from sockwright.sockets.diag.explain_unix import explain_unix
+    from sockwright.sockets.diag.explain import inet
+    from sockwright.sockets.diag.explain.unix import explain_unix
 
     tellers: dict[str, Callable[..., list[str]]] = {
         "tcp": inet.explain_tcp,

@@ -6,8 +6,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sockwright.sockets.diag.memory import SocketMemory
     from sockwright.sockets.diag.row import SocketRow
+    from sockwright.sockets.diag.structures.memory import SocketMemory
 
 __all__ = [
     "accept_queue",

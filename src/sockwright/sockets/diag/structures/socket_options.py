@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from sockwright.sockets.diag.netlink import attributes
-from sockwright.sockets.diag.structure import Bit, Structure
+from sockwright.sockets.diag.structures.structure import Bit, Structure
 from sockwright.sockets.diag.value import Value
 
 __all__ = ["ULP", "MPTCPSubflow", "SocketOptions", "TLSOffload"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sockwright.sockets.diag.structure import MaybeNumber, Number, Structure
+from sockwright.sockets.diag.structures.structure import MaybeNumber, Number, Structure
 
 __all__ = ["BBRInfo", "DCTCPInfo", "VegasInfo"]
 

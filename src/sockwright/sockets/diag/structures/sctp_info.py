@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 
-from sockwright.sockets.diag.structure import Choice, Number, Octets, Structure
+from sockwright.sockets.diag.structures.structure import Choice, Number, Octets, Structure
 
 __all__ = ["STATES", "SCTPInfo", "addresses"]
 

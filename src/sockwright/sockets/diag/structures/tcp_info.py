@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from sockwright.sockets.diag.structure import (
+from sockwright.sockets.diag.structures.structure import (
     Bit,
     Bits,
     Choice,

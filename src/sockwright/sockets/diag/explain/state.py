@@ -5,16 +5,16 @@ The queues of the kernel count SYN and FIN as one octet each; what is told here 
 
 from __future__ import annotations
 
-from sockwright.sockets.diag.phrases import connected, count, holder, span, times, unread
+from sockwright.sockets.diag.explain.phrases import connected, count, holder, span, times, unread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeAlias
 
+    from sockwright.sockets.diag.explain.machine import Machine
     from sockwright.sockets.diag.inet import InetSocket
-    from sockwright.sockets.diag.machine import Machine
-    from sockwright.sockets.diag.tcp_info import TCPInfo
+    from sockwright.sockets.diag.structures.tcp_info import TCPInfo
 
     Teller: TypeAlias = Callable[[InetSocket, Machine], list[str]]
 

@@ -5,11 +5,12 @@ Each function returns sentences, without capital letter and full stop.
 
 from __future__ import annotations
 
-from sockwright.sockets.diag.explain_state import tell
-from sockwright.sockets.diag.phrases import accept_queue, connected, holder, join, waiting
+from sockwright.sockets.diag.explain.phrases import accept_queue, connected, holder, join, waiting
+from sockwright.sockets.diag.explain.state import tell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from sockwright.sockets.diag.explain.machine import Machine
     from sockwright.sockets.diag.inet import (
         InetSocket,
         MPTCPSocket,
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
         SCTPSocket,
         TCPSocket,
     )
-    from sockwright.sockets.diag.machine import Machine
 
 __all__ = ["explain_mptcp", "explain_raw", "explain_sctp", "explain_tcp", "explain_udp"]
 

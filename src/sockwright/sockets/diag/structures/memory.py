@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from sockwright.sockets.diag.structure import MaybeNumber, Number, Structure
+from sockwright.sockets.diag.structures.structure import MaybeNumber, Number, Structure
 
 __all__ = ["SocketMemory"]
 
