@@ -287,7 +287,7 @@ def _descendants(ancestor: int) -> list[int]:
     parents = {}
     for pid in _processes():
         try:
-            stat = Path(f"/proc/{pid}/stat").read_text()
+            stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
         except OSError:
             continue
         parents[pid] = int(stat.rpartition(")")[2].split()[1])
