@@ -245,7 +245,8 @@ def _members_of_lab(maker: int) -> list[int]:
     for path in Path("/proc").iterdir():
         if path.name.isdigit():
             with contextlib.suppress(OSError):
-                parent = int((path / "stat").read_text(errors="replace").rpartition(")")[2].split()[1])
+                stat = (path / "stat").read_text(errors="replace")
+                parent = int(stat.rpartition(")")[2].split()[1])
                 known[int(path.name)] = parent, str((path / "ns/pid").readlink())
     keepers = {pid for pid, (parent, _) in known.items() if parent == maker}
     (space,) = {space for parent, space in known.values() if parent in keepers}
