@@ -20,6 +20,7 @@ import struct
 import subprocess
 import sys
 import termios
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -36,8 +37,8 @@ from sockwright.tools._ss_request import request
 from sockwright.tools.ss import quick_arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
+
 
 pytestmark = pytest.mark.needs("namespaces", "nsenter", "unshare")
 
@@ -77,7 +78,12 @@ def objects(machine: Population, *words: str) -> list[dict[str, object]]:
 
 
 def on_terminal(
-    command: list[str], *, width: int = 80, keys: bytes = b"", colour: bool = False
+    command: list[str],
+    *,
+    width: int = 80,
+    keys: bytes = b"",
+    before_keys: Callable[[], None] | None = None,
+    colour: bool = False,
 ) -> tuple[int, str]:
     """Run `command` on a terminal, type `keys` when it asks; return status and what was shown."""
     ours, theirs = pty.openpty()
@@ -96,6 +102,8 @@ def on_terminal(
                 break
             shown += octets
             if keys and b"[y/N]" in shown:
+                if before_keys is not None:
+                    before_keys()
                 os.write(ours, keys)
                 keys = b""
     os.close(ours)
@@ -193,6 +201,12 @@ def test_a_wrong_filter_is_marked_at_the_word(machine: Population) -> None:
         ("-t --watch -im", "--watch does not show -m and -i"),
         ("-t -E --explain", "-E does not show --explain"),
         ("-tH --graph", "--graph does not show -H"),
+        ("-tan --csv -im", "--csv does not show -m and -i"),
+        ("-tan --csv -oe --tos", "--csv does not show -o and -e and --tos"),
+        ("-tan --columns state -ip", "--columns does not show -p and -i"),
+        ("-tan --columns state --csv -e", "--columns does not show -e"),
+        ("--columns info", "info is many fields, info.*, such as info."),
+        ("-F /dev/zero", "-F /dev/zero: a filter has 262144 characters at most"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(
@@ -203,6 +217,27 @@ def test_what_cannot_be_meant_is_refused(
     shown = capsys.readouterr()
     assert shown.out == ""
     assert reason in shown.err
+
+
+@pytest.mark.parametrize("path", ["/proc/self/mem", "-"])
+def test_a_file_of_a_filter_that_cannot_be_read_is_named(path: str) -> None:
+    with Path("/proc/self/mem").open("rb") as nothing_at_0:
+        done = subprocess.run(
+            [*_SW, "-tan", "-F", path], stdin=nothing_at_0, capture_output=True, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr == f"sw ss: -F {path}: Input/output error (EIO)\n".encode()
+
+
+def test_a_filter_from_standard_input_is_read_and_missed_where_there_is_none(
+    machine: Population,
+) -> None:
+    piped = ["sh", "-c", 'echo state listening | "$@"', "sh", *_SW, "-tn", "-F", "-"]
+    found = machine.run(*piped).stdout.decode()
+    assert found.splitlines() == lines(machine, "-tn", "state", "listening")
+    closed = ["sh", "-c", 'exec "$@" <&-', "sh", *_SW, "-tan", "-F", "-"]
+    done = subprocess.run(closed, capture_output=True, encoding="utf-8", check=False)
+    assert (done.returncode, done.stderr) == (2, "sw ss: -F -: standard input is closed\n")
 
 
 def test_what_this_kernel_has_not_is_said_and_is_a_failure_alone(machine: Population) -> None:
@@ -421,6 +456,16 @@ def test_every_field_has_a_name_and_a_meaning(machine: Population) -> None:
     assert {name for name in lacking if not name.startswith("info.")} <= {"mark", "md5_peers"}
 
 
+def test_the_names_of_fields_come_as_csv_too(machine: Population) -> None:
+    head, *rows = csv.reader(lines(machine, "--columns", "help", "--csv"))
+    assert head == ["name", "meaning"]
+    assert [name for name, _ in rows] == [field.name for field in all_fields()]
+
+
+def test_csv_takes_processes_beside_its_usual_fields(machine: Population) -> None:
+    assert lines(machine, "-tanp", "--csv")[0].endswith(",inode,processes")
+
+
 @pytest.mark.parametrize("words", ["--json", "--columns local", "--csv", "", "-r"])
 def test_a_bound_interface_stands_in_the_address(machine: Population, words: str) -> None:
     numeric = [] if words == "-r" else ["-n"]
@@ -478,6 +523,12 @@ class Victim:
             self.client.connect(listener.getsockname())
             self.server = listener.accept()[0]
         self.filter = ["sport", "=", f":{self.client.getsockname()[1]}"]
+
+    def close(self) -> None:
+        """Close it as its program does, with no trace in TIME-WAIT."""
+        self.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.client.close()
+        self.server.close()
 
     @property
     def is_closed(self) -> bool:
@@ -571,6 +622,72 @@ def test_scripts_close_with_yes_and_read_json(machine: Population, victim: Victi
     again = sw(machine, "-tK", "--yes", *victim.filter)
     assert again.returncode == 1
     assert "nothing to close" in again.stderr
+
+
+@pytest.mark.needs("root")
+def test_a_socket_that_is_merely_bound_is_not_called_gone(machine: Population) -> None:
+    with open_socket(machine.pid, socket.AF_INET, socket.SOCK_STREAM) as bound:
+        bound.bind(("127.0.0.11", 0))
+        here = f"127.0.0.11:{bound.getsockname()[1]}"
+        if not objects(machine, "-ta", "src", here):
+            pytest.skip("this kernel lists no sockets that are merely bound (Linux 6.8)")
+        done = sw(machine, "-taKn", "--yes", "src", here)
+        assert objects(machine, "-ta", "src", here)
+    assert done.returncode == 1
+    assert re.match(rf"failed  tcp  {here}  \S+  it is merely bound .* finds only", done.stdout)
+
+
+@pytest.mark.needs("root")
+def test_a_udp_socket_behind_another_of_its_port_is_not_called_gone(machine: Population) -> None:
+    with (
+        open_socket(machine.pid, socket.AF_INET, socket.SOCK_DGRAM) as first,
+        open_socket(machine.pid, socket.AF_INET, socket.SOCK_DGRAM) as second,
+    ):
+        for sock in (first, second):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            sock.bind(("127.0.0.11", 5300))
+        told = sw(machine, "-uaK", "--yes", "--json", "src", "127.0.0.11:5300")
+    outcomes = {json.loads(line)["outcome"]: line for line in told.stdout.splitlines()}
+    assert set(outcomes) == {"told", "failed"}
+    assert "shares its port" in outcomes["failed"]
+
+
+@pytest.mark.needs("root")
+def test_a_socket_that_is_closed_by_then_is_called_gone(machine: Population) -> None:
+    found = Victim(machine)
+    command = machine.command([*_SW, "-nK", *found.filter])
+    with found.client, found.server:
+        status, shown = on_terminal(command, keys=b"y\n", before_keys=found.close)
+    assert status == 0
+    assert re.search(r"^gone  tcp  127\.0\.0\.1:", shown, re.MULTILINE)
+
+
+@pytest.mark.needs("root")
+def test_a_raw_socket_without_a_cookie_does_not_keep_others_from_being_closed(
+    machine: Population, victim: Victim
+) -> None:
+    with open_socket(machine.pid, socket.AF_INET, socket.SOCK_RAW, 253) as raw:
+        raw.bind(("127.0.0.12", 0))
+        port = victim.client.getsockname()[1]
+        words = ["-twaK", "--yes", "--json", "(", "sport", "=", f":{port}", "or", "src"]
+        done = sw(machine, *words, "127.0.0.12", ")")
+        alone = sw(machine, "-waK", "--yes", "src", "127.0.0.12")
+    outcomes = {row["protocol"]: row for row in map(json.loads, done.stdout.splitlines())}
+    assert victim.is_closed
+    assert outcomes["tcp"]["outcome"] == "closed"
+    if outcomes["raw"]["cookie"]:  # this kernel has raw_diag
+        assert (done.returncode, outcomes["raw"]["outcome"]) == (0, "closed")
+        return
+    assert (done.returncode, outcomes["raw"]["outcome"]) == (1, "failed")
+    assert "does not tell the cookie" in outcomes["raw"]["reason"]
+    assert alone.returncode == 5
+
+
+@pytest.mark.needs("root")
+def test_json_on_a_terminal_wants_yes(machine: Population, victim: Victim) -> None:
+    status, shown = on_terminal(machine.command([*_SW, "-tK", "--json", *victim.filter]), width=200)
+    assert (status, shown) == (2, "sw ss: -K --json wants --yes: it closes without a question\n")
+    assert not victim.is_closed
 
 
 @pytest.mark.needs("root")

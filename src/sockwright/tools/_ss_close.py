@@ -29,7 +29,7 @@ class Closed:
     """What became of one socket.
 
     `local` is its own address with the interface; `outcome` is "closed", "told" (it was, and goes
-    on: a UDP socket that is bound to its port), "gone" (by itself) or "failed".
+    on: a UDP socket that is bound to its port), "gone" (by itself) or "failed" (it is still there).
     """
 
     __slots__ = ("local", "outcome", "reason", "row")
@@ -60,7 +60,9 @@ def closing(
     from sockwright.sockets.diag.listing import dump
     from sockwright.tools.ss import Aside, Listing
 
-    if not args.yes and (args.json or not _can_ask()):
+    if not args.yes and args.json and _can_ask():
+        raise UsageError("-K --json wants --yes: it closes without a question")
+    if not args.yes and not _can_ask():
         raise UsageError("there is no terminal to ask on; --yes closes without a question")
     found = dump(*asked.tables, **chosen)
     rows = asked.in_order(asked.only_kinds(found))
@@ -97,6 +99,7 @@ def _close(rows: list[SocketRow], namespace: str | None) -> Iterator[Closed]:
     from sockwright.tools._ss_fields import Devices
 
     local = Devices(namespace).local
+    impossible: list[tuple[SocketRow, NotPossibleError]] = []
     with SockDiag(namespace) as diag:
         left, any_closed = rows, True
         while left and any_closed:
@@ -108,7 +111,9 @@ def _close(rows: list[SocketRow], namespace: str | None) -> Iterator[Closed]:
                     is_gone = destroy(row, diag)
                 except FileNotFoundError:
                     again.append(row)
-                except (NotPossibleError, PermissionError):
+                except NotPossibleError as error:
+                    impossible.append((row, error))
+                except PermissionError:
                     raise
                 except (OSError, SockwrightError) as error:
                     yield Closed(row, local(row), "failed", str(error))
@@ -117,8 +122,33 @@ def _close(rows: list[SocketRow], namespace: str | None) -> Iterator[Closed]:
                     outcome = ("closed",) if is_gone else ("told", _GOES_ON)
                     yield Closed(row, local(row), *outcome)
             left = again
-        for row in left:
-            yield Closed(row, local(row), "gone")
+    if len(impossible) == len(rows):
+        raise impossible[0][1]
+    for row, reason in impossible:
+        yield Closed(row, local(row), "failed", str(reason))
+    there = _cookies(left, namespace)
+    for row in left:
+        outcome = ("failed", _not_found(row)) if row.cookie in there else ("gone",)
+        yield Closed(row, local(row), *outcome)
+
+
+def _cookies(rows: list[SocketRow], namespace: str | None) -> set[int]:
+    """Return the cookies of all sockets that are there now, of the tables that `rows` are of."""
+    from sockwright.sockets.diag.listing import dump
+
+    tables = dict.fromkeys(row.protocol for row in rows)
+    if not tables:
+        return set()
+    return {row.cookie for row in dump(*tables, states="all", namespace=namespace)}
+
+
+def _not_found(row: SocketRow) -> str:
+    """Say why the kernel, asked to close a socket that is there, finds none."""
+    if row.protocol == "udp" or row.state == "LISTEN":
+        return "the kernel finds another socket that shares its port (SO_REUSEPORT)"
+    if row.protocol == "tcp" and row.state == "UNCONN":
+        return "it is merely bound to its port; the kernel finds only listeners and connections"
+    return "the kernel does not find it by its addresses"
 
 
 def _can_ask() -> bool:

@@ -23,6 +23,7 @@ __all__ = [
     "all_fields",
     "chosen_fields",
     "explainer",
+    "fields_help",
 ]
 
 _USUAL = "netid,state,receive_queue,send_queue,local,peer,uid,inode"
@@ -193,6 +194,16 @@ def all_fields() -> Iterator[FieldName]:
         yield from _fields_of(prefix, structure)
 
 
+def fields_help(args: argparse.Namespace) -> Iterator[object]:
+    """Yield every name with its meaning, with --csv as one table."""
+    if not args.csv:
+        yield from all_fields()
+        return
+    fields = list(all_fields())
+    columns = [[field.name for field in fields], [field.meaning for field in fields]]
+    yield Table(FieldName.columns, columns, csv=True, header=not args.no_header)
+
+
 def chosen_fields(columns: str | None, *, processes: bool, explain: bool) -> ChosenFields:
     """Return the fields that a list such as "state,local,info.rtt_us" names; None for the usual.
 
@@ -209,6 +220,9 @@ def chosen_fields(columns: str | None, *, processes: bool, explain: bool) -> Cho
     for name in names:
         if not name:
             raise UsageError("--columns lacks the name of a field; --columns help lists them")
+        if within := next((one for one in known if one.startswith(f"{name}.")), ""):
+            text = f"{name} is many fields, {name}.*, such as {within}"
+            raise UsageError(f"{text}; --columns help lists the names")
         if name not in known:
             raise UsageError(f"there is no field '{name}'; {_near(name, known)}")
     return ChosenFields(tuple(names))

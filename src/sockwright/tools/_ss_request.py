@@ -267,12 +267,22 @@ def selection(asked: Request, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _read(path: str) -> str:
+    """Return the filter in a file. Raises: UsageError, OSError, both with the name of the file."""
     import sys
 
-    if path == "-":
-        return sys.stdin.read()
+    from sockwright.sockets.diag.filter.lexer import MAX_EXPRESSION
+
+    if path == "-" and sys.stdin is None:
+        raise UsageError("-F -: standard input is closed")
+    source = 0 if path == "-" else path
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
+        with open(source, encoding="utf-8", errors="surrogateescape", closefd=path != "-") as file:
+            text = file.read(MAX_EXPRESSION + 1)  # a device may have no end
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
         raise UsageError(f"-F {path}: {error.strerror}") from None
+    except OSError as error:
+        error.filename = f"-F {path}"  # an error of reading does not say where
+        raise
+    if len(text) > MAX_EXPRESSION:
+        raise UsageError(f"-F {path}: a filter has {MAX_EXPRESSION} characters at most")
+    return text

@@ -127,9 +127,9 @@ def run(args: argparse.Namespace) -> Generator[object, None, int]:
     interval = _interval(args)
     _check(args)
     if args.columns == "help":
-        from sockwright.tools._ss_fields import all_fields
+        from sockwright.tools._ss_fields import fields_help
 
-        yield from all_fields()
+        yield from fields_help(args)
         return 0
     asked = request(args)
     _check_tables(asked, args)
@@ -301,6 +301,8 @@ def _check(args: argparse.Namespace) -> None:
     live = args.watch is not None or args.events or args.graph
     if live:
         _check_live(args)
+    elif args.columns is not None or args.csv:
+        _check_fields(args)
     for name, value in (("--count", args.count), ("--duration", args.duration)):
         if value is not None and not live:
             raise UsageError(f"{name} goes with --watch, -E and --graph alone")
@@ -310,8 +312,8 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError("--yes goes with -K alone")
 
 
-# What a live view has no place for: the attribute, and the flag.
-_NOT_LIVE = {
+# What stands below a socket: the attribute, and the flag.
+_BELOW = {
     "timers": "-o",
     "extended": "-e",
     "memory": "-m",
@@ -319,16 +321,27 @@ _NOT_LIVE = {
     "tos": "--tos",
     "cgroup": "--cgroup",
     "sockopt": "--inet-sockopt",
-    "explain": "--explain",
-    "no_header": "-H",
-    "one_line": "-O",
 }
+# What a live view has no place for.
+_NOT_LIVE = _BELOW | {"explain": "--explain", "no_header": "-H", "one_line": "-O"}
 
 
 def _check_live(args: argparse.Namespace) -> None:
     """Refuse flags whose meaning would be lost in silence. Raises: UsageError."""
     view = "--graph" if args.graph else "-E" if args.events else "--watch"
-    lost = [flag for name, flag in _NOT_LIVE.items() if getattr(args, name)]
+    _refuse_lost(view, _NOT_LIVE, args)
+
+
+def _check_fields(args: argparse.Namespace) -> None:
+    """Refuse flags for more than the fields that are chosen. Raises: UsageError."""
+    if args.columns is None:
+        _refuse_lost("--csv", _BELOW, args)
+    else:
+        _refuse_lost("--columns", {"processes": "-p"} | _BELOW, args)
+
+
+def _refuse_lost(view: str, flags: dict[str, str], args: argparse.Namespace) -> None:
+    lost = [flag for name, flag in flags.items() if getattr(args, name)]
     if lost:
         raise UsageError(f"{view} does not show {' and '.join(lost)}; leave that out")
 
