@@ -96,3 +96,9 @@ def test_hosts_keep_their_numbers_where_nobody_asked_for_names() -> None:
     assert Names().host("127.0.0.1") == "127.0.0.1"
     assert Names(hosts=True).host("127.0.0.1") == "localhost"
     assert Names(hosts=True).host("0.0.0.0") == "0.0.0.0"
+
+
+def test_an_ipv4_address_mapped_into_ipv6_has_the_name_of_the_ipv4_address() -> None:
+    assert Names(hosts=True).host("[::ffff:127.0.0.1]") == "localhost"
+    assert Names(hosts=True).host("[::ffff:127.0.0.1]%lo") == "localhost%lo"
+    assert Names(hosts=True).host("[::ffff:0.0.0.0]") == "[::ffff:0.0.0.0]"

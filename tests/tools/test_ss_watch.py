@@ -118,6 +118,15 @@ def test_it_ends_after_a_time(net: Net) -> None:
         assert sw.line() == ""
 
 
+@pytest.mark.parametrize("seconds", ["1e-5", "0.009"])
+def test_an_interval_that_is_no_pause_is_refused(seconds: str) -> None:
+    command = [*_SW, "--watch", seconds, "--duration", "0.1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode == 2
+    assert f"the interval is 0.01 seconds or more, not {float(seconds):g}" in done.stderr
+    assert not done.stdout
+
+
 def test_a_live_table_marks_what_is_new_has_changed_and_has_closed(net: Net) -> None:
     listener = net.listener()
     with _shown(net) as terminal:

@@ -384,8 +384,31 @@ with watch("udp", interval=3600) as sockets:
 def test_an_unknown_table_and_an_interval_of_nothing_are_refused() -> None:
     with pytest.raises(UsageError, match="no table"):
         watch("tpc")
-    with pytest.raises(ValueError, match="above 0"):
-        watch("tcp", interval=0)
+    for interval in (0, -1, 1e-5, float("nan")):
+        with pytest.raises(UsageError, match=r"0\.01 seconds or more, not"):
+            watch("tcp", interval=interval)
+
+
+def test_a_wait_ends_in_time_where_listing_takes_longer_than_the_interval(
+    net: Net, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As with 100 000 sockets: the next listing is due when the last one is done.
+    monkeypatch.setattr("sockwright.sockets.diag.watching._LEAST_S", 0)
+    with watch("tcp", interval=1e-9, namespace=net.pid) as sockets:
+        too_late = threading.Timer(10, sockets.stop)
+        too_late.start()
+        assert sockets.wait(0.05) == []
+        assert not sockets.stopped
+        too_late.cancel()
+        too_late.join()
+
+
+def test_an_interval_may_be_longer_than_the_kernel_waits_at_once(net: Net) -> None:
+    with watch("tcp", interval=1e9, namespace=net.pid) as sockets:
+        timer = threading.Timer(0.05, sockets.stop)
+        timer.start()
+        assert sockets.wait() == []
+        timer.join()
 
 
 def test_asyncio_is_not_loaded_for_a_blocking_watch() -> None:

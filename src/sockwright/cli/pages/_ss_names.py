@@ -60,6 +60,10 @@ class Names:
 
     def _resolved(self, text: str) -> str:
         address = text.strip("[]")
+        if (
+            "." in address
+        ):  # an IPv4 address, maybe mapped into IPv6, has the name that it has there
+            address = address.removeprefix("::ffff:")
         if address in _ANY or self._left_s <= 0 or len(self._by_host) >= _MOST_HOSTS:
             return text
         import socket

@@ -35,6 +35,7 @@ import select
 import time
 from _collections_abc import Iterator  # collections.abc, without the rest of collections
 
+from sockwright.errors import UsageError
 from sockwright.sockets.diag.changes import Changes, seen
 from sockwright.sockets.diag.events import DestroyEvents
 from sockwright.sockets.diag.listing import Remark, as_filter, dump
@@ -78,6 +79,8 @@ __all__ = ["Watch", "watch"]
 
 _ESTABLISHED, _SYN_SENT = 1 << 1, 1 << 2
 _BUFFER = 4 << 20
+_LEAST_S = 0.01  # between two listings: one of few sockets takes a millisecond or two
+_LONGEST_S = 3600.0  # of one poll(2), which counts milliseconds in an int
 
 
 class Watch(Iterator["Event[Row_co]"]):
@@ -163,9 +166,13 @@ class Watch(Iterator["Event[Row_co]"]):
         """
         until = None if timeout is None else time.monotonic() + timeout
         self._begin()
+        listed = False
         while not self._gather():
-            if self._is_due():
+            # Once in any case; where listing takes longer than the interval, it is always due.
+            over = until is not None and time.monotonic() >= until
+            if self._is_due() and not (listed and over):
                 self._compare(*self._list())
+                listed = True
                 continue
             patience = self._patience(until)
             if self._stopped or patience <= 0:
@@ -173,7 +180,7 @@ class Watch(Iterator["Event[Row_co]"]):
             poll = select.poll()
             for descriptor in (self._ends.fileno(), self._wake):
                 poll.register(descriptor, select.POLLIN)
-            poll.poll(patience * 1000)
+            poll.poll(min(patience, _LONGEST_S) * 1000)
         events = list(self._changes.events)
         self._changes.events.clear()
         return events
@@ -445,20 +452,19 @@ def watch(
 ) -> Watch[SocketRow]:
     """Tell of sockets that open, change and close; the arguments are those of `dump`.
 
-    Sockets are listed every `interval` seconds; `buffer` is how many octets of events may wait to
-    be read, about 1000 for a socket. With `processes` those of a socket are looked for once, when
-    it opens.
+    Sockets are listed every `interval` seconds, which is 0.01 or more; `buffer` is how many octets
+    of events may wait to be read, about 1000 for a socket. With `processes` those of a socket are
+    looked for once, when it opens.
 
     Raises:
-        UsageError: there is no such table or state.
+        UsageError: there is no such table or state, or the interval is below 0.01.
         FilterError: `where` is wrong.
         TypeError: an argument is of another type than `dump` takes.
-        ValueError: the interval is not above 0.
         NotPossibleError: the namespace cannot be entered.
         OSError: the kernel has no sock_diag.
     """
-    if interval <= 0:
-        raise ValueError(f"an interval of {interval} seconds: it has to be above 0")
+    if not interval >= _LEAST_S:  # nor is NaN
+        raise UsageError(f"the interval is {_LEAST_S} seconds or more, not {interval:g}")
     for name in tables:
         table(name)
     selection = {
