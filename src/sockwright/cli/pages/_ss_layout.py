@@ -38,6 +38,7 @@ __all__ = [
     "colour_of_state",
     "show_fields",
     "show_table",
+    "write_blocks",
     "write_table",
 ]
 
@@ -101,11 +102,16 @@ def write_table(
             GAP.join((line, *map(_whole, texts))) if one_line else _over(line, texts, width)
             for line, texts in zip(lines, below, strict=False)
         )
+    ended = (f"{line.rstrip()}\n" for line in lines)
+    write_blocks(head, iter(lambda: "".join(islice(ended, _BLOCK)), ""), screen)
+
+
+def write_blocks(head: str, blocks: Iterable[str], screen: Screen) -> None:
+    """Write `blocks` of lines, each with its line end, under their head, "" for none."""
     if head:
         screen.verbatim(f"{_BOLD}{head}{_OFF}\n" if screen.colour else head + "\n")
-    lines = map(str.rstrip, lines)
-    while block := "\n".join(islice(lines, _BLOCK)):
-        screen.verbatim(block + "\n")
+    for block in blocks:
+        screen.verbatim(block)
 
 
 def show_fields(

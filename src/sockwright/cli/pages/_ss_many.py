@@ -9,6 +9,7 @@ where columns do not fit.
 
 from __future__ import annotations
 
+from _socket import ntohl  # `socket` makes enumerations of all constants: 5 ms of a start
 from itertools import groupby, repeat
 from struct import unpack
 
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
     from sockwright.sockets.diag.row import SocketRow
 
     Host: TypeAlias = bytes | tuple[int, bytes, int] | str
-    """An address of IPv4; family, address and interface; the text itself."""
+    """An address of IPv4; family, address and interface as columns have it; the text itself."""
     Port: TypeAlias = int | str
-    Front: TypeAlias = tuple[int, int, int]
-    """State, receive queue, send queue."""
+    Front: TypeAlias = tuple[int, bytes]
+    """State, both queues."""
     Step: TypeAlias = tuple[
         Iterator[Front], Sequence[Host], Sequence[Port], Sequence[Host], Sequence[Port]
     ]
@@ -56,8 +57,8 @@ class ManySockets:
     names of interfaces by their indexes. `for_people` says of a listener "of 128" for its limit.
     """
 
-    __slots__ = ("_devices", "_form", "_fronts", "_hosts", "_names", "_processes", "_runs", "head",
-                 "width")  # fmt: skip
+    __slots__ = ("_devices", "_form", "_fronts", "_hosts", "_names", "_port", "_processes", "_runs",
+                 "head", "width")  # fmt: skip
 
     def __init__(
         self,
@@ -94,48 +95,60 @@ class ManySockets:
             self._hosts.append({host: padded[text] for host, text in texts.items()})
             columns += column, Column("Port", Texts(map(str, numbers)))
         wide = [columns[-3].width, columns[-1].width]
-        self._form = f"%s%s%-{wide[0]}s{GAP}%s" + (f"%-{wide[1]}s{GAP}%s" if processes else "%s")
+        self._form = f"%s%s%-{wide[0]}s{GAP}%s%s\n"
+        self._port = wide[1]
         if processes:
             texts_ = map(_processes, rows) if for_people else ()
             columns.append(Column(PROCESS, Texts(texts_)))
         self.head = "".join(column.title() for column in columns).rstrip()
         self.width = sum(column.width for column in columns) + len(GAP) * (len(columns) - 3)
 
-    def lines(self) -> Iterator[str]:
-        """Yield the line of each socket."""
+    def blocks(self) -> Iterator[str]:
+        """Yield the lines of some hundred sockets at a time, each with its line end."""
         here, there = (hosts.__getitem__ for hosts in self._hosts)
         for kind, run in self._runs:
             beginning = self._fronts[kind].__getitem__
             at = 0
             for front, local, local_ports, peer, peer_ports in self._steps(run):
-                parts: list[Iterable[Port]] = [
-                    map(beginning, front), map(here, local), local_ports, map(there, peer),
-                    peer_ports,
-                ]  # fmt: skip
+                last: Iterable[Port] = peer_ports
                 if self._processes:
-                    parts.append(map(_processes, run[at : at + _STEP]))
+                    last = map(self._with_processes, peer_ports, run[at : at + _STEP])
                     at += _STEP
-                yield from map(self._form.__mod__, zip(*parts, strict=True))
+                parts = (
+                    map(beginning, front), map(here, local), local_ports, map(there, peer), last,
+                )  # fmt: skip
+                # One step for all of them: to format each line takes twice as long.
+                texts: list[Port] = [""] * (len(parts) * len(local))
+                for place, part in enumerate(parts):
+                    texts[place :: len(parts)] = part
+                yield self._form * len(local) % tuple(texts)
+
+    def lines(self) -> Iterator[str]:
+        """Yield the line of each socket."""
+        return (line for block in self.blocks() for line in block[:-1].split("\n"))
+
+    def _with_processes(self, port: Port, row: InetSocket) -> str:
+        text = _processes(row)
+        return f"{port:<{self._port}}{GAP}{text}" if text else str(port)
 
     def _steps(self, rows: list[InetSocket]) -> Iterator[Step]:
         """Yield what rows of one class hold, some hundred of them at a time, column by column."""
         called = {} if self._names is None else self._names.ports(rows[0].protocol)
         for begin in range(0, len(rows), _STEP):
             run = rows[begin : begin + _STEP]
-            told = zip(*InetSocket.essentials_of(run), strict=True)
-            families, states, _, _, sports, dports, here, there, bound, _, rq, wq, *_ = told
+            told = zip(*InetSocket.columns_of(run), strict=True)
+            families, states, sports, dports, here, there, bound, queues = told
             local: Sequence[Host] = here
             peer: Sequence[Host] = there
             if set(families) != {_INET} or any(bound):
                 local = list(zip(families, here, bound, strict=True))
                 peer = list(zip(families, there, repeat(0), strict=False))
-                for at, row in enumerate(run):
-                    # Whether any host is one of IPv6 alone, or of IPv4 too, each socket tells.
-                    if here[at] == _ANY_HOST:
-                        local[at] = endpoint(row, "local", self._names, self._devices)[0]
-                    if there[at] == _ANY_HOST:
-                        peer[at] = endpoint(row, "peer", self._names, self._devices)[0]
-            fronts = zip(states, rq, wq, strict=True)
+                # Whether any host is one of IPv6 alone, or of IPv4 too, each socket tells.
+                for at in _places(here, _ANY_HOST):
+                    local[at] = endpoint(run[at], "local", self._names, self._devices)[0]
+                for at in _places(there, _ANY_HOST):
+                    peer[at] = endpoint(run[at], "peer", self._names, self._devices)[0]
+            fronts = zip(states, queues, strict=True)
             yield fronts, local, _ports(sports, called), peer, _ports(dports, called)
 
     def _text(self, host: Host) -> str:
@@ -143,7 +156,7 @@ class ManySockets:
         if isinstance(host, str):
             return host
         family, address, interface = (_INET, host, 0) if isinstance(host, bytes) else host
-        device = self._devices.get(interface, "")
+        device = self._devices.get(ntohl(interface), "")
         text = endpoint_text(family, address, 0, device).removesuffix(":*")
         return (self._names.host(text) if self._names else text) + ":"
 
@@ -158,7 +171,8 @@ class ManySockets:
         """Make the texts of what stands before the addresses; return their columns."""
 
         def texts(kind: type[InetSocket], front: Front) -> list[str]:
-            state, received, sent = front
+            state, queues = front
+            received, sent = unpack("=II", queues)
             limit = "of " if for_people and state == _LISTEN else ""
             told = [state_name(state), str(received), f"{limit}{sent}"]
             return [kind.protocol, *told] if netid else told
@@ -179,12 +193,19 @@ class ManySockets:
         return columns
 
 
-def _ports(octets: Sequence[bytes], called: Mapping[str, str]) -> Sequence[Port]:
+def _ports(ports: Sequence[int], called: Mapping[str, str]) -> Sequence[Port]:
     """Return ports by their names, or else by their numbers; "*" for any."""
-    ports: Sequence[Port] = unpack(f">{len(octets)}H", b"".join(octets))
     if called:
         return [called.get(str(port), port) if port else "*" for port in ports]
     return [port or "*" for port in ports] if 0 in ports else ports
+
+
+def _places(values: Sequence[bytes], wanted: bytes) -> Iterator[int]:
+    """Yield the places of one value; few of many, so that a step for each value is too many."""
+    at = -1
+    for _ in range(values.count(wanted)):
+        at = values.index(wanted, at + 1)
+        yield at
 
 
 def _widest(ports: Sequence[Port]) -> set[Port]:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from sockwright.cli.pages._ss_layout import show_fields, show_table, write_table
+from sockwright.cli.pages._ss_layout import (
+    show_fields,
+    show_table,
+    write_blocks,
+    write_table,
+)
 from sockwright.cli.pages._ss_names import Devices, Names
 from sockwright.tools.ss import View
 
@@ -81,7 +86,11 @@ def _show_listing(listing: Listing, _: Iterator[object], screen: Screen, view: V
         folds = screen.terminal and not args.one_line
         many = ManySockets(rows, names, devices, **columns, colour=screen.colour, for_people=folds)
         if not folds or many.width <= screen.width:
-            write_table("" if args.no_header else many.head, many.lines(), screen, **form)
+            head = "" if args.no_header else many.head
+            if form["below"] is None:
+                write_blocks(head, many.blocks(), screen)
+            else:
+                write_table(head, many.lines(), screen, **form)
             return
     from sockwright.cli.pages._ss_cells import Cells
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sockwright.sockets.diag.structures.tcp_info import TCPInfo
     from sockwright.sockets.diag.timer import Timer
 
+    Columns: TypeAlias = tuple[int, int, int, int, bytes, bytes, int, bytes]
     Essentials: TypeAlias = tuple[
         int, int, int, int, bytes, bytes, bytes, bytes, int, int, int, int, int, int
     ]
@@ -76,6 +77,8 @@ _MD5SIG, _ULP_INFO, _, _CGROUP_ID, _SOCKOPT = range(18, 23)
 # inet_diag_msg, behind its nlmsghdr of 16 octets: family, state, timer, retransmits; ports and
 # addresses in network order; interface; cookie; expires, queues, uid, inode in the host's.
 _ESSENTIALS_OF_MESSAGE = struct.Struct("=16xBBBB2s2s16s16sI8xIIIII").unpack_from
+# All in network order, but for the queues, which are left as they are.
+_COLUMNS = struct.Struct(">16xBB2xHH16s16sI12x8s").unpack_from
 _PORTS = struct.Struct(">HH").unpack_from
 _NUMBERS = struct.Struct("=IQIIIII").unpack_from
 _AT_FAMILY, _AT_STATE, _AT_TIMER, _AT_RETRANSMITS = 16, 17, 18, 19
@@ -164,10 +167,15 @@ class InetSocket(SocketRow):
         return _ESSENTIALS_OF_MESSAGE(self._octets, self._at)
 
     @staticmethod
-    def essentials_of(rows: Sequence[InetSocket]) -> Iterator[Essentials]:
-        """Return an iterator over the `essentials` of many rows, in half the time."""
+    def columns_of(rows: Sequence[InetSocket]) -> Iterator[Columns]:
+        """Return what a plain table needs of each row, in a third of the time of `essentials`.
+
+        In this order: family, state number; own port and peer's port; own and peer's address (16
+        octets each, of which IPv4 uses 4); interface index, still to be put through socket.ntohl;
+        both queues (8 octets, as ``"=II"``).
+        """
         octets, places = map(attrgetter("_octets"), rows), map(attrgetter("_at"), rows)
-        return map(_ESSENTIALS_OF_MESSAGE, octets, places)
+        return map(_COLUMNS, octets, places)
 
     @property
     def family(self) -> str:
