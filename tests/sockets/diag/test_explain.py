@@ -7,17 +7,20 @@ import os
 import re
 import select
 import socket
+import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.sockets.diag.own_network import own_network
 
 from sockwright.lab import Lab
 from sockwright.sockets.diag.explain import explain
 from sockwright.sockets.diag.explain.machine import Machine
 from sockwright.sockets.diag.inet import TCPSocket
 from sockwright.sockets.diag.listing import dump
+from sockwright.sockets.diag.namespace import open_socket
 from sockwright.sockets.diag.tables import TABLES
 
 if TYPE_CHECKING:
@@ -32,6 +35,18 @@ alone = pytest.mark.needs("root")
 
 LOOPBACK = "reachable from this machine only (loopback)"
 SECONDS = 10
+BROADCAST = (
+    "receives datagrams to port 5000 that are broadcast to a network of this machine as "
+    "255.255.255.255, which no router passes on"
+)
+NEAR = (
+    "receives datagrams to port 5000, at 10.9.0.1 (d0) only; other machines reach it unless a "
+    "firewall forbids it"
+)
+TO_NOBODY = (
+    "waits for connections to port 5000, at 10.9.0.255, an address of many, which takes no "
+    "connections: nobody reaches it"
+)
 
 
 def rows_of(*tables: str) -> Iterator[SocketRow]:
@@ -699,6 +714,45 @@ def test_a_machine_is_gathered_in_another_namespace(machine: Population) -> None
     assert there.device(1) == "lo"
     assert there.device(99) == "if99"
     assert there.setting("net.ipv4.tcp_synack_retries") == 30  # set by the population
+
+
+@pytest.mark.needs("root", "unshare", "ip", "nsenter")
+def test_a_machine_knows_where_a_broadcast_goes() -> None:
+    with own_network() as pid:
+        for words in (
+            "link add d0 type veth peer d1",
+            "address add 10.9.0.1/24 dev d0",
+            "address add 10.9.0.2/24 dev d0",
+            "address add 10.8.0.1/31 dev d0",
+            "address add 10.7.0.1/32 dev d0",
+            "link set d0 up",
+        ):
+            run = ["nsenter", f"--net=/proc/{pid}/ns/net", "ip", *words.split()]
+            subprocess.run(run, check=True)
+        machine = Machine.gather(pid)
+        assert machine.broadcasts == {"127.255.255.255": ("lo",), "10.9.0.255": ("d0",)}
+        told = []
+        for kind, address in (
+            (socket.SOCK_DGRAM, "10.9.0.255"),
+            (socket.SOCK_DGRAM, "255.255.255.255"),
+            (socket.SOCK_DGRAM, "224.0.0.251"),
+            (socket.SOCK_DGRAM, "10.9.0.1"),
+            (socket.SOCK_STREAM, "10.9.0.255"),
+        ):
+            with open_socket(pid, socket.AF_INET, kind) as sock:
+                sock.bind((address, 5000))
+                if kind == socket.SOCK_STREAM:
+                    sock.listen()
+                (row,) = dump("udp", "tcp", namespace=pid)
+                text = explain(row, machine).partition(". ")[0].rstrip(".")
+                told.append(text.removeprefix("The program "))
+    assert told == [
+        "receives datagrams to port 5000 that are broadcast to the network of d0, as 10.9.0.255",
+        BROADCAST,
+        "receives datagrams to port 5000 that are sent to the group 224.0.0.251",
+        NEAR,
+        TO_NOBODY,
+    ]
 
 
 def test_a_machine_knows_its_own_addresses() -> None:

@@ -366,6 +366,34 @@ for open_it in (
     assert said.splitlines() == ["True True 5"] * 3
 
 
+@pytest.mark.needs("root", "unshare", "ip", "setpriv")
+@pytest.mark.parametrize(
+    ("wrapper", "takes"),
+    [
+        (
+            ("unshare", "--user", "--map-root-user"),
+            "it is closed to root as well, by its user namespace or a security module",
+        ),
+        (
+            ("setpriv", "--bounding-set", "-sys_ptrace,-sys_admin"),
+            "it takes CAP_SYS_PTRACE and CAP_SYS_ADMIN, which root has not got here",
+        ),
+    ],
+    ids=["with every capability", "without"],
+)
+def test_root_is_not_told_to_be_root(net: int, wrapper: tuple[str, ...], takes: str) -> None:
+    said = as_nobody(
+        f"""
+try:
+    call_inside({net}, os.getpid)
+except NotPossibleError as error:
+    print(error)
+""",
+        wrapper=wrapper,
+    )
+    assert said.endswith(f"process {net} is closed to this user; {takes}")
+
+
 @pytest.mark.needs("root", "unshare", "ip")
 def test_a_descriptor_of_a_namespace_does_not_open_it_for_an_ordinary_user(net: int) -> None:
     said = as_nobody(f"""

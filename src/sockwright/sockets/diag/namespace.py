@@ -52,7 +52,6 @@ _NS_GET_USERNS, _NS_GET_NSTYPE = 0xB701, 0xB703  # linux/nsfs.h
 _NAMES = "/run/netns"
 _HERE = "/proc/thread-self/ns/net"
 _DESCRIPTOR = struct.Struct("=i")
-_OWNERS = "it takes root with CAP_SYS_PTRACE and CAP_SYS_ADMIN, or the user who owns it"
 _NO_PATH = {errno.ENAMETOOLONG, errno.ELOOP, errno.ENOENT, errno.ENOTDIR, errno.ESRCH}
 
 
@@ -147,7 +146,7 @@ def _call_by_copy(target: int | str, there: FileIO, function: Callable[[], T]) -
     import signal
     from fcntl import ioctl
 
-    closed = NotPossibleError(f"{_described(target)} is closed to this user", _OWNERS)
+    closed = _closed(target)
     try:
         owner = ioctl(there, _NS_GET_USERNS)
     except PermissionError:
@@ -234,7 +233,7 @@ def _find(target: int | str) -> FileIO:
         # A path may be a pipe that nobody writes to.
         there = _open(path, os.O_NONBLOCK)
     except PermissionError:
-        raise NotPossibleError(f"{_described(target)} is closed to this user", _OWNERS) from None
+        raise _closed(target) from None
     except IsADirectoryError:
         if path.startswith(f"{_NAMES}/"):  # "", or ".."
             raise UsageError(_absence(target)) from None
@@ -275,6 +274,25 @@ def _described(target: int | str) -> str:
     if "/" not in process:
         return f"the network namespace of process {process}"
     return f"the network namespace {path}"
+
+
+def _closed(target: int | str) -> NotPossibleError:
+    """Say that this user may not go there, and what it takes, as far as it can be had."""
+    from sockwright.sockets.privileges import Capability, effective_capabilities
+
+    # The first lets open /proc/PID/ns/net of others (ptrace(2)), the second enter (setns(2)).
+    wanted = (Capability.CAP_SYS_PTRACE, Capability.CAP_SYS_ADMIN)
+    names = " and ".join(one.name for one in wanted)
+    held = effective_capabilities()
+    lacking = [one.name for one in wanted if one not in held]
+    if os.geteuid() != 0:
+        remedy = f"it takes root with {names}, or the user who owns it"
+    elif lacking:
+        remedy = f"it takes {' and '.join(lacking)}, which root has not got here"
+    else:
+        # As root of a user namespace finds those outside, for instance.
+        remedy = "it is closed to root as well, by its user namespace or a security module"
+    return NotPossibleError(f"{_described(target)} is closed to this user", remedy)
 
 
 def _absence(target: int | str) -> str:

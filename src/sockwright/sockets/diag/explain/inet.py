@@ -38,6 +38,7 @@ _PROTOCOLS = {
     132: "SCTP",
 }
 _SENDS_ONLY = 255  # IPPROTO_RAW
+_LIMITED_BROADCAST = "255.255.255.255"  # RFC 919 section 7
 _SCTP = {
     "CLOSED": "the association is not there any more",
     "COOKIE_WAIT": "{who} asked {peer} for an association, and there is no answer yet",
@@ -170,13 +171,27 @@ def _reach(row: InetSocket, machine: Machine) -> str:
     plain = address.removeprefix("::ffff:")
     if plain.startswith("127.") or plain == "::1":
         return ", reachable from this machine only (loopback)"
-    if _is_group(plain):
-        return f" that are sent to the group {plain}{f' on {device}' if device else ''}"
     names = machine.addresses.get(plain)
+    many = "" if names else _many(plain, device, machine)
+    if many and row.protocol in {"udp", "udplite"}:
+        return f" that are {many}"
+    if many:
+        return f", at {plain}, an address of many, which takes no connections: nobody reaches it"
     if not names:
         return f", at {plain}, which no interface of this machine has now: nobody reaches it"
     where = f", at {plain} ({device or join(names)}) only"
     return f"{where}; other machines reach it unless a firewall forbids it"
+
+
+def _many(address: str, device: str, machine: Machine) -> str:
+    """Return how datagrams come to an address of many; "" for an address of one."""
+    if _is_group(address):
+        return f"sent to the group {address}{f' on {device}' if device else ''}"
+    if address == _LIMITED_BROADCAST:
+        where = f"the network of {device}" if device else "a network of this machine"
+        return f"broadcast to {where} as {address}, which no router passes on"
+    names = machine.broadcasts.get(address)
+    return f"broadcast to the network of {device or join(names)}, as {address}" if names else ""
 
 
 def _everywhere(row: InetSocket, machine: Machine) -> str:
@@ -206,7 +221,7 @@ def _is_loopback(address: str) -> bool:
 
 
 def _is_group(address: str) -> bool:
-    """Return whether this is an address of many: a multicast group, or broadcast."""
+    """Return whether this is the address of a multicast group."""
     if ":" in address:
         return address.startswith("ff")
-    return 224 <= int(address.partition(".")[0]) <= 239 or address == "255.255.255.255"
+    return 224 <= int(address.partition(".")[0]) <= 239

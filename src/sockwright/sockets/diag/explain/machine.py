@@ -28,20 +28,23 @@ class Machine:
 
     `devices` has the names of interfaces by their indexes, `addresses` the names of the interfaces
     that have an address, by the address ("192.0.2.1", without prefix length), `settings` numbers
-    of sysctl(8) by their names ("net.core.somaxconn").
+    of sysctl(8) by their names ("net.core.somaxconn"), `broadcasts` the names of the interfaces
+    whose network has a broadcast address, by that address ("192.0.2.255").
     """
 
-    __slots__ = ("addresses", "devices", "settings")
+    __slots__ = ("addresses", "broadcasts", "devices", "settings")
 
     def __init__(
         self,
         devices: Mapping[int, str],
         addresses: Mapping[str, tuple[str, ...]],
         settings: Mapping[str, int],
+        broadcasts: Mapping[str, tuple[str, ...]] | None = None,
     ) -> None:
         self.devices = devices
         self.addresses = addresses
         self.settings = settings
+        self.broadcasts = broadcasts or {}
 
     @classmethod
     def gather(cls, namespace: int | str | None = None) -> Machine:
@@ -54,12 +57,17 @@ class Machine:
         from sockwright.sockets.diag.namespace import call_inside
 
         addresses: dict[str, tuple[str, ...]] = {}
+        broadcasts: dict[str, tuple[str, ...]] = {}
         found, settings = call_inside(namespace, _ask)
         for interface in found:
             for network in interface.addresses:
                 address = network.partition("/")[0]
                 addresses[address] = (*addresses.get(address, ()), interface.name)
-        return cls({one.index: one.name for one in found}, addresses, settings)
+                broadcast = _broadcast(network)
+                names = broadcasts.get(broadcast, ())
+                if broadcast and interface.name not in names:
+                    broadcasts[broadcast] = (*names, interface.name)
+        return cls({one.index: one.name for one in found}, addresses, settings, broadcasts)
 
     def setting(self, name: str) -> int:
         """Return a setting, as the kernel has it when nobody set it where it is not known."""
@@ -80,6 +88,20 @@ def _ask() -> tuple[list[Interface], dict[str, int]]:
     from sockwright.sockets.interface_list import interfaces
 
     return interfaces(), {name: _setting(name, usual) for name, usual in _SETTINGS.items()}
+
+
+def _broadcast(network: str) -> str:
+    """Return the broadcast address of "192.0.2.1/24", "" where there is none.
+
+    It is the one that the kernel assigns by itself: RFC 919 section 7, for networks of more than
+    two addresses (RFC 3021).
+    """
+    from ipaddress import IPv4Interface
+
+    if ":" in network:
+        return ""
+    found = IPv4Interface(network).network
+    return str(found.broadcast_address) if found.prefixlen < 31 else ""
 
 
 def _setting(name: str, usual: int) -> int:
