@@ -505,6 +505,7 @@ def test_csv_is_quoted_so_that_each_name_comes_back(machine: Population) -> None
     assert read[0] == ["path", "state"]
     assert {len(row) for row in read} == {2}
     assert any("new\nline" in row[0] for row in read)
+    assert any("\x1b[31mred" in row[0] for row in read)
     _, shown = on_terminal(machine.command([*_SW, "-xa", "--csv", "--columns", "path"]))
     assert "\x1b" not in shown
 
