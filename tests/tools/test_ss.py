@@ -195,8 +195,8 @@ def test_a_wrong_filter_is_marked_at_the_word(machine: Population) -> None:
         ("--columns=", "--columns lacks the name of a field"),
         ("--columns state,,local", "--columns lacks the name of a field"),
         ("-F /nosuch/file", "-F /nosuch/file: No such file or directory"),
-        ("-K --yes", "would close every socket"),
-        ("-a -K --yes", "would close every socket"),
+        ("-K --yes", "-K --yes wants a FILTER"),
+        ("-tuwa -K --yes", "-K --yes wants a FILTER"),
         ("-u --graph", "--graph follows a TCP connection, and udp was asked for"),
         ("-t --watch -im", "--watch does not show -m and -i"),
         ("-t -E --explain", "-E does not show --explain"),
@@ -701,7 +701,7 @@ def test_closing_takes_a_privilege_and_says_which(machine: Population, victim: V
 
 
 def test_sockets_that_nobody_can_close_are_left_and_counted(machine: Population) -> None:
-    done = sw(machine, "-xK", "--yes")
+    done = sw(machine, "-xK", "--yes", "state", "all")
     assert done.returncode == 1
     assert re.search(r"\d+ sockets of other kinds are left alone", done.stderr)
 

@@ -351,8 +351,7 @@ def _check_tables(asked: Request, args: argparse.Namespace) -> None:
     if args.graph and "tcp" not in asked.tables:
         kinds = ", ".join(asked.tables)
         raise UsageError(f"--graph follows a TCP connection, and {kinds} was asked for; add -t")
-    is_chosen = args.filter or args.filter_file is not None
-    is_chosen = is_chosen or args.kinds or args.families or args.queries
-    if args.kill and args.yes and not is_chosen:
-        text = "-K --yes would close every socket; give a FILTER or a kind such as -t"
+    if args.kill and args.yes and not args.filter and args.filter_file is None:
+        # Typed in the wrong window it would cut off everyone, whoever types it among them.
+        text = "-K --yes wants a FILTER; 'state all' is one that closes every socket"
         raise UsageError(text)
