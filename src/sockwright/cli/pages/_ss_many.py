@@ -9,8 +9,7 @@ where columns do not fit.
 
 from __future__ import annotations
 
-from _socket import ntohl  # `socket` makes enumerations of all constants: 5 ms of a start
-from itertools import groupby, repeat
+from itertools import compress, groupby
 from struct import unpack
 
 from sockwright.cli.clean import clean
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
     from sockwright.cli.pages._ss_names import Names
     from sockwright.sockets.diag.row import SocketRow
 
-    Host: TypeAlias = bytes | tuple[int, bytes, int] | str
-    """An address of IPv4; family, address and interface as columns have it; the text itself."""
+    Host: TypeAlias = bytes | str
+    """An address in 16 octets, or the text itself."""
     Port: TypeAlias = int | str
     Front: TypeAlias = tuple[int, bytes]
     """State, both queues."""
@@ -38,8 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ManySockets", "are_of_ip"]
 
-_INET = FAMILIES["inet"]
-_ANY_HOST = bytes(16)
+_INET, _INET6 = FAMILIES["inet"], FAMILIES["inet6"]
+_FILLING = bytes(12)  # behind the four octets of an IPv4 address
 _STEP = 500  # rows; the memory of a step is used again by the next
 _LISTEN = 10
 
@@ -138,26 +137,53 @@ class ManySockets:
             run = rows[begin : begin + _STEP]
             told = zip(*InetSocket.columns_of(run), strict=True)
             families, states, sports, dports, here, there, bound, queues = told
-            local: Sequence[Host] = here
-            peer: Sequence[Host] = there
-            if set(families) != {_INET} or any(bound):
-                local = list(zip(families, here, bound, strict=True))
-                peer = list(zip(families, there, repeat(0), strict=False))
-                # Whether any host is one of IPv6 alone, or of IPv4 too, each socket tells.
-                for at in _places(here, _ANY_HOST):
-                    local[at] = endpoint(run[at], "local", self._names, self._devices)[0]
-                for at in _places(there, _ANY_HOST):
-                    peer[at] = endpoint(run[at], "peer", self._names, self._devices)[0]
+            if any(bound):
+                local = self._with_devices(families, here, bound, run, "local")
+            else:
+                local = self._told_apart(families, here, run, "local")
+            peer = self._told_apart(families, there, run, "peer")
             fronts = zip(states, queues, strict=True)
             yield fronts, local, _ports(sports, called), peer, _ports(dports, called)
+
+    def _told_apart(
+        self, families: Sequence[int], addresses: Sequence[bytes], run: list[InetSocket], side: str
+    ) -> Sequence[Host]:
+        """Return addresses; texts for those of IPv6 that end in the zeros that IPv4 is filled with.
+
+        Among them is any address: whether it is of IPv6 alone, or of IPv4 too, each socket tells.
+        """
+        of_ipv6 = set(compress(addresses, map(_INET.__ne__, families)))
+        odd = [address for address in of_ipv6 if address.endswith(_FILLING)]
+        if not odd:
+            return addresses
+        hosts: list[Host] = list(addresses)
+        for address in odd:
+            for at in _places(addresses, address):
+                if families[at] != _INET:
+                    hosts[at] = endpoint(run[at], side, self._names, self._devices)[0]
+        return hosts
+
+    def _with_devices(
+        self,
+        families: Sequence[int],
+        addresses: Sequence[bytes],
+        bound: Sequence[int],
+        run: list[InetSocket],
+        side: str,
+    ) -> Sequence[Host]:
+        """Return addresses, texts for those of sockets that are bound to an interface."""
+        hosts = list(self._told_apart(families, addresses, run, side))
+        for at, interface in enumerate(bound):
+            if interface:
+                hosts[at] = endpoint(run[at], side, self._names, self._devices)[0]
+        return hosts
 
     def _text(self, host: Host) -> str:
         """Return the text of a host, with the colon behind it."""
         if isinstance(host, str):
             return host
-        family, address, interface = (_INET, host, 0) if isinstance(host, bytes) else host
-        device = self._devices.get(ntohl(interface), "")
-        text = endpoint_text(family, address, 0, device).removesuffix(":*")
+        family = _INET if host.endswith(_FILLING) else _INET6
+        text = endpoint_text(family, host, 0).removesuffix(":*")
         return (self._names.host(text) if self._names else text) + ":"
 
     def _front(

@@ -171,8 +171,8 @@ class InetSocket(SocketRow):
         """Return what a plain table needs of each row, in a third of the time of `essentials`.
 
         In this order: family, state number; own port and peer's port; own and peer's address (16
-        octets each, of which IPv4 uses 4); interface index, still to be put through socket.ntohl;
-        both queues (8 octets, as ``"=II"``).
+        octets each, of which IPv4 uses 4); a number that is 0 where no interface is bound; both
+        queues (8 octets, as ``"=II"``).
         """
         octets, places = map(attrgetter("_octets"), rows), map(attrgetter("_at"), rows)
         return map(_COLUMNS, octets, places)
