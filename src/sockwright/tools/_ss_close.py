@@ -58,7 +58,8 @@ def closing(
         NotPossibleError: this kernel closes no sockets, or not for this user.
     """
     from sockwright.sockets.diag.listing import dump
-    from sockwright.tools.ss import Aside, Listing
+    from sockwright.tools._rows import Remark
+    from sockwright.tools.ss import Listing
 
     if not args.yes and args.json and _can_ask():
         raise UsageError("-K --json wants --yes: it closes without a question")
@@ -69,18 +70,18 @@ def closing(
     closable = [row for row in rows if row.protocol in _CLOSABLE]
     if len(closable) < len(rows):
         others = len(rows) - len(closable)
-        yield Aside(
+        yield Remark(
             f"{_sockets(others)} of other kinds {'is' if others == 1 else 'are'} left alone: "
             "the kernel closes TCP, UDP and raw sockets for others"
         )
     if not closable:
-        yield Aside("nothing to close: no socket matches")
+        yield Remark("nothing to close: no socket matches")
         return 1
     if not args.yes:
         # Both where somebody reads the question, wherever standard output goes.
         yield Listing(closable, beside=not sys.stdout.isatty())
         if not _ask(f"Close {_these(len(closable))}? [y/N] "):
-            yield Aside("nothing was closed")
+            yield Remark("nothing was closed")
             return 1
     left = 0
     for closed in _close(closable, args.namespace):

@@ -21,6 +21,7 @@ import os
 import sys
 import time
 
+from sockwright.tools._rows import Remark
 from sockwright.tools._stopping import stopping
 
 TYPE_CHECKING = False
@@ -29,29 +30,16 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sockwright.sockets.diag.changes import Event
-    from sockwright.sockets.diag.remarks import Remark
+    from sockwright.sockets.diag.remarks import Remark as DumpRemark
     from sockwright.sockets.diag.row import SocketRow
     from sockwright.sockets.diag.watching import Watch
 
-__all__ = ["Begun", "Frame", "Said", "wants_frames", "watching"]
+__all__ = ["Begun", "Frame", "wants_frames", "watching"]
 
 _LEAST_S = 0.1  # between two pictures
 
 
-class Said:
-    """Something to say beside the rows, on standard error."""
-
-    aside = True
-    __slots__ = ("text",)
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __str__(self) -> str:
-        return self.text
-
-
-class Begun(Said):
+class Begun(Remark):
     """From now on nothing is missed.
 
     `rows` are the sockets that are there, `title` says what is watched; `sees_ends` tells whether
@@ -109,7 +97,7 @@ def watching(
     kinds: Collection[str] = ("opened", "changed", "closed"),
     frames: bool = False,
     title: str = "",
-    says: Callable[[Remark], bool] = bool,
+    says: Callable[[DumpRemark], bool] = bool,
 ) -> Generator[object, None, int]:
     """Yield what happens to sockets until Ctrl-C; return the exit status.
 
@@ -142,7 +130,7 @@ def watching(
             for remark in sockets.remarks:
                 if remark.text not in told and says(remark):
                     told.append(remark.text)
-                    yield Said(remark.text)
+                    yield Remark(remark.text)
             if frames:
                 yield Frame(events)
             else:

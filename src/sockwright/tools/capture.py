@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from sockwright.errors import UsageError
 from sockwright.tools._line_options import add_line_options
+from sockwright.tools._rows import Remark
 from sockwright.tools._stopping import stopping
 
 if TYPE_CHECKING:
@@ -78,18 +79,6 @@ class WrittenRow:
     dropped: int
     octets: int
     files: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """Something to say beside the packets, on standard error."""
-
-    aside: ClassVar[bool] = True
-
-    text: str
-
-    def __str__(self) -> str:
-        return self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +207,7 @@ def _capture(args: argparse.Namespace) -> Generator[object, None, int]:
         try:
             _with_user(drop_privileges, args)
             with stopping(live.stop):
-                yield Notice(_begun(live, args))
+                yield Remark(_begun(live, args))
                 try:
                     yield from _packets(live, output)
                     yield from output.finish()
@@ -227,13 +216,13 @@ def _capture(args: argparse.Namespace) -> Generator[object, None, int]:
         finally:
             output.close()
     counted = live.statistics
-    yield Notice(f"{output.count} packets captured, {counted.dropped} dropped by the kernel")
+    yield Remark(f"{output.count} packets captured, {counted.dropped} dropped by the kernel")
     if args.json and isinstance(output, Files):
         yield WrittenRow(live.interface, output.count, counted.dropped, output.octets, output.paths)
     if failure is not None and not (args.write == "-" and isinstance(failure, BrokenPipeError)):
         raise failure
     if counted.dropped:
-        yield Notice(
+        yield Remark(
             f"packets were lost: the ring was full {counted.freezes} times; a larger --buffer, a "
             "narrower filter or a smaller --snaplen helps"
         )
@@ -249,13 +238,13 @@ def _packets(live: LiveCapture, output: Output) -> Iterator[object]:
         yield from output.rest() if block is None else output.take(block)
         for event in live.events[told:]:
             told += 1
-            yield Notice(f"{event.interface} {_HAPPENED[event.state]}")
+            yield Remark(f"{event.interface} {_HAPPENED[event.state]}")
         if status is not None:
             yield from status.due()
         if output.done:
             return
     for event in live.events[told:]:
-        yield Notice(f"{event.interface} {_HAPPENED[event.state]}")
+        yield Remark(f"{event.interface} {_HAPPENED[event.state]}")
 
 
 class _Rate:

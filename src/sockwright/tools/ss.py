@@ -13,6 +13,7 @@ from __future__ import annotations
 from itertools import islice
 
 from sockwright.errors import UsageError
+from sockwright.tools._rows import Remark
 from sockwright.tools._ss_request import request, selection
 
 TYPE_CHECKING = False
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
     from typing import Any
 
-    from sockwright.sockets.diag.listing import Remark
+    from sockwright.sockets.diag.remarks import Remark as DumpRemark
     from sockwright.sockets.diag.row import SocketRow
     from sockwright.tools._ss_request import Request
 
-__all__ = ["EXAMPLES", "Aside", "Listing", "View", "arguments", "quick_arguments", "run"]
+__all__ = ["EXAMPLES", "Listing", "View", "arguments", "quick_arguments", "run"]
 
 _BLOCK = 100  # rows that are written at once
 
@@ -81,19 +82,6 @@ class Told:
     def as_dict(self) -> dict[str, object]:
         """Return the fields of the socket, and the others."""
         return self._row.as_dict() | self._more
-
-
-class Aside:
-    """Something to say beside the rows, on standard error."""
-
-    aside = True
-    __slots__ = ("text",)
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __str__(self) -> str:
-        return self.text
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -185,7 +173,7 @@ def _list(
         listed = asked.in_order(rows)
         yield Listing(listed)
         if not listed and _is_seen():
-            yield Aside(_nothing(chosen, args))
+            yield Remark(_nothing(chosen, args))
     yield from _asides(found.remarks, asked)
     unlisted = {remark.table for remark in found.remarks if remark.kind == "unlisted"}
     return 5 if asked.named_tables and unlisted >= set(asked.tables) else 0
@@ -220,12 +208,12 @@ def _nothing(chosen: dict[str, Any], args: argparse.Namespace) -> str:
     return f"{what}; -l lists what waits for peers, -a everything"
 
 
-def _asides(remarks: Iterable[Remark], asked: Request) -> Iterator[Aside]:
+def _asides(remarks: Iterable[DumpRemark], asked: Request) -> Iterator[Remark]:
     """Yield what is to be said."""
-    return (Aside(str(remark)) for remark in remarks if _is_said(remark, asked))
+    return (Remark(str(remark)) for remark in remarks if _is_said(remark, asked))
 
 
-def _is_said(remark: Remark, asked: Request) -> bool:
+def _is_said(remark: DumpRemark, asked: Request) -> bool:
     """Tell whether a remark is to be said.
 
     That /proc told instead, or that this kernel has no such protocol, only who named it wants to

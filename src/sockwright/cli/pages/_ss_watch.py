@@ -20,7 +20,8 @@ from sockwright.cli.pages._ss_watch_columns import GAP, Columns, was_disconnecte
 from sockwright.cli.units import counted
 from sockwright.cli.width import text_width
 from sockwright.sockets.diag.inet import TCPSocket
-from sockwright.tools._ss_watch import Begun, Frame, Said
+from sockwright.tools._rows import Remark
+from sockwright.tools._ss_watch import Begun, Frame
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def show_watch(
                 with live.changing():
                     if isinstance(row, Frame):
                         table.take(row.events)
-                    elif isinstance(row, Said):
+                    elif isinstance(row, Remark):
                         said.append(row.text)
                         table.notice = row.text
     finally:
@@ -275,7 +276,7 @@ def _show_events(begun: Begun, rows: Iterable[object], screen: Screen, columns: 
     heads = ["Time", "Event", *_joined(columns.heads(":"))]
     screen.line(_padded(heads, heads))
     for row in rows:
-        if isinstance(row, Said):
+        if isinstance(row, Remark):
             print(f"sw ss: {clean(row.text)}", file=sys.stderr, flush=True)
         else:
             cells, note = _told(row, columns)  # type: ignore[arg-type]  # what is left

@@ -6,8 +6,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from sockwright.cli.screen import Screen
-from sockwright.tools._rows import Text
-from sockwright.tools.capture import Notice, Status
+from sockwright.tools._rows import Remark, Text
+from sockwright.tools.capture import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -35,7 +35,7 @@ def _table_rows(rows: Iterable[Any], screen: Screen) -> Iterator[Any]:
                 sys.stderr.write(_ERASED_LINE + row.text)
                 sys.stderr.flush()
                 pending = True
-            elif isinstance(row, Notice):
+            elif isinstance(row, Remark):
                 if pending:
                     sys.stderr.write(_ERASED_LINE)
                     pending = False
