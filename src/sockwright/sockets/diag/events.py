@@ -39,7 +39,7 @@ _AT_QUEUES, _AT_OWNER = 72, 80  # receive and send queue; uid and inode
 _PEER_PORT = slice(22, 24)
 _OWNER = struct.Struct("=II")
 _MOST = 65536
-_BUFFER = 4 << 20  # octets for events not read yet: about 4000 of them
+EVENT_BUFFER = 4 << 20  # octets for events not read yet: about 4000 of them
 _SO_RCVBUFFORCE = 33
 _NOT_ALLOWED = {errno.EPERM, errno.EACCES}
 
@@ -59,7 +59,7 @@ class DestroyEvents:
         families: Iterable[str] = ("inet", "inet6"),
         *,
         namespace: int | str | None = None,
-        buffer: int = _BUFFER,
+        buffer: int = EVENT_BUFFER,
     ) -> None:
         """Listen for the ends of sockets; `buffer` is in octets.
 

@@ -37,7 +37,7 @@ from _collections_abc import Iterator  # collections.abc, without the rest of co
 
 from sockwright.errors import UsageError
 from sockwright.sockets.diag.changes import Changes, seen
-from sockwright.sockets.diag.events import DestroyEvents
+from sockwright.sockets.diag.events import EVENT_BUFFER, DestroyEvents
 from sockwright.sockets.diag.listing import Remark, as_filter, dump
 from sockwright.sockets.diag.netlink import NETLINK_SOCK_DIAG
 from sockwright.sockets.diag.states import ALL, BOUND_INACTIVE, LISTENING, state_mask
@@ -78,7 +78,6 @@ if TYPE_CHECKING:
 __all__ = ["Watch", "watch"]
 
 _ESTABLISHED, _SYN_SENT = 1 << 1, 1 << 2
-_BUFFER = 4 << 20
 _LEAST_S = 0.01  # between two listings: one of few sockets takes a millisecond or two
 _LONGEST_S = 3600.0  # of one poll(2), which counts milliseconds in an int
 
@@ -448,7 +447,7 @@ def watch(
     processes: bool = False,
     namespace: int | str | None = None,
     interval: float = 1.0,
-    buffer: int = _BUFFER,
+    buffer: int = EVENT_BUFFER,
 ) -> Watch[SocketRow]:
     """Tell of sockets that open, change and close; the arguments are those of `dump`.
 
