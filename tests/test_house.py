@@ -21,7 +21,7 @@ _BIN = Path(sys.executable).parent
 
 _WIRE = {"errors", "wire"}
 _FORMATS = _WIRE | {"records", "filters", "machines"}
-_LIBRARY = _FORMATS | {"columns", "sockets", "lab"}
+_LIBRARY = _FORMATS | {"columns", "sockets", "nc", "lab"}
 # What a package may import of this one, beside itself. Columns and sockets are siblings that do
 # not know each other, and neither do the three that stand on wire alone.
 _MAY_IMPORT = {
@@ -32,12 +32,13 @@ _MAY_IMPORT = {
     "machines": _WIRE,
     "columns": _FORMATS,
     "sockets": _FORMATS,
+    "nc": _FORMATS | {"sockets"},
     "lab": _FORMATS | {"columns", "sockets"},
     "tools": _LIBRARY,
     "cli": _LIBRARY | {"tools"},
     "view": _LIBRARY | {"tools"},
     "__main__": {"cli"},
-    "__init__": {"errors", "wire", "records", "filters", "columns", "sockets", "lab"},
+    "__init__": {"errors", "wire", "records", "filters", "columns", "sockets", "nc", "lab"},
 }
 
 
