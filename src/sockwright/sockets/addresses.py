@@ -6,12 +6,13 @@ knows no time limit: asyncio calls it in a thread, see `needs_lookup`.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from sockwright.errors import EndpointError
+from sockwright.errors import EndpointError, NotPossibleError
 from sockwright.sockets.endpoint import EXAMPLES, Delivery, Endpoint, Scheme, parse_endpoint
 from sockwright.sockets.explain import explaining
 from sockwright.sockets.interface import interface_index, interface_name
@@ -19,7 +20,7 @@ from sockwright.sockets.interface import interface_index, interface_name
 __all__ = ["Candidate", "SocketAddress", "candidates", "endpoint_of", "needs_lookup", "to_endpoint"]
 
 # What Python's socket module takes and gives: ("127.0.0.1", 80), ("::1", 80, 0, 0), "/path",
-# b"\0name", ("lo", 0x0800, 0, 1, b"").
+# b"\0name", (2, 1234) for vsock, ("lo", 0x0800, 0, 1, b"").
 SocketAddress: TypeAlias = "tuple[Any, ...] | str | bytes"
 
 _TYPES: dict[Delivery, socket.SocketKind] = {
@@ -29,6 +30,10 @@ _TYPES: dict[Delivery, socket.SocketKind] = {
 }
 _LOOPBACK = ("127.0.0.1", "::1")
 _ANY = ("::", "0.0.0.0")
+# vsock(7): the port that means "the kernel chooses", every number of this machine, its own number.
+_VSOCK_PORT_ANY = 0xFFFFFFFF
+_VSOCK_CID_ANY = 0xFFFFFFFF
+_VSOCK_CID_LOCAL = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +46,24 @@ class Candidate:
     address: SocketAddress
 
     def open(self) -> socket.socket:
-        """Open the socket, neither bound nor connected; close-on-exec is set."""
-        return socket.socket(self.family, self.type, self.protocol)
+        """Open the socket, neither bound nor connected; close-on-exec is set.
+
+        Raises:
+            NotPossibleError: this kernel has no vsock.
+            OSError: as the kernel says.
+        """
+        try:
+            return socket.socket(self.family, self.type, self.protocol)
+        except OSError as error:
+            # Any kernel has the other families; this one is a module that many leave out.
+            if error.errno == errno.EAFNOSUPPORT and self.family == getattr(
+                socket, "AF_VSOCK", None
+            ):
+                raise NotPossibleError(
+                    "this kernel has no vsock (AF_VSOCK)",
+                    "it comes with the modules vsock and, for this machine itself, vsock_loopback",
+                ) from error
+            raise
 
 
 def to_endpoint(endpoint: Endpoint | str, *schemes: Scheme) -> Endpoint:
@@ -86,6 +107,9 @@ def candidates(
             raise EndpointError("'unix:' is the unnamed address: nobody can be reached there")
         kind = _TYPES[endpoint.delivery or delivery]
         return [Candidate(socket.AF_UNIX, kind, 0, _unix_address(endpoint))]
+    if endpoint.scheme == "vsock":
+        kind = _TYPES[endpoint.delivery or delivery]
+        return [Candidate(_vsock_family(), kind, 0, _vsock_address(endpoint, passive=passive))]
     kind, protocol = {
         "tcp": (socket.SOCK_STREAM, socket.IPPROTO_TCP),
         "udp": (socket.SOCK_DGRAM, socket.IPPROTO_UDP),
@@ -128,6 +152,23 @@ def _unix_address(endpoint: Endpoint) -> str | bytes:
     return endpoint.path
 
 
+def _vsock_family() -> int:
+    """Give AF_VSOCK. Raises: NotPossibleError: this Python was built without it."""
+    if not hasattr(socket, "AF_VSOCK"):
+        raise NotPossibleError("this Python was built without vsock (AF_VSOCK)")
+    return socket.AF_VSOCK
+
+
+def _vsock_address(endpoint: Endpoint, *, passive: bool) -> tuple[int, int]:
+    if endpoint.host == "*" and not passive:
+        raise EndpointError(f"{endpoint}: '*' is for listening, nobody can be reached there")
+    # A port of 0 is a port as any other to the kernel; here it says everywhere "choose one".
+    port = endpoint.port or (_VSOCK_PORT_ANY if passive else 0)
+    if endpoint.host == "*":
+        return (_VSOCK_CID_ANY, port)
+    return (int(endpoint.host) if endpoint.host else _VSOCK_CID_LOCAL, port)
+
+
 def _numeric(host: str) -> bool:
     if not host or host == "*" or ":" in host:
         return True
@@ -141,13 +182,17 @@ def _numeric(host: str) -> bool:
 def endpoint_of(sock: socket.socket, address: SocketAddress) -> Endpoint:
     """Give the endpoint for a socket address that the kernel returned for `sock`."""
     if sock.family == socket.AF_UNIX:
-        delivery = next((k for k, v in _TYPES.items() if v == sock.type and k != "stream"), None)
+        delivery = _delivery_of(sock)
         path = os.fsencode(address) if isinstance(address, str | bytes) else b""
         if path.startswith(b"\0"):
             return Endpoint("unix-abstract", path=os.fsdecode(path[1:]), delivery=delivery)
         return Endpoint("unix", path=os.fsdecode(path), delivery=delivery)
     if not isinstance(address, tuple):
         raise EndpointError(f"{address!r} is not an address of family {sock.family}")
+    if sock.family == getattr(socket, "AF_VSOCK", None):
+        cid = "*" if address[0] == _VSOCK_CID_ANY else str(address[0])
+        port = 0 if address[1] == _VSOCK_PORT_ANY else address[1]  # not bound
+        return Endpoint("vsock", cid, port, delivery=_delivery_of(sock))
     if sock.family == socket.AF_PACKET:
         return Endpoint("packet", interface=address[0], protocol=address[1] or None)
     zone = ""
@@ -158,3 +203,8 @@ def endpoint_of(sock: socket.socket, address: SocketAddress) -> Endpoint:
         return Endpoint("raw", host, zone=zone, protocol=sock.proto or None)
     scheme: Scheme = "udp" if sock.type == socket.SOCK_DGRAM else "tcp"
     return Endpoint(scheme, host, int(address[1]), zone=zone)
+
+
+def _delivery_of(sock: socket.socket) -> Delivery | None:
+    """Give the ``?type=`` that an endpoint of this socket takes; none for a stream."""
+    return next((k for k, v in _TYPES.items() if v == sock.type and k != "stream"), None)

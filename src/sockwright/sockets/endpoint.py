@@ -5,13 +5,16 @@ The grammar follows RFC 3986 where it fits. In ABNF, with `zone` after RFC 9844 
     endpoint = ("tcp" / "udp") "://" [host] ":" port
              / "unix:" path ["?type=" ("stream" / "datagram" / "seqpacket")]
              / "unix-abstract:" name ["?type=" ...]
+             / "vsock://" [cid] ":" port ["?type=" ...]
              / "raw://" [host] ["?protocol=" (number / name)]
              / "packet://" [interface] ["?protocol=" (number / name)]
     host     = name / IPv4 / "[" IPv6 ["%" zone] "]" / "*"
+    cid      = number / "*"
 
 In a path or a name an octet may be written as ``%41``; a question mark and a percent sign must be.
 An empty host is loopback; ``*`` is every address of this machine; ``unix:`` alone is the unnamed
-address that a socket has which was never bound (clients of unix(7) listeners, mostly).
+address that a socket has which was never bound (clients of unix(7) listeners, mostly). In vsock(7)
+a machine has a number, its CID (1 this one, 2 the host of a virtual one), and a port 32 bits.
 `str(endpoint)` writes the same endpoint back: ``parse_endpoint(str(endpoint)) == endpoint``.
 
 Known traps: a zone may start with ``25``, which RFC 6874 would read as an escaped percent sign, so
@@ -38,7 +41,7 @@ __all__ = [
     "parse_endpoint",
 ]
 
-Scheme = Literal["tcp", "udp", "unix", "unix-abstract", "raw", "packet"]
+Scheme = Literal["tcp", "udp", "unix", "unix-abstract", "vsock", "raw", "packet"]
 Delivery = Literal["stream", "datagram", "seqpacket"]
 
 # What fits, one example for each scheme: error messages quote it.
@@ -47,6 +50,7 @@ EXAMPLES: dict[str, str] = {
     "udp": "udp://[::1]:5353",
     "unix": "unix:/run/app.sock?type=datagram",
     "unix-abstract": "unix-abstract:name",
+    "vsock": "vsock://2:1234",
     "raw": "raw://127.0.0.1?protocol=16",
     "packet": "packet://eth0?protocol=0x0800",
 }
@@ -72,7 +76,8 @@ _HEX = frozenset("0123456789abcdefABCDEF")
 class Endpoint:
     """One place to bind or to connect to; only the fields of its scheme are used.
 
-    `host` is a name or an address without brackets (``""`` loopback, ``"*"`` every address),
+    `host` is a name or an address without brackets (``""`` loopback, ``"*"`` every address; for
+    vsock a CID in decimal),
     `zone` the interface of a link-local IPv6 address, `port` in host order, `path` a filesystem
     path or an abstract name without its leading NUL, `interface` a name (``""`` all of them),
     `protocol` the IP protocol (raw, 0 to 255) or EtherType (packet, 0 to 65535) or None.
@@ -99,12 +104,19 @@ class Endpoint:
         self._check_foreign_fields()
         if self.scheme in {"tcp", "udp", "raw"}:
             self._check_host()
-        if not 0 <= self.port <= 65535:
-            raise EndpointError(f"port {self.port} is not in 0..65535")
+        elif self.scheme == "vsock":
+            self._check_cid()
+        top_port = 0xFFFFFFFE if self.scheme == "vsock" else 65535
+        if not 0 <= self.port <= top_port:
+            raise EndpointError(f"port {self.port} is not in 0..{top_port}")
         if self.scheme in {"unix", "unix-abstract"}:
             self._check_path()
         elif self.scheme == "packet":
             self._check_interface()
+        if self.delivery is not None and self.delivery not in get_args(Delivery):
+            raise EndpointError(
+                f"type {self.delivery!r} is none of {', '.join(get_args(Delivery))}"
+            )
         if self.protocol is not None:
             top = 255 if self.scheme == "raw" else 0xFFFF
             if not 0 <= self.protocol <= top:
@@ -114,6 +126,7 @@ class Endpoint:
         fitting = {
             "tcp": {"host", "port", "zone"},
             "udp": {"host", "port", "zone"},
+            "vsock": {"host", "port", "delivery"},
             "raw": {"host", "zone", "protocol"},
             "packet": {"interface", "protocol"},
         }.get(self.scheme, {"path", "delivery"})
@@ -150,9 +163,13 @@ class Endpoint:
             )
         if self.scheme == "unix" and 0 in octets:
             raise EndpointError("a path holds no NUL; for an abstract name use unix-abstract:name")
-        if self.delivery is not None and self.delivery not in get_args(Delivery):
+
+    def _check_cid(self) -> None:
+        # VMADDR_CID_ANY, all ones, is written as a star.
+        number = self.host.isascii() and self.host.isdecimal() and int(self.host[:11]) < 0xFFFFFFFF
+        if self.host not in {"", "*"} and not number:
             raise EndpointError(
-                f"type {self.delivery!r} is none of {', '.join(get_args(Delivery))}"
+                f"{self.host!r} is not the number (CID) of a machine; 1 is this one, 2 the host"
             )
 
     def _check_interface(self) -> None:
@@ -180,7 +197,8 @@ class Endpoint:
             host = f"[{host}{separator}{self.zone}]" if self.zone else f"[{host}]"
         if self.scheme == "raw":
             return f"raw://{host}" + ("" if self.protocol is None else f"?protocol={self.protocol}")
-        return f"{self.scheme}://{host}:{self.port}"
+        query = f"?type={self.delivery}" if self.delivery else ""
+        return f"{self.scheme}://{host}:{self.port}{query}"
 
 
 def parse_endpoint(text: str) -> Endpoint:
@@ -224,8 +242,10 @@ def _parse_rest(scheme: Scheme, rest: str) -> Endpoint:
         raise EndpointError(f"the port is missing: {scheme}://{rest or host or 'host'}:PORT")
     port = rest[1:]
     if not (port.isascii() and port.isdecimal()):
-        raise EndpointError(f"the port {port!r} is not a number in 0..65535: {example}")
-    return Endpoint(scheme, host, int(port[:9]), zone=zone)
+        top = "4294967294" if scheme == "vsock" else "65535"
+        raise EndpointError(f"the port {port!r} is not a number in 0..{top}: {example}")
+    delivery = cast("Delivery | None", query.get("type"))
+    return Endpoint(scheme, host, int(port[:11]), zone=zone, delivery=delivery)
 
 
 def _split_host(rest: str) -> tuple[str, str, str]:
@@ -247,7 +267,8 @@ def _split_host(rest: str) -> tuple[str, str, str]:
 
 
 def _parse_query(scheme: Scheme, text: str) -> dict[str, str]:
-    allowed = {"unix": "type", "unix-abstract": "type", "raw": "protocol", "packet": "protocol"}
+    allowed = dict.fromkeys(("unix", "unix-abstract", "vsock"), "type")
+    allowed |= dict.fromkeys(("raw", "packet"), "protocol")
     query: dict[str, str] = {}
     for item in text.split("&"):
         key, _, value = item.partition("=")
