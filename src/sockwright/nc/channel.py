@@ -1,0 +1,122 @@
+"""One end of a session in the event loop: octets come from it and go to it, and nothing waits.
+
+Rules:
+
+- `receive_into` and `send` do what can be done now. When that is nothing they say so, and the loop
+  calls `on_readable` or `on_writable` once it may have changed (edge-triggered: an event comes only
+  after None or 0 was returned, so whoever is called goes on until then, or asks the loop to be
+  called `soon`);
+- an `OSError` out of any of them ends the session with one line;
+- `name` is how messages call the end: "tcp://127.0.0.1:8080", "standard input".
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+from contextlib import suppress
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sockwright.nc.loop import Loop
+
+__all__ = ["Channel", "SocketChannel"]
+
+_READ = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR | select.EPOLLRDHUP
+_WRITE = select.EPOLLOUT | select.EPOLLHUP | select.EPOLLERR
+
+
+class Channel:
+    """What the two ends of a session have in common; see the rules above.
+
+    `keeps_boundaries` is whether pieces are messages (datagrams). `source` and `sink` are the
+    descriptors behind the two directions, where the kernel may move octets between them and others
+    by itself (splice(2), sendfile(2)); -1 where they must pass through this object.
+    """
+
+    keeps_boundaries = False
+    terminal = False
+    source = -1
+    sink = -1
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def attach(
+        self, loop: Loop, on_readable: Callable[[], None], on_writable: Callable[[], None]
+    ) -> None:
+        """Begin to tell when octets may come or go.
+
+        Either function may close this channel, or end the session with it.
+        """
+        raise NotImplementedError
+
+    def receive_into(self, buffer: memoryview) -> int | None:
+        """Receive at least one octet and give their number; None: nothing now; 0: the end."""
+        raise NotImplementedError
+
+    def send(self, octets: memoryview) -> int:
+        """Send what is taken now and give how many octets those were; 0: none now."""
+        raise NotImplementedError
+
+    def send_eof(self) -> None:
+        """Say that nothing more will be sent; what was taken before goes first."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Let go of everything; may be called twice, does not fail."""
+        raise NotImplementedError
+
+
+class SocketChannel(Channel):
+    """A connected stream socket, or any other whose send and recv are all it takes; it owns it."""
+
+    def __init__(self, sock: socket.socket, name: str) -> None:
+        super().__init__(name)
+        sock.setblocking(False)
+        self.socket = sock
+        self.source = self.sink = sock.fileno()
+        self._loop: Loop | None = None
+
+    def attach(
+        self, loop: Loop, on_readable: Callable[[], None], on_writable: Callable[[], None]
+    ) -> None:
+        """Watch the socket."""
+        self._loop = loop
+        self._on_readable, self._on_writable = on_readable, on_writable
+        loop.watch(self.source, self._on_events)
+
+    def _on_events(self, events: int) -> None:
+        if events & _READ:
+            self._on_readable()
+        if events & _WRITE and self.source >= 0:
+            self._on_writable()
+
+    def receive_into(self, buffer: memoryview) -> int | None:
+        """Receive; see `Channel`."""
+        try:
+            return self.socket.recv_into(buffer)
+        except BlockingIOError:
+            return None
+
+    def send(self, octets: memoryview) -> int:
+        """Send; see `Channel`."""
+        try:
+            return self.socket.send(octets)
+        except BlockingIOError:
+            return 0
+
+    def send_eof(self) -> None:
+        """Send FIN."""
+        with suppress(OSError):  # the connection is gone; reading will say how
+            self.socket.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        """Close the socket."""
+        if self._loop is not None:
+            self._loop.unwatch(self.source)
+            self._loop = None
+        self.source = self.sink = -1
+        self.socket.close()
