@@ -27,6 +27,8 @@ __all__ = ["BOTH", "Loop", "Timer"]
 BOTH = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 _MOST_EVENTS = 512
 _BUFFER = 256 << 10
+_LEAST = 4096
+_MOST_KEPT = 64 << 20
 
 
 class Timer:
@@ -49,9 +51,13 @@ class Timer:
 class Loop:
     """Calls functions when descriptors are ready, when time has come, or soon.
 
-    `buffer` is one piece of memory for all that is read: whoever reads into it passes the octets on,
-    or copies what is left over, before it returns.
+    `buffer` is one piece of memory for all that is read: whoever reads into it passes the octets
+    on, or copies what is left over, before it returns. `sessions` counts those that live, and
+    `share` is how much of the buffer each may read at once, since all may have to keep that.
+    `pipes` counts the wide pipes in use, `most_pipes` is as many as there may be.
     """
+
+    most_pipes = 32
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
@@ -61,7 +67,13 @@ class Loop:
         self._bell: int | None = None
         self._rung: deque[Callable[[], None]] = deque()
         self.buffer = memoryview(bytearray(_BUFFER))
-        self.now = monotonic()
+        self.sessions = 0
+        self.pipes = 0
+
+    @property
+    def share(self) -> int:
+        """How many octets one session may read at once; all of them together keep 64 MiB."""
+        return max(_LEAST, min(_BUFFER, _MOST_KEPT // (self.sessions or 1)))
 
     def __enter__(self) -> Self:
         return self
@@ -121,7 +133,7 @@ class Loop:
         def work() -> None:
             try:
                 result: T | Exception = function()
-            except Exception as error:  # noqa: BLE001 - it is handed on
+            except Exception as error:  # handed on
                 result = error
             ring(lambda: then(result))
 

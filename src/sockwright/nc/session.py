@@ -1,0 +1,226 @@
+"""Two channels joined, and the rules by which their conversation ends.
+
+`near` is this side: standard input and output, a program, the first end of a relay; `far` is the
+peer. Each direction ends for itself, as RFC 9293 section 3.6 has it:
+
+- The near end has ended: the peer is told (FIN), and what it still says is waited for, until it ends
+  too. `quit_after` limits that. Datagrams have no end: after a second without one it is over.
+- A listener whose input was empty from the start (</dev/null) has nothing to end: its FIN follows
+  the peer's. Several clients (ncat among them) would leave at ours, whatever they had yet to send.
+- The peer has ended: what it sent is delivered, and the near end is told. A conversation with a
+  person ends there; so does one with an input that stays silent for a second, since a peer that
+  is gone altogether looks the same as one that only listens. Any other goes on until both ended.
+- Sending fails: what the peer said before is still received and delivered, and then it is told how
+  many octets were lost.
+"""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from sockwright.nc.flow import Flow
+from sockwright.sockets.explain import explained
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sockwright.nc.channel import Channel
+    from sockwright.nc.loop import Loop, Timer
+    from sockwright.nc.recording import Tap
+    from sockwright.nc.settings import Limits
+
+__all__ = ["DONE", "Outcome", "Session"]
+
+_SILENCE = 1.0  # seconds; see the rules above
+_DATAGRAM_SILENCE = 1.0
+_OUTPUT_CLOSED = 141  # as a program that SIGPIPE ended
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a conversation ended: an exit status, and what there is to say of it, or nothing."""
+
+    status: int = 0
+    text: str = ""
+
+
+DONE = Outcome()
+
+
+class Session:
+    """Moves octets both ways between `near` and `far`, until `on_end(session, outcome)`.
+
+    `person` is whether the near end is standard input and output; `shy` whether an empty input says
+    nothing of its end, see the rules above. The two channels are closed at the end, `near` too.
+    """
+
+    __slots__ = (
+        "_failure",
+        "_limits",
+        "_loop",
+        "_on_end",
+        "_taps",
+        "_timers",
+        "ended",
+        "far",
+        "inward",
+        "near",
+        "outward",
+        "person",
+        "shy",
+        "started",
+    )
+
+    def __init__(
+        self,
+        loop: Loop,
+        near: Channel,
+        far: Channel,
+        limits: Limits,
+        on_end: Callable[[Session, Outcome], None],
+        *,
+        taps: Sequence[Tap] = (),
+        person: bool = False,
+        shy: bool = False,
+    ) -> None:
+        self.near, self.far = near, far
+        self.person, self.shy = person, shy
+        self.outward = Flow(loop, near, far, self, taps=taps, direction="sent")
+        self.inward = Flow(loop, far, near, self, taps=taps, direction="received")
+        self.ended = False
+        self.started = monotonic()
+        self._loop, self._limits, self._on_end, self._taps = loop, limits, on_end, taps
+        self._failure: Outcome | None = None
+        self._timers: list[Timer] = []
+        loop.sessions += 1
+
+    def start(self) -> None:
+        """Begin: what is there already is moved at once."""
+        if self._limits.idle is not None:
+            self._watch_for_silence(self._limits.idle, self._idle)
+        self.far.attach(self._loop, self.inward.pump, self.outward.pump)
+        if not self.ended and self.near is not self.far:
+            self.near.attach(self._loop, self.outward.pump, self.inward.pump)
+        # Whoever called first may have ended it.
+        for flow in (self.inward, self.outward):
+            if not self.ended:
+                flow.pump()
+
+    def finish(self, outcome: Outcome) -> None:
+        """End it now, whatever is under way; a second call does nothing."""
+        if self.ended:
+            return
+        self.ended = True
+        self._loop.sessions -= 1
+        for timer in self._timers:
+            timer.cancel()
+        for flow in (self.outward, self.inward):
+            flow.stop()
+        self.far.close()
+        self.near.close()
+        self._on_end(self, self._failure or outcome)
+
+    # -- what the flows tell -----------------------------------------------------------------------
+
+    def flow_ended(self, flow: Flow) -> None:
+        """Hear that one direction has ended; see the rules above."""
+        if flow is self.inward:
+            self._peer_ended()
+        else:
+            self._input_ended()
+
+    def _input_ended(self) -> None:
+        if self._limits.half_close and not (
+            self.shy and self.outward.moved == 0 and not self.inward.done
+        ):
+            try:
+                self.far.send_eof()
+            except OSError as error:
+                self.flow_failed(self.outward, self.far, error)
+                return
+        if self.inward.done:
+            self.finish(DONE)
+            return
+        quit_after = self._limits.quit_after
+        if self.far.keeps_boundaries:
+            wait = _DATAGRAM_SILENCE if quit_after is None else quit_after
+            if wait >= 0:
+                self._watch_for_silence(wait, lambda: self.finish(DONE))
+        elif quit_after is not None and quit_after >= 0:
+            self._timers.append(self._loop.later(quit_after, self._gave_up))
+
+    def _peer_ended(self) -> None:
+        if self.outward.done:
+            self._close_gently()
+            return
+        try:
+            self.near.send_eof()
+        except OSError as error:
+            self.flow_failed(self.inward, self.near, error)
+            return
+        if not self.person:
+            return
+        if self.near.terminal:
+            self.finish(DONE)
+        else:
+            self._watch_for_silence(_SILENCE, lambda: self.finish(DONE))
+
+    def _close_gently(self) -> None:
+        """Both directions are over: say our end too, if it was held back."""
+        if self.shy or not self._limits.half_close:
+            self.far.send_eof()
+        self.finish(DONE)
+
+    def flow_failed(self, flow: Flow, channel: Channel, error: OSError) -> None:
+        """Hear that a direction failed: the other may still have something to deliver."""
+        lost = flow.waiting
+        flow.stop()
+        if channel is self.near and self.person and error.errno == errno.EPIPE:
+            self.finish(Outcome(_OUTPUT_CLOSED))
+            return
+        doing = ("write to " if channel is flow.sink else "read from ") + channel.name
+        text = str(explained(error, doing).strerror)
+        if lost:
+            text += f"; {lost} octets were not delivered"
+        failure = self._failure or Outcome(1, text)
+        self._failure = failure
+        if flow is self.outward and channel is self.far and not self.inward.done:
+            self._watch_for_silence(_SILENCE, lambda: self.finish(failure))
+            self.inward.pump()
+        else:
+            self.finish(failure)
+
+    # -- time --------------------------------------------------------------------------------------
+
+    def _watch_for_silence(self, seconds: float, then: Callable[[], None]) -> None:
+        """Call `then` when nothing was moved either way for so long."""
+        moved = self.outward.moved + self.inward.moved
+
+        def look() -> None:
+            nonlocal moved
+            now = self.outward.moved + self.inward.moved
+            if now == moved:
+                then()
+            else:
+                moved = now
+                self._timers.append(self._loop.later(seconds, look))
+                self._timers = [timer for timer in self._timers if timer.call is not None]
+
+        self._timers.append(self._loop.later(seconds, look))
+
+    def _idle(self) -> None:
+        self.finish(
+            Outcome(3, f"{self.far.name}: nothing came or went for {self._limits.idle:g} s")
+        )
+
+    def _gave_up(self) -> None:
+        self.finish(
+            Outcome(
+                3,
+                f"{self.far.name}: the peer had not ended {self._limits.quit_after:g} s after the "
+                "end of the input (-q)",
+            )
+        )
