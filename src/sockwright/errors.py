@@ -17,6 +17,7 @@ __all__ = [
     "LimitError",
     "NotPossibleError",
     "SockwrightError",
+    "TLSError",
     "TruncatedError",
     "UsageError",
 ]
@@ -58,6 +59,12 @@ class EndOfStreamError(SockwrightError, EOFError):
     def __init__(self, message: str, partial: bytes) -> None:
         super().__init__(message)
         self.partial = partial
+
+
+class TLSError(SockwrightError):
+    """TLS did not come about: the certificate is not trusted, or the handshake failed."""
+
+    exit_status = 4
 
 
 class LimitError(SockwrightError, ValueError):
