@@ -16,6 +16,7 @@ __all__ = [
     "LayerError",
     "LimitError",
     "NotPossibleError",
+    "ProxyError",
     "SockwrightError",
     "TLSError",
     "TruncatedError",
@@ -65,6 +66,17 @@ class TLSError(SockwrightError):
     """TLS did not come about: the certificate is not trusted, or the handshake failed."""
 
     exit_status = 4
+
+
+class ProxyError(SockwrightError):
+    """A proxy refuses, ends the connection, or says what no proxy says.
+
+    `code` is its answer: the reply of SOCKS or the status of HTTP; None where there was none.
+    """
+
+    def __init__(self, message: str, code: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class LimitError(SockwrightError, ValueError):
