@@ -31,13 +31,18 @@ _WRITE = select.EPOLLOUT | select.EPOLLHUP | select.EPOLLERR
 class Channel:
     """What the two ends of a session have in common; see the rules above.
 
-    `keeps_boundaries` is whether pieces are messages (datagrams). `source` and `sink` are the
+    `keeps_boundaries` is whether pieces are messages (datagrams), `terminal` whether a person types
+    here, `room` the most octets that one piece should have. `unsent` counts what `send` took and the
+    kernel has not got yet: while it is not 0 closing would lose octets, and `on_writable` will come.
+    `source` and `sink` are the
     descriptors behind the two directions, where the kernel may move octets between them and others
     by itself (splice(2), sendfile(2)); -1 where they must pass through this object.
     """
 
     keeps_boundaries = False
     terminal = False
+    room = 1 << 30
+    unsent = 0
     source = -1
     sink = -1
 
@@ -73,11 +78,13 @@ class Channel:
 class SocketChannel(Channel):
     """A connected stream socket, or any other whose send and recv are all it takes; it owns it."""
 
-    def __init__(self, sock: socket.socket, name: str) -> None:
+    def __init__(self, sock: socket.socket, name: str, *, pushed: bytes = b"") -> None:
+        """Take over `sock`; `pushed` was received from it already, and comes first."""
         super().__init__(name)
         sock.setblocking(False)
         self.socket = sock
         self.source = self.sink = sock.fileno()
+        self._pushed = pushed
         self._loop: Loop | None = None
 
     def attach(
@@ -96,6 +103,11 @@ class SocketChannel(Channel):
 
     def receive_into(self, buffer: memoryview) -> int | None:
         """Receive; see `Channel`."""
+        if self._pushed:
+            piece = self._pushed[: len(buffer)]
+            self._pushed = self._pushed[len(piece) :]
+            buffer[: len(piece)] = piece
+            return len(piece)
         try:
             return self.socket.recv_into(buffer)
         except BlockingIOError:

@@ -136,7 +136,7 @@ class Flow:
     def _copy(self) -> bool:
         source, sink = self.source, self.sink
         # With very many sessions each keeps less: together at most 64 MiB.
-        buffer = self._loop.buffer[: self._loop.share]
+        buffer = self._loop.buffer[: min(self._loop.share, sink.room)]
         for _ in range(_ROUNDS):
             if self._pending is None:
                 if self._end_seen:

@@ -3,8 +3,8 @@
 `near` is this side: standard input and output, a program, the first end of a relay; `far` is the
 peer. Each direction ends for itself, as RFC 9293 section 3.6 has it:
 
-- The near end has ended: the peer is told (FIN), and what it still says is waited for, until it ends
-  too. `quit_after` limits that. Datagrams have no end: after a second without one it is over.
+- The near end has ended: the peer is told (FIN), and what it still says is waited for, until it
+  ends too. `quit_after` limits that. Datagrams have no end: after a second without one it is over.
 - A listener whose input was empty from the start (</dev/null) has nothing to end: its FIN follows
   the peer's. Several clients (ncat among them) would leave at ours, whatever they had yet to send.
 - The peer has ended: what it sent is delivered, and the near end is told. A conversation with a
@@ -101,9 +101,9 @@ class Session:
         """Begin: what is there already is moved at once."""
         if self._limits.idle is not None:
             self._watch_for_silence(self._limits.idle, self._idle)
-        self.far.attach(self._loop, self.inward.pump, self.outward.pump)
-        if not self.ended and self.near is not self.far:
-            self.near.attach(self._loop, self.outward.pump, self.inward.pump)
+        self.far.attach(self._loop, self.inward.pump, self._far_writable)
+        if not self.ended:
+            self.near.attach(self._loop, self.outward.pump, self._near_writable)
         # Whoever called first may have ended it.
         for flow in (self.inward, self.outward):
             if not self.ended:
@@ -133,16 +133,11 @@ class Session:
             self._input_ended()
 
     def _input_ended(self) -> None:
-        if self._limits.half_close and not (
-            self.shy and self.outward.moved == 0 and not self.inward.done
-        ):
-            try:
-                self.far.send_eof()
-            except OSError as error:
-                self.flow_failed(self.outward, self.far, error)
-                return
+        held_back = self.shy and self.outward.moved == 0 and not self.inward.done
+        if self._limits.half_close and not held_back and not self._tell_end(self.far):
+            return
         if self.inward.done:
-            self.finish(DONE)
+            self._settle()
             return
         quit_after = self._limits.quit_after
         if self.far.keeps_boundaries:
@@ -153,31 +148,52 @@ class Session:
             self._timers.append(self._loop.later(quit_after, self._gave_up))
 
     def _peer_ended(self) -> None:
+        if not self._tell_end(self.near):
+            return
         if self.outward.done:
-            self._close_gently()
-            return
-        try:
-            self.near.send_eof()
-        except OSError as error:
-            self.flow_failed(self.inward, self.near, error)
-            return
-        if not self.person:
-            return
-        if self.near.terminal:
-            self.finish(DONE)
-        else:
-            self._watch_for_silence(_SILENCE, lambda: self.finish(DONE))
+            # Our end too, if it was held back: TLS has a word for it, closing alone has not.
+            if self._tell_end(self.far):
+                self._settle()
+        elif self.person:
+            if self.near.terminal:
+                self._settle(anyway=True)
+            else:
+                self._watch_for_silence(_SILENCE, lambda: self.finish(DONE))
 
-    def _close_gently(self) -> None:
-        """Both directions are over: say our end too, if it was held back."""
-        if self.shy or not self._limits.half_close:
-            self.far.send_eof()
-        self.finish(DONE)
+    def _tell_end(self, channel: Channel) -> bool:
+        """Tell one end that nothing more will come; False: the session is over for that."""
+        try:
+            channel.send_eof()
+        except OSError as error:
+            self.flow_failed(self.outward if channel is self.far else self.inward, channel, error)
+            return False
+        return not self.ended
+
+    def _far_writable(self) -> None:
+        if self.outward.done:
+            self._settle()
+        else:
+            self.outward.pump()
+
+    def _near_writable(self) -> None:
+        if self.inward.done:
+            self._settle()
+        else:
+            self.inward.pump()
+
+    def _settle(self, *, anyway: bool = False) -> None:
+        """Finish, if both directions are over and the kernel has all of it."""
+        if self.outward.done and self.inward.done:
+            anyway = True
+        if anyway and not self.ended and not self.far.unsent and not self.near.unsent:
+            self.finish(DONE)
 
     def flow_failed(self, flow: Flow, channel: Channel, error: OSError) -> None:
         """Hear that a direction failed: the other may still have something to deliver."""
         lost = flow.waiting
         flow.stop()
+        if self.ended:
+            return
         if channel is self.near and self.person and error.errno == errno.EPIPE:
             self.finish(Outcome(_OUTPUT_CLOSED))
             return

@@ -1,0 +1,217 @@
+"""Descriptors that are not ours alone: standard input and output, files, devices, FIFOs.
+
+Others share standard input with us (the shell does), and O_NONBLOCK belongs to all of them. So a
+pipe or a terminal is opened again through ``/proc/self/fd``, which gives a description of our own.
+Where that is refused (another user made it, or there is no /proc), poll(2) is asked before each
+read and write, and a write is never longer than PIPE_BUF, for which poll(2) promises room.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+import stat
+
+from sockwright.nc.channel import Channel
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sockwright.nc.loop import Loop
+
+__all__ = ["DescriptorChannel", "file_channel", "standard_channel"]
+
+_READ = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR | select.EPOLLRDHUP
+_WRITE = select.EPOLLOUT | select.EPOLLHUP | select.EPOLLERR
+_NONE = -1
+
+
+class _Half:
+    """One descriptor and how to use it without waiting."""
+
+    __slots__ = ("descriptor", "file", "opened", "socket", "waits")
+
+    def __init__(self, descriptor: int, flags: int) -> None:
+        mode = os.fstat(descriptor).st_mode
+        self.file = stat.S_ISREG(mode) or stat.S_ISBLK(mode)
+        self.descriptor = descriptor
+        self.opened = False  # by us
+        self.socket: socket.socket | None = None
+        self.waits = False
+        if stat.S_ISSOCK(mode):
+            self.socket = socket.socket(fileno=os.dup(descriptor))
+        elif not self.file:
+            try:
+                self.descriptor = os.open(
+                    f"/proc/self/fd/{descriptor}",
+                    flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC,
+                )
+                self.opened = True
+            except OSError:
+                self.waits = True
+
+    def ready(self, event: int) -> bool:
+        """Tell whether a call would not wait."""
+        if not self.waits:
+            return True
+        poll = select.poll()
+        poll.register(self.descriptor, event)
+        return bool(poll.poll(0))
+
+    def close(self) -> None:
+        if self.socket is not None:
+            self.socket.close()
+        elif self.opened:
+            os.close(self.descriptor)
+
+
+class DescriptorChannel(Channel):
+    """A channel over one descriptor to read and one to write, each of any kind; -1 is none.
+
+    With `owns` they are closed with the channel. Otherwise they stay open, except that the end of
+    the output is told by closing it where it is a pipe: its place is taken by /dev/null.
+    """
+
+    def __init__(self, reading: int, writing: int, name: str, *, owns: bool = False) -> None:
+        super().__init__(name)
+        self._reading, self._writing = reading, writing
+        self._owns = owns
+        self._in = None if reading == _NONE else _Half(reading, os.O_RDONLY)
+        self._out = None if writing == _NONE else _Half(writing, os.O_WRONLY)
+        self._loop: Loop | None = None
+        self._watched: list[int] = []
+        self._ended = self._in is None
+        self.terminal = reading != _NONE and os.isatty(reading)
+        if self._in is not None and not self._in.waits:
+            self.source = self._in.descriptor
+        if self._out is not None and not self._out.waits and not os.isatty(writing):
+            self.sink = self._out.descriptor
+
+    def attach(
+        self, loop: Loop, on_readable: Callable[[], None], on_writable: Callable[[], None]
+    ) -> None:
+        """Watch what can be watched; files are always ready."""
+        self._loop = loop
+
+        def readable(events: int) -> None:
+            if events & _READ:
+                on_readable()
+
+        def writable(events: int) -> None:
+            if events & _WRITE:
+                on_writable()
+
+        if self._in is not None:
+            self._watch(loop, self._in, readable, select.EPOLLIN)
+        if self._out is not None:
+            self._watch(loop, self._out, writable, select.EPOLLOUT)
+
+    def _watch(self, loop: Loop, half: _Half, call: Callable[[int], None], event: int) -> None:
+        descriptor = half.descriptor if half.socket is None else half.socket.fileno()
+        if loop.watch(descriptor, call, event | select.EPOLLRDHUP | select.EPOLLET):
+            self._watched.append(descriptor)
+
+    def receive_into(self, buffer: memoryview) -> int | None:
+        """Read; see `Channel`."""
+        half = self._in
+        if half is None:
+            return 0 if self._ended else None
+        try:
+            if half.socket is not None:
+                return half.socket.recv_into(buffer, 0, socket.MSG_DONTWAIT)
+            if not half.ready(select.POLLIN):
+                return None
+            return os.readv(half.descriptor, [buffer])
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            if error.errno == errno.EIO and self.terminal:  # it hung up
+                return 0
+            raise
+
+    def send(self, octets: memoryview) -> int:
+        """Write; see `Channel`. Where nothing is to be written, everything is taken."""
+        half = self._out
+        if half is None:
+            return len(octets)
+        try:
+            if half.socket is not None:
+                return half.socket.send(octets, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            if not half.ready(select.POLLOUT):
+                return 0
+            return os.write(half.descriptor, octets[: select.PIPE_BUF] if half.waits else octets)
+        except BlockingIOError:
+            return 0
+
+    def send_eof(self) -> None:
+        """Close the output if its reader would wait for that: a pipe, or a socket."""
+        half = self._out
+        if half is None or half.file or self.terminal or os.isatty(self._writing):
+            return
+        self._forget(half)
+        if half.socket is not None:
+            half.socket.shutdown(socket.SHUT_WR)
+        half.close()
+        self._out, self.sink = None, -1
+        if not self._owns:
+            nothing = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+            os.dup2(nothing, self._writing)
+            os.close(nothing)
+        elif self._writing != self._reading:
+            os.close(self._writing)
+            self._writing = _NONE
+
+    def _forget(self, half: _Half) -> None:
+        descriptor = half.descriptor if half.socket is None else half.socket.fileno()
+        if self._loop is not None and descriptor in self._watched:
+            self._watched.remove(descriptor)
+            self._loop.unwatch(descriptor)
+
+    def close(self) -> None:
+        """Close what was opened, and what is owned."""
+        for half in (self._in, self._out):
+            if half is not None:
+                self._forget(half)
+                half.close()
+        self._in = self._out = None
+        self._ended = True
+        self.source = self.sink = -1
+        if self._owns:
+            for descriptor in {self._reading, self._writing} - {_NONE}:
+                os.close(descriptor)
+            self._reading = self._writing = _NONE
+
+
+def standard_channel(*, reads: bool = True, writes: bool = True) -> DescriptorChannel:
+    """Give standard input and standard output of this process.
+
+    With `reads` false the input is left alone and never ends; with `writes` false what would be
+    written is dropped.
+
+    Raises:
+        OSError: EBADF, one of them is closed.
+    """
+    channel = DescriptorChannel(
+        0 if reads else _NONE, 1 if writes else _NONE, "standard input and output"
+    )
+    channel._ended = False  # noqa: SLF001 - of this module
+    return channel
+
+
+def file_channel(path: str, *, reads: bool, writes: bool) -> DescriptorChannel:
+    """Open a file, FIFO or device to read from, to write to (it is made, or emptied), or both.
+
+    Raises:
+        OSError: it cannot be opened so.
+    """
+    if reads and writes:
+        flags = os.O_RDWR
+    else:
+        flags = os.O_RDONLY if reads else os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOCTTY, 0o600)
+    return DescriptorChannel(
+        descriptor if reads else _NONE, descriptor if writes else _NONE, f"file:{path}", owns=True
+    )
