@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sockwright.nc.tls import TLSOptions
     from sockwright.sockets.endpoint import Endpoint
 
-__all__ = ["Console", "Framing", "Job", "Limits", "Serving", "Side"]
+__all__ = ["Console", "Framing", "Job", "Limits", "Serving", "Side", "SocketOptions"]
 
 Hub = Literal["broker", "chat"]
 Framing = Literal["line", "chunk"] | int
@@ -31,7 +31,8 @@ class Limits:
     either way. `quit_after` is how long to wait for the peer's end after the end of the input; of
     datagrams, whose peers have no end, it is 1 s where nothing is said. `half_close` tells the peer
     of the end of the input (FIN). `delay` is waited between the lines that are sent, `rate` the
-    octets a second that are sent at most.
+    octets a second that are sent at most. `quit_after` may be infinite (-q -1): datagrams are then
+    waited for for ever, too. `messages` ends the conversation after so many reads of the peer (-W).
     """
 
     connect: float | None = None
@@ -40,6 +41,23 @@ class Limits:
     half_close: bool = True
     delay: float = 0.0
     rate: float | None = None
+    messages: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SocketOptions:
+    """What is set on sockets before they are bound or connected; None is the kernel's default.
+
+    Sizes of buffers in octets, `tos` the octet of IP_TOS and IPV6_TCLASS, `ttl` what is sent with
+    and `min_ttl` what is accepted (IP_TTL, IP_MINTTL and those of IPv6), `broadcast` SO_BROADCAST.
+    """
+
+    receive_buffer: int | None = None
+    send_buffer: int | None = None
+    tos: int | None = None
+    ttl: int | None = None
+    min_ttl: int | None = None
+    broadcast: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +110,7 @@ class Side:
     framing: Framing = "chunk"
     telnet: bool = False
     crlf: bool = False
+    options: SocketOptions | None = None
 
 
 @dataclass(frozen=True, slots=True)

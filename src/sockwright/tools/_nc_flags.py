@@ -1,0 +1,397 @@
+"""The flags of `sw nc` and `sw relay`: those of OpenBSD's nc, of traditional nc, and of ncat.
+
+One table makes the help, and the parser that reads a line without argparse, whose import alone
+takes longer than a connection. Values are kept as the texts that they are; `_nc_values` reads them.
+
+Where the programs disagree on a letter, one meaning holds, the help says whose, and where the other
+was probably meant the error names its long word:
+
+    -x  the proxy (OpenBSD)              ncat's dump in hex is --hex-dump
+    -o  the session's octets (ncat)      traditional nc's dump in hex is --hex-dump
+    -i  between lines (both nc's)        ncat's idle limit is --idle-timeout
+    -w  connecting and idle (OpenBSD)    ncat's limit for connecting alone is --wait
+    -d  input is left alone (OpenBSD)    ncat's pause between lines is --delay, or -i
+    -m  most connections (ncat)          OpenBSD's least TTL is --min-ttl
+    -c  a command (traditional, ncat)    LibreSSL's TLS is --tls
+"""
+
+from __future__ import annotations
+
+from sockwright.errors import NotPossibleError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+    from sockwright.errors import SockwrightError
+
+    Flags = tuple[tuple[str, str, str, str], ...]  # names, attribute, value, meaning
+
+__all__ = ["Arguments", "add_arguments", "read_words", "why_absent"]
+
+# A group: its title, what is said below that, and its flags. A flag: its names, the attribute,
+# what stands for its value ("" for none), the meaning. Names in brackets are known, not shown.
+_GROUPS: tuple[tuple[str, str, Flags], ...] = (
+    (
+        "where",
+        (
+            "In place of HOST PORT may stand a URL: tcp://H:P tls://H:P udp://H:P unix:PATH "
+            "unix-abstract:NAME vsock://CID:PORT exec:COMMAND pty:COMMAND file:PATH echo: discard:"
+        ),
+        (
+            ("-l --listen", "listen", "", "wait for a client, on loopback unless HOST says where"),
+            ("-k --keep-open", "keep", "", "with -l: many clients, at once and one after another"),
+            ("-p --source-port", "port", "PORT", "with -l: listen there; else: connect from it"),
+            ("-s --source", "source", "ADDR", "connect from this address; with -l: HOST"),
+            ("--public", "public", "", "with -l: on every address of this machine"),
+            ("-u --udp", "udp", "", "UDP; with -U: datagrams"),
+            ("-U --unixsock [--unix]", "unix", "", "a UNIX socket: a path, or @NAME (abstract)"),
+            ("--vsock", "vsock", "", "vsock(7): HOST is the number of a machine, its CID"),
+            ("-4", "ipv4", "", "IPv4 alone"),
+            ("-6", "ipv6", "", "IPv6 alone"),
+            ("-n --nodns", "numeric", "", "addresses in numbers: look up no name"),
+        ),
+    ),
+    (
+        "instead of talking",
+        "",
+        (
+            ("-z", "check", "", "which PORTS are open? 20-25,80,http; with -u: UDP"),
+            ("-r", "random", "", "with -z: in random order"),
+            ("--send", "send", "FILE", "send a file; a row tells of it"),
+            ("--receive", "receive", "FILE", "receive a file"),
+            ("--resume", "resume", "", "with either, on both sides: go on where it stopped"),
+            ("--sha256", "sha256", "", "with either, on both sides: compare checksums"),
+            ("--force", "force", "", "write over files that are there"),
+        ),
+    ),
+    (
+        "when to stop",
+        "Times are seconds, or 500ms, 5s, 2m, 1h. A time limit ends with status 3.",
+        (
+            ("-w", "limit", "TIME", "limit for connecting, and for silence (as in OpenBSD)"),
+            ("--wait", "wait", "TIME", "limit for connecting alone (ncat's -w)"),
+            ("--idle-timeout", "idle", "TIME", "limit for silence alone (ncat's -i)"),
+            ("-q", "quit_after", "TIME", (
+                "how long to wait for answers after the end of the input; -1: for ever, which is "
+                "so by itself but for datagrams: 1 s"
+            )),
+            ("--no-shutdown", "no_shutdown", "", "do not tell the peer (FIN) of the input's end"),
+            ("-N", "shutdown", "", "tell it; so it is anyway"),
+            ("-W", "datagrams", "N", "end after N datagrams have come"),
+        ),
+    ),
+    (
+        "what to send and to show",
+        (
+            "On a terminal what comes is cleaned of escape sequences, and lines can be edited; "
+            "octets to a pipe or a file are never touched."
+        ),
+        (
+            ("-d", "no_input", "", "leave standard input alone (ncat's -d is --delay)"),
+            ("--send-only", "send_only", "", "only send; end when all is sent"),
+            ("--recv-only", "recv_only", "", "only receive"),
+            ("-C --crlf", "crlf", "", "end the lines that are sent with CR LF"),
+            ("-i --delay", "delay", "TIME", (
+                "wait between lines that are sent, and between ports (ncat's -i is --idle-timeout)"
+            )),
+            ("--rate", "rate", "SIZE", "send no more than SIZE octets a second: 500k, 2M, 1Mi"),
+            ("--frame", "frame", "HOW", "a datagram is a line, a chunk as it is read, or N octets"),
+            ("-t --telnet", "telnet", "", "refuse what a telnet server offers; show none of it"),
+            ("--raw", "raw", "", "let escape sequences from the peer reach the terminal"),
+            ("--tty", "tty", "", (
+                "send each key as it is typed, for a shell's screen; implies --raw; Ctrl-] ends"
+            )),
+            ("--no-edit", "no_edit", "", "the terminal's own line editing, without history"),
+        ),
+    ),
+    (
+        "programs",
+        (
+            "They run without a shell; their words are split as a shell would. On a listener only "
+            "on loopback, or with --allow, or with --tls-client-ca."
+        ),
+        (
+            ("-e --exec", "exec", "COMMAND", "join the peer to a program, with -k one each"),
+            ("-c --sh-exec", "sh_exec", "COMMAND", "the same; with a shell: -e \"sh -c '...'\""),
+            ("--pty", "pty", "", "on a terminal of its own"),
+        ),
+    ),
+    (
+        "clients",
+        "",
+        (
+            ("--allow", "allow", "HOSTS", "only these: 10.0.0.0/8,::1,name"),
+            ("--allowfile", "allow_file", "FILE", "the same, from a file"),
+            ("--deny", "deny", "HOSTS", "not these"),
+            ("--denyfile", "deny_file", "FILE", "the same, from a file"),
+            ("-m --max-conns", "most", "N", "at once; others wait (OpenBSD's -m is --min-ttl)"),
+            ("--broker", "broker", "", "pass on what one client sends to all others"),
+            ("--chat", "chat", "", "the same, line by line, with who said it"),
+        ),
+    ),
+    (
+        "TLS",
+        (
+            "Certificates are verified. A listener without one makes one and prints its "
+            "fingerprint. ncat's names, --ssl-cert and so on, mean the same."
+        ),
+        (
+            ("--tls --ssl", "tls", "", "TLS over TCP; so say the --tls- flags below, too"),
+            ("--tls-cert [--ssl-cert]", "tls_cert", "FILE", "our certificate (PEM)"),
+            ("--tls-key [--ssl-key]", "tls_key", "FILE", "its key, where that is another file"),
+            ("--tls-ca [--ssl-trustfile --tls-trustfile]", "tls_ca", "FILE", (
+                "trust these instead of the system's"
+            )),
+            ("--tls-client-ca", "tls_client_ca", "FILE", (
+                "with -l: want a certificate of the client that one of these has signed"
+            )),
+            ("--tls-name [--ssl-servername --tls-servername]", "tls_name", "NAME", (
+                "whom to ask for (SNI) and verify, where that is not HOST"
+            )),
+            ("--tls-alpn [--ssl-alpn]", "tls_alpn", "A,B", "protocols to offer: h2,http/1.1"),
+            ("--tls-ciphers [--ssl-ciphers]", "tls_ciphers", "LIST", "openssl-ciphers(1)"),
+            ("--insecure", "insecure", "", "do not verify; print whose certificate it was"),
+            ("[--ssl-verify --tls-verify]", "tls_verify", "", ""),
+        ),
+    ),
+    (
+        "through a proxy",
+        "",
+        (
+            ("-x --proxy", "proxy", "PROXY", (
+                "HOST:PORT, or socks5://USER:PASSWORD@HOST:PORT (ncat's -x is --hex-dump)"
+            )),
+            ("-X --proxy-type", "proxy_type", "TYPE", (
+                "4, 4a, 5, connect, or socks4, socks4a, socks5, http; else 5 for -x, as in "
+                "OpenBSD, and http for --proxy, as in ncat"
+            )),
+            ("-P --proxy-auth", "proxy_auth", "USER[:PASS]", "who we are; or in NCAT_PROXY_AUTH"),
+            ("--proxy-dns", "proxy_dns", "WHERE", "who looks HOST up: remote (the proxy), local"),
+        ),
+    ),
+    (
+        "records",
+        "",
+        (
+            ("--hexdump", "hexdump", "", "show what goes and comes, with times, on standard error"),
+            ("--hex-dump", "hex_file", "FILE", "the same into a file (ncat's -x, old nc's -o)"),
+            ("-o --output", "output", "FILE", "what goes and comes, as it is, into a file"),
+            ("--append-output", "append", "", "add to the files of the two"),
+            ("--record", "record", "FILE", "a capture, .pcapng, that Wireshark opens"),
+            ("--replay", "replay", "FILE", "send what was sent in such a record, when it was"),
+        ),
+    ),
+    (
+        "sockets",
+        "",
+        (
+            ("-b", "broadcast", "", "allow datagrams to broadcast addresses"),
+            ("-I", "receive_buffer", "SIZE", "octets of the receive buffer"),
+            ("-O", "send_buffer", "SIZE", "octets of the send buffer"),
+            ("-M --ttl", "ttl", "N", "time to live of what is sent"),
+            ("--min-ttl", "min_ttl", "N", "drop what comes with less (OpenBSD's -m)"),
+            ("-T --tos", "tos", "WHAT", "type of service: lowdelay, ef, af11, cs1, 0x10 ..."),
+        ),
+    ),
+    (
+        "messages",
+        "",
+        (
+            ("-v --verbose", "verbose", "", "say more of what happens; -vv still more"),
+            ("--quiet", "quiet", "", "say nothing but failures"),
+        ),
+    ),
+)  # fmt: skip
+# What the others have and this verb has not, and why; with the value that it takes there.
+_ABSENT = (
+    ("-D", "", "-D: SO_DEBUG has no effect on Linux; -v says more, --record keeps everything"),
+    ("-F", "", "-F: the socket is not handed on; in ssh_config(5) leave ProxyUseFdpass out"),
+    ("-S", "", "-S: signatures by MD5 (RFC 2385) want a key, which nc has no flag for"),
+    ("-V --rtable", "RTABLE", "-V: Linux chooses its routing table by rules; see ip-rule(8)"),
+    ("-Z", "", "-Z: DCCP has left Linux, with 6.16"),
+    ("-g", "HOPS", "-g: source routing is dropped by every router (RFC 7126); try a proxy, -x"),
+    ("-G", "N", "-G: source routing is dropped by every router (RFC 7126)"),
+    ("-L -R", "WHAT", "-L, -R: two ends are joined by sw relay A B"),
+    ("--lua-exec", "FILE", "--lua-exec: no Lua is built in; -e \"lua FILE\" runs an installed one"),
+    ("--sctp", "", "--sctp: this build has no SCTP"),
+)  # fmt: skip
+_NOT_BUILT = {"--sctp"}
+_SEVERAL = {"allow", "allow_file", "deny", "deny_file"}
+_COUNTED = {"verbose"}
+
+# What `sw relay` has no use for, since its ends are URLs and what passes is nobody's input, and
+# what it says otherwise.
+_RELAY_HAS_NOT = {
+    "udp", "unix", "vsock", "check", "random", "send", "receive", "resume", "sha256",
+    "shutdown", "datagrams", "no_input", "send_only", "recv_only", "crlf", "delay", "telnet",
+    "exec", "sh_exec", "pty", "broker", "chat", "tls", "replay", "tty", "no_edit", "public", "port",
+    "source", "raw", "broadcast",
+}  # fmt: skip
+_RELAY_SAYS = {
+    "where": (
+        "A and B: tcp://H:P tls://H:P udp://H:P unix:PATH unix-abstract:NAME vsock://CID:PORT "
+        "exec:COMMAND pty:COMMAND file:PATH - echo: discard:"
+    ),
+    "programs": "",
+    "listen": "listen at A, and open B when a client has come; tcp://*:PORT is every address",
+    "keep": "the same for many clients, at once and one after another; B is opened for each",
+    "quit_after": "how long to wait for the other way after one has ended",
+    "no_shutdown": "do not tell one end (FIN) that the other has ended",
+    "rate": "let no more than SIZE octets a second pass, either way: 500k, 2M, 1Mi",
+    "tls_cert": "the certificate (PEM) of the listener, else of the client",
+    "hexdump": "show what passes, with times, on standard error",
+    "output": "what passes, as it is, into a file",
+    "proxy": "for B: HOST:PORT, or socks5://USER:PASSWORD@HOST:PORT",
+}
+
+
+class Arguments:
+    """What the words of a line say: texts for flags with a value, None where it is not there."""
+
+    def __init__(self) -> None:
+        self.words: list[str] = []
+        self.json = False
+        self.absent: list[str] = []
+        self.verbose = 0
+        for _, _, flags in _GROUPS:
+            for _, name, metavar, _ in flags:
+                if name not in _COUNTED:
+                    setattr(self, name, None if metavar else False)
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+
+def read_words(words: Sequence[str], *, relay: bool = False) -> Arguments | None:
+    """Read a line as getopt_long(3) does; None where argparse is to answer: help, and mistakes.
+
+    A flag that takes a value takes the next word, whatever that is: ``-q -1``.
+    """
+    known = _names(relay=relay)
+    found = Arguments()
+    rest = iter(words)
+    for word in rest:
+        if word == "--":
+            found.words += rest
+        elif word == "-" or not word.startswith("-"):
+            found.words.append(word)
+        elif word == "--json":
+            found.json = True
+        elif not _read_flag(word, rest, known, found):
+            return None
+    return found
+
+
+def _read_flag(
+    word: str, rest: Iterator[str], known: dict[str, tuple[str, bool]], found: Arguments
+) -> bool:
+    """Read a long flag or a cluster of letters, with its value; False where it is not known."""
+    if word.startswith("--"):
+        name, equals, value = word.partition("=")
+        flag = known.get(name)
+        if flag is None or (equals and not flag[1]):
+            return False
+        if not equals and flag[1]:
+            value = next(rest, "")
+            if not value:
+                return False
+        _keep(found, flag[0], value)
+        return True
+    for index, letter in enumerate(word[1:], 2):
+        flag = known.get(f"-{letter}")
+        if flag is None:
+            return False
+        if flag[1]:
+            value = word[index:] or next(rest, "")
+            if not value:
+                return False
+            _keep(found, flag[0], value)
+            return True
+        _keep(found, flag[0], "")
+    return True
+
+
+def _keep(found: Arguments, name: str, value: str) -> None:
+    if name.startswith("-"):
+        found.absent.append(name)
+    elif name in _SEVERAL:
+        setattr(found, name, [*(getattr(found, name) or ()), value])
+    elif name in _COUNTED:
+        setattr(found, name, getattr(found, name) + 1)
+    else:
+        setattr(found, name, value or True)
+
+
+def _names(*, relay: bool) -> dict[str, tuple[str, bool]]:
+    """Return by each name of a flag its attribute, and whether it takes a value."""
+    known: dict[str, tuple[str, bool]] = {}
+    for _, _, flags in _groups(relay=relay):
+        for names, attribute, metavar, _ in flags:
+            for name in names.replace("[", "").replace("]", "").split():
+                known[name] = (attribute, bool(metavar))
+    for names, metavar, _ in () if relay else _ABSENT:
+        for name in names.split():
+            known[name] = (name, bool(metavar))
+    return known
+
+
+def _groups(*, relay: bool) -> Iterator[tuple[str, str, Flags]]:
+    """Yield the groups of a verb: title, what is said there, flags."""
+    for title, told, flags in _GROUPS:
+        if not relay:
+            yield title, told, flags
+            continue
+        some = tuple(
+            (names, name, metavar, _RELAY_SAYS.get(name, meaning))
+            for names, name, metavar, meaning in flags
+            if name not in _RELAY_HAS_NOT
+        )
+        if some:
+            yield title, _RELAY_SAYS.get(title, told), some
+
+
+def why_absent(name: str) -> SockwrightError:
+    """Return the error for a flag that others have and `sw nc` has not."""
+    reason = next(reason for names, _, reason in _ABSENT if name in names.split())
+    return NotPossibleError(reason) if name in _NOT_BUILT else UsageError(reason)
+
+
+def add_arguments(parser: argparse.ArgumentParser, *, relay: bool = False) -> None:
+    """Add all of them to `parser`, for its help and for its word on what is wrong."""
+    from argparse import SUPPRESS
+
+    parser.usage = (
+        "%(prog)s [FLAG ...] A B"
+        if relay
+        else (
+            "%(prog)s [FLAG ...] HOST PORT\n"
+            "       %(prog)s [FLAG ...] -l [HOST] PORT\n"
+            "       %(prog)s [FLAG ...] -z HOST PORTS ..."
+        )
+    )
+    for title, told, flags in _groups(relay=relay):
+        group = parser.add_argument_group(title, told or None)
+        for names, name, metavar, meaning in flags:
+            shown, _, hidden = names.partition("[")
+            how: dict[str, Any] = {"action": "store_true"}
+            if name in _COUNTED:
+                how = {"action": "count", "default": 0}
+            elif metavar:
+                how = {"metavar": metavar, "action": "append" if name in _SEVERAL else "store"}
+            if shown:
+                group.add_argument(*shown.split(), dest=name, help=meaning, **how)
+            if hidden:
+                how.pop("metavar", None)
+                group.add_argument(*hidden.rstrip("]").split(), dest=name, help=SUPPRESS, **how)
+    for names, metavar, _ in () if relay else _ABSENT:
+        for name in names.split():
+            how = {"action": "append_const", "const": name}
+            if metavar:
+                how = {"action": "append", "type": lambda _value, name=name: name}
+            parser.add_argument(name, dest="absent", help=SUPPRESS, **how)
+    metavar = "END" if relay else "HOST PORT"
+    parser.add_argument("words", nargs="*", metavar=metavar, help=SUPPRESS)
