@@ -5,10 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from io import FileIO
+from io import FileIO
 
 __all__ = ["open_output"]
 
@@ -31,11 +28,11 @@ def open_output(path: str, *, force: bool = False, append: bool = False) -> File
         descriptor = os.open(path, how, 0o600)
     except FileExistsError:
         descriptor = _existing(path)
-    return open(descriptor, "wb", buffering=0)
+    return FileIO(descriptor, "wb")
 
 
 def _existing(path: str) -> int:
-    if not stat.S_ISREG(os.stat(path).st_mode):
+    if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  # pathlib takes 5 ms to import
         descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY)
         # Looked at again, since it may be another file by now.
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
