@@ -1,0 +1,216 @@
+"""``exec:`` and ``pty:`` in the event loop: a started program as one end of a session."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+from time import monotonic
+
+from sockwright.nc.channel import Channel
+from sockwright.nc.process import Process, start
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import Self
+
+    from sockwright.nc.loop import Loop, Timer
+
+__all__ = ["ProcessChannel", "Programs", "open_process"]
+
+_READ = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR
+_WRITE = select.EPOLLOUT | select.EPOLLHUP | select.EPOLLERR
+_TRY_AGAIN_S = 0.05
+
+
+class Programs:
+    """The programs that a run has started and not yet reaped; its end waits for theirs.
+
+    A closed channel ends its program by and by, while the loop runs. Where the loop is about to
+    stop, `close` does the rest: it takes as long as the slowest program, two seconds at most.
+    """
+
+    def __init__(self) -> None:
+        self._running: set[ProcessChannel] = set()
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def add(self, channel: ProcessChannel) -> None:
+        """Remember a channel whose program runs."""
+        self._running.add(channel)
+
+    def discard(self, channel: ProcessChannel) -> None:
+        """Forget a channel whose program has been reaped."""
+        self._running.discard(channel)
+
+    def close(self) -> None:
+        """End all programs that still run, all at the same time, and reap them."""
+        for channel in list(self._running):
+            channel.close()
+        for channel in list(self._running):
+            channel.finish()
+
+
+class ProcessChannel(Channel):
+    """A program as one end of a session; closing the channel ends the program.
+
+    `status` is None until the program has been reaped, then as `Process.status`; `on_exit(status)`,
+    where it is set, is called at that moment. A program that reads no more (BrokenPipeError from
+    `send`) is none of the peer's failures: what it did not want is lost, as in a pipe of the shell.
+    """
+
+    def __init__(self, process: Process, name: str, programs: Programs | None = None) -> None:
+        super().__init__(name)
+        self.process = process
+        self.on_exit: Callable[[int], None] | None = None
+        self._programs = programs
+        self._loop: Loop | None = None
+        self._steps: Iterator[float | None] | None = None
+        self._timer: Timer | None = None
+        self._deadline: float | None = None
+        self._pidfd = -1
+        self._cleared = False
+        for descriptor in {process.stdin, process.stdout}:
+            os.set_blocking(descriptor, False)
+        if not process.terminal:  # the kernel cannot tell of a terminal's end
+            self.source, self.sink = process.stdout, process.stdin
+        if programs is not None:
+            programs.add(self)
+
+    @property
+    def status(self) -> int | None:
+        """How the program ended; None: it runs, or has not been reaped."""
+        return self.process.status
+
+    def attach(
+        self, loop: Loop, on_readable: Callable[[], None], on_writable: Callable[[], None]
+    ) -> None:
+        """Watch both directions."""
+        self._loop = loop
+        self._on_readable, self._on_writable = on_readable, on_writable
+        if self.process.terminal:
+            loop.watch(self.process.stdout, self._on_events)
+        else:
+            loop.watch(self.process.stdout, self._on_output, select.EPOLLIN | select.EPOLLET)
+            loop.watch(self.process.stdin, self._on_input, select.EPOLLOUT | select.EPOLLET)
+
+    def _on_events(self, events: int) -> None:
+        if events & _READ:
+            self._on_readable()
+        if events & _WRITE and self.process.stdin >= 0:
+            self._on_writable()
+
+    def _on_output(self, _events: int) -> None:
+        self._on_readable()
+
+    def _on_input(self, _events: int) -> None:
+        self._on_writable()
+
+    def receive_into(self, buffer: memoryview) -> int | None:
+        """Receive; see `Channel`."""
+        try:
+            return self.process.read(buffer)
+        except BlockingIOError:
+            return None
+
+    def send(self, octets: memoryview) -> int:
+        """Send; see `Channel`."""
+        if self.process.stdin < 0:
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+        try:
+            return self.process.write(octets)
+        except BlockingIOError:
+            return 0
+
+    def send_eof(self) -> None:
+        """Let the program's input end."""
+        if self._loop is not None and not self.process.terminal:
+            self._loop.unwatch(self.process.stdin)
+        self.sink = -1
+        try:
+            self.process.send_eof()
+        except BlockingIOError:  # the terminal is full of what was sent before
+            if self._loop is not None:
+                self._loop.later(_TRY_AGAIN_S, self.send_eof)
+
+    def close(self) -> None:
+        """Let go of the program, and see to it that it ends."""
+        if self._steps is not None:
+            return
+        self.source = self.sink = -1
+        if self._loop is not None:
+            for descriptor in {self.process.stdin, self.process.stdout}:
+                self._loop.unwatch(descriptor)
+        self.process.close_descriptors()
+        self._pidfd = self.process.pidfd
+        self._steps = self.process.last_steps()
+        if self._loop is None:
+            self._take_step()
+            self.finish()
+        else:
+            self._loop.watch(self._pidfd, self._on_ended, select.EPOLLIN)
+            self._take_step()
+
+    def finish(self) -> None:
+        """Wait until the program has ended, two seconds at most; only after `close`."""
+        while not self._reaped():
+            left = None if self._deadline is None else max(0.0, self._deadline - monotonic())
+            if self.process.wait(left) is None:
+                self._take_step()
+
+    def _take_step(self) -> None:
+        """Do the next thing that ends the program, and come back when that had its time."""
+        if self._steps is None or self._reaped():
+            return
+        patience = next(self._steps, None)
+        self._deadline = None if patience is None else monotonic() + patience
+        if not self._reaped() and self._loop is not None and patience is not None:
+            self._timer = self._loop.later(patience, self._take_step)
+
+    def _on_ended(self, _events: int) -> None:
+        self._reaped()
+
+    def _reaped(self) -> bool:
+        """Tell whether the program has ended; the first time that it has, clear up after it."""
+        status = self.process.poll()
+        if status is None:
+            return False
+        if not self._cleared:
+            self._cleared = True
+            if self._timer is not None:
+                self._timer.cancel()
+            if self._loop is not None:
+                self._loop.unwatch(self._pidfd)
+            if self._programs is not None:
+                self._programs.discard(self)
+            if self.on_exit is not None:
+                self.on_exit(status)
+        return True
+
+
+def open_process(
+    words: Sequence[str],
+    *,
+    pty: bool = False,
+    environment: Mapping[str, str] | None = None,
+    programs: Programs | None = None,
+) -> ProcessChannel:
+    """Start a program as one end of a session; see `sockwright.nc.process.start`.
+
+    `environment` is what is added to the small one that it gets (`connection_variables`).
+    `programs` waits for its end when the run ends; a run that ends without that leaves the program
+    to itself, with its input and output closed.
+
+    Raises:
+        NotPossibleError, OSError: as `start`.
+    """
+    process = start(words, pty=pty, variables=environment)
+    return ProcessChannel(process, f"{'pty' if pty else 'exec'}:{process.name}", programs)
