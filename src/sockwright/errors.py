@@ -13,12 +13,14 @@ __all__ = [
     "DecodeError",
     "EndOfStreamError",
     "EndpointError",
+    "FileRefusedError",
     "LayerError",
     "LimitError",
     "NotPossibleError",
     "ProxyError",
     "SockwrightError",
     "TLSError",
+    "TransferError",
     "TruncatedError",
     "UsageError",
 ]
@@ -120,3 +122,11 @@ class TruncatedError(DecodeError):
         super().__init__(layer, offset, f"{subject} {needed} octets, {available} are there")
         self.needed = needed
         self.available = available
+
+
+class FileRefusedError(SockwrightError):
+    """A file is not sent, or not written, because of what it is or what is there already."""
+
+
+class TransferError(SockwrightError):
+    """A file did not get through whole, or the two ends do not agree on how to send it."""
