@@ -161,12 +161,13 @@ _GROUPS: tuple[tuple[str, str, Flags], ...] = (
         "through a proxy",
         "",
         (
-            ("-x --proxy", "proxy", "PROXY", (
-                "HOST:PORT, or socks5://USER:PASSWORD@HOST:PORT (ncat's -x is --hex-dump)"
+            ("-x", "proxy", "PROXY", (
+                "HOST:PORT of a SOCKS5 proxy (OpenBSD's), or socks5://USER:PASS@HOST:PORT, "
+                "socks4a://..., http://... (ncat's -x is --hex-dump)"
             )),
+            ("--proxy", "ncat_proxy", "PROXY", "the same, HOST:PORT of an HTTP proxy (ncat's)"),
             ("-X --proxy-type", "proxy_type", "TYPE", (
-                "4, 4a, 5, connect, or socks4, socks4a, socks5, http; else 5 for -x, as in "
-                "OpenBSD, and http for --proxy, as in ncat"
+                "what it speaks: 4, 4a, 5, connect, or socks4, socks4a, socks5, http"
             )),
             ("-P --proxy-auth", "proxy_auth", "USER[:PASS]", "who we are; or in NCAT_PROXY_AUTH"),
             ("--proxy-dns", "proxy_dns", "WHERE", "who looks HOST up: remote (the proxy), local"),
@@ -177,7 +178,8 @@ _GROUPS: tuple[tuple[str, str, Flags], ...] = (
         "",
         (
             ("--hexdump", "hexdump", "", "show what goes and comes, with times, on standard error"),
-            ("--hex-dump", "hex_file", "FILE", "the same into a file (ncat's -x, old nc's -o)"),
+            ("--textdump", "textdump", "", "the same as lines of text, escaped"),
+            ("--hex-dump", "hex_file", "FILE", "a hexdump into a file (ncat's -x, old nc's -o)"),
             ("-o --output", "output", "FILE", "what goes and comes, as it is, into a file"),
             ("--append-output", "append", "", "add to the files of the two"),
             ("--record", "record", "FILE", "a capture, .pcapng, that Wireshark opens"),

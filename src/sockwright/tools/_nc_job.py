@@ -1,0 +1,244 @@
+"""From the words of a line to what the engine is asked to do: a `Job` of `nc.settings`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sockwright.errors import UsageError
+from sockwright.nc.ends import ExecEnd, PtyEnd, SocketEnd, StandardEnd, split_command
+from sockwright.nc.settings import Console, Job, Limits, Serving, Side, SocketOptions
+from sockwright.tools._nc_values import duration, framing, number, size, type_of_service
+from sockwright.tools._nc_where import family, local, peer
+
+if TYPE_CHECKING:
+    from sockwright.nc.ends import End
+    from sockwright.nc.proxy import Proxy
+    from sockwright.nc.tls import TLSOptions
+    from sockwright.sockets.endpoint import Endpoint
+    from sockwright.tools._nc_flags import Arguments
+
+__all__ = [
+    "check_program",
+    "far_side",
+    "limits",
+    "read_proxy",
+    "serving",
+    "talk",
+    "tls_options",
+]
+
+_MOST_CONNECTIONS = 1_000_000
+
+
+def talk(args: Arguments) -> Job:
+    """Return the job of joining standard input and output, or a program, to the peer.
+
+    Raises:
+        UsageError: the line cannot be understood. NotPossibleError: what it wants is not here.
+        OSError: a file of addresses cannot be read.
+    """
+    far = far_side(args)
+    command = args.exec if args.exec is not None else args.sh_exec
+    near: End = StandardEnd()
+    if command is not None:
+        words = split_command(command)
+        near = PtyEnd(words) if args.pty else ExecEnd(words)
+    job = Job(
+        Side(near),
+        far,
+        limits(args),
+        serving(args),
+        Console(
+            raw=args.raw or args.tty,
+            raw_terminal=args.tty,
+            edit=not args.no_edit,
+            reads=not args.no_input,
+        ),
+        sends=not args.recv_only,
+        receives=not args.send_only,
+        verbose=args.verbose,
+        quiet=args.quiet,
+    )
+    if command is not None:
+        check_program(far, job.serving)
+    return job
+
+
+def far_side(args: Arguments) -> Side:
+    """Return the peer, and how it is reached or waited for. Raises: as `talk`."""
+    end = peer(args)
+    scheme = end.endpoint.scheme if isinstance(end, SocketEnd) else ""
+    if args.listen and not scheme:
+        raise UsageError(f"nobody can connect to {end}; -l wants a socket")
+    side = Side(
+        end,
+        listen=args.listen,
+        local=local(args, scheme),
+        family=family(args),
+        numeric=args.numeric,
+        tls=tls_options(args) if isinstance(end, SocketEnd) and end.tls else None,
+        proxy=read_proxy(args, end),
+        telnet=args.telnet,
+        crlf=args.crlf,
+        options=_socket_options(args),
+    )
+    if args.frame is not None:
+        if not (isinstance(end, SocketEnd) and end.keeps_boundaries):
+            raise UsageError("--frame says where a datagram ends, and goes with -u or udp://")
+        side = replace(side, framing=framing(args.frame))
+    if side.proxy is not None and args.proxy_dns in {"local", "both"}:
+        side = replace(side, end=SocketEnd(_looked_up(side), tls=side.tls is not None))
+    return side
+
+
+def limits(args: Arguments) -> Limits:
+    """Return the limits of time and speed. Raises: UsageError."""
+    both = None if args.limit is None else duration(args.limit, "-w", least=0.001)
+    wait = None if args.wait is None else duration(args.wait, "--wait", least=0.001)
+    idle = None if args.idle is None else duration(args.idle, "--idle-timeout", least=0.001)
+    return Limits(
+        connect=wait or both,
+        idle=idle or both,
+        quit_after=_quit_after(args.quit_after),
+        half_close=not args.no_shutdown,
+        delay=0.0 if args.delay is None else duration(args.delay, "-i"),
+        rate=None if args.rate is None else size(args.rate, "--rate"),
+        messages=None if args.datagrams is None else number(args.datagrams, "-W", 1, 2**31 - 1),
+    )
+
+
+def _quit_after(text: str | None) -> float | None:
+    if text is None:
+        return None
+    # Below 0 is for ever, as in both nc's.
+    return float("inf") if text.startswith("-") and text[1:].isdecimal() else duration(text, "-q")
+
+
+def serving(args: Arguments) -> Serving:
+    """Return how clients are served. Raises: UsageError; OSError: a list cannot be read."""
+    most = 10_000 if args.most is None else number(args.most, "-m", 1, _MOST_CONNECTIONS)
+    return Serving(
+        keep=args.keep or args.broker or args.chat,
+        max_connections=most,
+        allow=_addresses(args.allow, args.allow_file),
+        deny=_addresses(args.deny, args.deny_file),
+        hub="chat" if args.chat else "broker" if args.broker else None,
+    )
+
+
+def _addresses(texts: list[str] | None, files: list[str] | None) -> tuple[str, ...]:
+    found = tuple(texts or ())
+    if files:
+        from pathlib import Path
+
+        from sockwright.nc.access import read_list
+
+        for path in files:
+            found += read_list(Path(path).read_text(encoding="utf-8", errors="surrogateescape"))
+        if not found:
+            # An empty list would allow everybody, which nobody means who names one.
+            raise UsageError(f"no address stands in {', '.join(files)}")
+    return found
+
+
+def tls_options(args: Arguments) -> TLSOptions:
+    """Return what is wanted of TLS. Raises: UsageError."""
+    from sockwright.nc.tls import TLSOptions
+
+    if args.tls_key is not None and args.tls_cert is None:
+        raise UsageError("--tls-key is the key of a certificate: --tls-cert FILE --tls-key FILE")
+    if args.insecure and args.tls_verify:
+        raise UsageError("--insecure and --ssl-verify exclude each other; to verify is the default")
+    protocols = tuple(filter(None, map(str.strip, (args.tls_alpn or "").split(","))))
+    return TLSOptions(
+        verify=not args.insecure,
+        ca_file=args.tls_ca,
+        certificate=args.tls_cert,
+        key=args.tls_key,
+        alpn=protocols,
+        server_name=args.tls_name,
+        client_ca=args.tls_client_ca,
+        ciphers=args.tls_ciphers,
+    )
+
+
+def read_proxy(args: Arguments, end: End) -> Proxy | None:
+    """Return the proxy that is to be gone through, if any. Raises: UsageError."""
+    text = args.proxy if args.proxy is not None else args.ncat_proxy
+    if text is None:
+        return None
+    if not isinstance(end, SocketEnd) or end.endpoint.scheme != "tcp":
+        raise UsageError(f"a proxy connects by TCP, not to {end}")
+    import os
+
+    from sockwright.nc.proxy import parse_proxy
+
+    if args.proxy is not None and not _is_place(text) and args.proxy_type is None:
+        raise UsageError(
+            f"-x is the proxy, and {text!r} has no port: -x {text}:1080; "
+            f"to keep a dump in hex: --hex-dump {text}"
+        )
+    kind = args.proxy_type or ("" if args.ncat_proxy is None or "://" in text else "http")
+    auth = args.proxy_auth or os.environ.get("NCAT_PROXY_AUTH", "") * ("@" not in text)
+    if args.proxy_dns not in {None, "local", "remote", "both", "none"}:
+        raise UsageError(f"--proxy-dns takes remote or local, not {args.proxy_dns!r}")
+    return parse_proxy(text, kind, auth=auth)
+
+
+def _is_place(text: str) -> bool:
+    """Tell whether a word is a place for sure: it has a port, or is an address."""
+    return ":" in text or text == "localhost" or text.replace(".", "").isdecimal()
+
+
+def _looked_up(side: Side) -> Endpoint:
+    """Return the endpoint with an address for its name: the proxy is not to hear of that."""
+    from sockwright.sockets.addresses import candidates, needs_lookup
+
+    assert isinstance(side.end, SocketEnd)
+    endpoint = side.end.endpoint
+    if not needs_lookup(endpoint):
+        return endpoint
+    for way in candidates(endpoint):
+        host = str(way.address[0])
+        if side.family in {0, 6 if ":" in host else 4}:
+            return replace(endpoint, host=host)
+    raise UsageError(f"{endpoint.host} has no address of IPv{side.family}")
+
+
+def _socket_options(args: Arguments) -> SocketOptions | None:
+    options = SocketOptions(
+        receive_buffer=None if args.receive_buffer is None else size(args.receive_buffer, "-I"),
+        send_buffer=None if args.send_buffer is None else size(args.send_buffer, "-O"),
+        tos=None if args.tos is None else type_of_service(args.tos),
+        ttl=None if args.ttl is None else number(args.ttl, "-M", 1, 255),
+        min_ttl=None if args.min_ttl is None else number(args.min_ttl, "--min-ttl", 1, 255),
+        broadcast=args.broadcast,
+    )
+    return None if options == SocketOptions() else options
+
+
+def check_program(listener: Side, serving: Serving) -> None:
+    """Refuse to start a program for just anybody who connects. Raises: UsageError."""
+    if not listener.listen or not isinstance(listener.end, SocketEnd):
+        return
+    from sockwright.nc.process import may_serve
+
+    refusal = may_serve(
+        loopback=is_loopback(listener.end.endpoint),
+        allow_list=bool(serving.allow),
+        client_certificates=listener.tls is not None and listener.tls.client_ca is not None,
+    )
+    if refusal:
+        raise UsageError(refusal)
+
+
+def is_loopback(endpoint: Endpoint) -> bool:
+    """Tell whether only this machine can reach what listens there, as far as the text tells."""
+    if endpoint.scheme in {"unix", "unix-abstract"}:
+        return True
+    if endpoint.scheme == "vsock":
+        return endpoint.host in {"", "1"}
+    host = endpoint.host
+    is_127 = host.startswith("127.") and host.replace(".", "").isdecimal()
+    return host in {"", "localhost", "::1"} or is_127
