@@ -32,15 +32,16 @@ class Channel:
     """What the two ends of a session have in common; see the rules above.
 
     `keeps_boundaries` is whether pieces are messages (datagrams), `terminal` whether a person types
-    here, `room` the most octets that one piece should have. `unsent` counts what `send` took and the
-    kernel has not got yet: while it is not 0 closing would lose octets, and `on_writable` will come.
-    `source` and `sink` are the
-    descriptors behind the two directions, where the kernel may move octets between them and others
-    by itself (splice(2), sendfile(2)); -1 where they must pass through this object.
+    here, `gives` whether octets can come from it at all, `room` the most octets that one piece for
+    it should have. `unsent` counts what `send` took and the kernel has not got yet: while it is not
+    0 closing would lose octets, and `on_writable` will come. `source` and `sink` are the descriptors
+    behind the two directions, where the kernel may move octets between them and others by itself
+    (splice(2), sendfile(2)); -1 where they must pass through this object.
     """
 
     keeps_boundaries = False
     terminal = False
+    gives = True
     room = 1 << 30
     unsent = 0
     source = -1

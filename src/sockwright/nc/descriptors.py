@@ -71,6 +71,8 @@ class _Half:
 class DescriptorChannel(Channel):
     """A channel over one descriptor to read and one to write, each of any kind; -1 is none.
 
+    Where there is none to read, nothing comes, not even an end.
+
     With `owns` they are closed with the channel. Otherwise they stay open, except that the end of
     the output is told by closing it where it is a pipe: its place is taken by /dev/null.
     """
@@ -83,7 +85,7 @@ class DescriptorChannel(Channel):
         self._out = None if writing == _NONE else _Half(writing, os.O_WRONLY)
         self._loop: Loop | None = None
         self._watched: list[int] = []
-        self._ended = self._in is None
+        self.gives = self._in is not None
         self.terminal = reading != _NONE and os.isatty(reading)
         if self._in is not None and not self._in.waits:
             self.source = self._in.descriptor
@@ -118,7 +120,7 @@ class DescriptorChannel(Channel):
         """Read; see `Channel`."""
         half = self._in
         if half is None:
-            return 0 if self._ended else None
+            return None
         try:
             if half.socket is not None:
                 return half.socket.recv_into(buffer, 0, socket.MSG_DONTWAIT)
@@ -177,7 +179,6 @@ class DescriptorChannel(Channel):
                 self._forget(half)
                 half.close()
         self._in = self._out = None
-        self._ended = True
         self.source = self.sink = -1
         if self._owns:
             for descriptor in {self._reading, self._writing} - {_NONE}:
@@ -194,11 +195,9 @@ def standard_channel(*, reads: bool = True, writes: bool = True) -> DescriptorCh
     Raises:
         OSError: EBADF, one of them is closed.
     """
-    channel = DescriptorChannel(
+    return DescriptorChannel(
         0 if reads else _NONE, 1 if writes else _NONE, "standard input and output"
     )
-    channel._ended = False  # noqa: SLF001 - of this module
-    return channel
 
 
 def file_channel(path: str, *, reads: bool, writes: bool) -> DescriptorChannel:

@@ -19,18 +19,13 @@ import errno
 import fcntl
 import os
 import stat
-from time import time_ns
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import Literal
+    from collections.abc import Callable
 
     from sockwright.nc.channel import Channel
     from sockwright.nc.loop import Loop
-    from sockwright.nc.recording import Tap
-
-    Direction = Literal["sent", "received"]
 
 __all__ = ["Flow", "Owner"]
 
@@ -60,7 +55,6 @@ class Flow:
 
     __slots__ = (
         "_bulk",
-        "_direction",
         "_end_seen",
         "_in_pipe",
         "_loop",
@@ -69,37 +63,25 @@ class Flow:
         "_owner",
         "_pending",
         "_pipe",
-        "_taps",
         "done",
         "moved",
         "sink",
         "source",
     )
 
-    def __init__(
-        self,
-        loop: Loop,
-        source: Channel,
-        sink: Channel,
-        owner: Owner,
-        *,
-        taps: Sequence[Tap] = (),
-        direction: Direction = "sent",
-    ) -> None:
+    def __init__(self, loop: Loop, source: Channel, sink: Channel, owner: Owner) -> None:
         self.source, self.sink = source, sink
         self.moved = 0
         self.done = False
         self._loop = loop
         self._owner = owner
-        self._taps, self._direction = taps, direction
         self._pending: memoryview | None = None
         self._end_seen = False
         self._pipe: tuple[int, int] | None = None
         self._in_pipe = 0
         self._move: Callable[[], bool] = self._copy
         self._named = source
-        may_splice = not taps and not (source.keeps_boundaries or sink.keeps_boundaries)
-        self._bulk = _BULK if may_splice else -1
+        self._bulk = _BULK if source.source >= 0 and sink.sink >= 0 else -1
 
     @property
     def waiting(self) -> int:
@@ -163,10 +145,6 @@ class Flow:
                 return False
             if taken:
                 self.moved += taken
-                if self._taps:
-                    now = time_ns()
-                    for tap in self._taps:
-                        tap.octets(self._direction, octets[:taken], now)
             if taken < count:
                 rest = octets[taken:]
                 self._pending = rest if self._pending is not None else memoryview(bytes(rest))

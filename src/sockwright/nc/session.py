@@ -25,11 +25,10 @@ from sockwright.nc.flow import Flow
 from sockwright.sockets.explain import explained
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from sockwright.nc.channel import Channel
     from sockwright.nc.loop import Loop, Timer
-    from sockwright.nc.recording import Tap
     from sockwright.nc.settings import Limits
 
 __all__ = ["DONE", "Outcome", "Session"]
@@ -62,7 +61,6 @@ class Session:
         "_limits",
         "_loop",
         "_on_end",
-        "_taps",
         "_timers",
         "ended",
         "far",
@@ -82,17 +80,16 @@ class Session:
         limits: Limits,
         on_end: Callable[[Session, Outcome], None],
         *,
-        taps: Sequence[Tap] = (),
         person: bool = False,
         shy: bool = False,
     ) -> None:
         self.near, self.far = near, far
         self.person, self.shy = person, shy
-        self.outward = Flow(loop, near, far, self, taps=taps, direction="sent")
-        self.inward = Flow(loop, far, near, self, taps=taps, direction="received")
+        self.outward = Flow(loop, near, far, self)
+        self.inward = Flow(loop, far, near, self)
         self.ended = False
         self.started = monotonic()
-        self._loop, self._limits, self._on_end, self._taps = loop, limits, on_end, taps
+        self._loop, self._limits, self._on_end = loop, limits, on_end
         self._failure: Outcome | None = None
         self._timers: list[Timer] = []
         loop.sessions += 1
@@ -155,7 +152,7 @@ class Session:
             if self._tell_end(self.far):
                 self._settle()
         elif self.person:
-            if self.near.terminal:
+            if self.near.terminal or not self.near.gives:
                 self._settle(anyway=True)
             else:
                 self._watch_for_silence(_SILENCE, lambda: self.finish(DONE))

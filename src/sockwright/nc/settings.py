@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from sockwright.nc.ends import End
     from sockwright.nc.proxy import Proxy
-    from sockwright.nc.recording import Tap
+    from sockwright.nc.tap import Tap
     from sockwright.nc.tls import TLSOptions
     from sockwright.sockets.endpoint import Endpoint
 
@@ -122,7 +122,7 @@ class Job:
     with ``serving.keep``; the other is then opened anew for each client, except that standard input
     and output are one for all: what is read goes to every client, what they send is written there.
 
-    `taps` makes the taps of one conversation (see `nc.recording.Tap`), or is None. `sends` and
+    `taps` makes the taps of one conversation (see `nc.tap.Tap`), or is None. `sends` and
     `receives` are False where octets of `near`, or of `far`, are not wanted (--recv-only,
     --send-only). `verbose` is the number of -v, `quiet` leaves out what is no failure.
     """

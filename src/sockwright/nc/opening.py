@@ -1,0 +1,308 @@
+"""Open an end of a job within the loop: names, addresses, the proxy, TLS, one after the other.
+
+Several addresses of a name are tried as RFC 8305 (Happy Eyeballs) has it: the next is started when
+one fails, or after 250 ms, and the first that answers is taken.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from sockwright.errors import NotPossibleError, SockwrightError
+from sockwright.nc.channel import Channel, SocketChannel
+from sockwright.nc.datagrams import MessageChannel
+from sockwright.nc.descriptors import file_channel
+from sockwright.nc.ends import DiscardEnd, ExecEnd, FileEnd, PtyEnd, SocketEnd
+from sockwright.nc.session import Outcome
+from sockwright.sockets.addresses import candidates, needs_lookup
+from sockwright.sockets.explain import explained
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sockwright.nc.loop import Loop, Timer
+    from sockwright.nc.settings import Limits, Side
+    from sockwright.sockets.addresses import Candidate
+    from sockwright.sockets.endpoint import Endpoint
+
+__all__ = ["Opening", "failure", "open_here"]
+
+_STAGGER = 0.25  # seconds, "Connection Attempt Delay" of RFC 8305 section 8
+_FULL = 0.02  # seconds until a full backlog of a unix(7) listener is tried again
+_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+
+
+def failure(error: Exception, doing: str = "") -> Outcome:
+    """Give the exit status and the line for an error of opening something."""
+    if isinstance(error, SockwrightError):
+        return Outcome(error.exit_status, str(error))
+    if isinstance(error, OSError):
+        said = explained(error, doing) if doing else error
+        status = 3 if isinstance(error, TimeoutError) else 5 if _forbidden(error) else 1
+        return Outcome(status, str(said.strerror or said))
+    raise error
+
+
+def _forbidden(error: OSError) -> bool:
+    return isinstance(error, PermissionError) or error.errno in {
+        errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT,
+    }  # fmt: skip
+
+
+def open_here(side: Side, variables: dict[str, str]) -> Channel:
+    """Open an end that is no socket and not standard input and output.
+
+    `variables` tell a program of the connection that it is joined to.
+
+    Raises:
+        OSError, SockwrightError: it cannot be opened.
+    """
+    end = side.end
+    if isinstance(end, ExecEnd | PtyEnd):
+        from sockwright.nc.process_channel import open_process
+
+        return open_process(end.words, pty=isinstance(end, PtyEnd), environment=variables)
+    if isinstance(end, FileEnd):
+        mode = os.stat(end.path).st_mode if os.path.exists(end.path) else 0
+        return file_channel(end.path, reads=bool(mode), writes=not mode)
+    if isinstance(end, DiscardEnd):
+        return file_channel(os.devnull, reads=False, writes=True)
+    raise NotPossibleError(f"{end} cannot be opened here")
+
+
+class Opening:
+    """Connects to the socket of `side`; then calls `on_open(channel)` or `on_error(outcome)`, once.
+
+    `limits.connect` covers all of it: lookup, addresses, proxy, TLS.
+    """
+
+    def __init__(
+        self, loop: Loop, side: Side, limits: Limits, say: Callable[[str], None],
+        on_open: Callable[[Channel], None], on_error: Callable[[Outcome], None],
+    ) -> None:  # fmt: skip
+        assert isinstance(side.end, SocketEnd)
+        self._loop, self._side, self._end = loop, side, side.end
+        self._say, self._on_open, self._on_error = say, on_open, on_error
+        self._target: Endpoint = side.proxy.endpoint if side.proxy else self._end.endpoint
+        self._ways: list[Candidate] = []
+        self._trying: dict[int, socket.socket] = {}
+        self._timers: list[Timer] = []
+        self._last: OSError | None = None
+        self._over = False
+        self._stage: Channel | socket.socket | None = None
+        if limits.connect is not None:
+            seconds = limits.connect
+            self._timers.append(loop.later(seconds, lambda: self._too_late(seconds)))
+
+    def start(self) -> None:
+        """Begin."""
+        if needs_lookup(self._target):
+            if self._side.numeric:
+                self._fail(Outcome(2, f"{self._target.host} is a name, and -n takes none"))
+                return
+            self._loop.in_thread(lambda: candidates(self._target), self._looked_up)
+            return
+        try:
+            ways = candidates(self._target)
+        except (OSError, SockwrightError) as error:
+            self._fail(failure(error))
+            return
+        self._looked_up(ways)
+
+    def cancel(self) -> None:
+        """Give it up, without a word."""
+        self._over = True
+        for timer in self._timers:
+            timer.cancel()
+        for descriptor, sock in self._trying.items():
+            self._loop.unwatch(descriptor)
+            sock.close()
+        self._trying.clear()
+        if self._stage is not None:
+            self._stage.close()
+            self._stage = None
+
+    def _fail(self, outcome: Outcome) -> None:
+        if not self._over:
+            self.cancel()
+            self._on_error(outcome)
+
+    def _too_late(self, seconds: float) -> None:
+        self._fail(Outcome(3, f"connect to {self._end}: no answer within {seconds:g} s (-w)"))
+
+    # -- addresses ---------------------------------------------------------------------------------
+
+    def _looked_up(self, ways: list[Candidate] | Exception) -> None:
+        if self._over:
+            return
+        if isinstance(ways, Exception):
+            self._fail(failure(ways))
+            return
+        wanted = _FAMILIES.get(self._side.family)
+        self._ways = [way for way in ways if wanted in {None, way.family}]
+        if not self._ways:
+            self._fail(Outcome(1, f"{self._target} has no address of IPv{self._side.family}"))
+            return
+        self._try_next()
+
+    def _try_next(self) -> None:
+        """Start the next address; when there is none and none is under way, it has failed."""
+        while not self._over and self._ways:
+            way = self._ways.pop(0)
+            try:
+                self._try(way)
+            except OSError as error:
+                self._last = error
+                continue
+            if self._ways:
+                self._timers.append(self._loop.later(_STAGGER, self._try_next))
+            return
+        if not self._over and not self._trying and self._last is not None:
+            self._fail(failure(self._last, f"connect to {self._target}"))
+
+    def _try(self, way: Candidate) -> None:
+        sock = self._open(way)
+        try:
+            sock.setblocking(False)
+            self._bind(sock, way)
+            code = sock.connect_ex(way.address)
+            if code == errno.EAGAIN:  # a unix(7) listener whose backlog is full
+                self._ways.insert(0, way)
+                self._timers.append(self._loop.later(_FULL, self._try_next))
+                sock.close()
+                return
+            if code not in {0, errno.EINPROGRESS}:
+                raise OSError(code, os.strerror(code))
+        except BaseException:
+            sock.close()
+            raise
+        descriptor = sock.fileno()
+        self._trying[descriptor] = sock
+        if code == 0:
+            self._connected(descriptor)
+        else:
+            self._loop.watch(descriptor, lambda _: self._answered(descriptor), select.EPOLLOUT)
+
+    def _open(self, way: Candidate) -> socket.socket:
+        kind = way.type
+        if self._end.endpoint.scheme in {"unix", "unix-abstract"} and self._end.endpoint.delivery:
+            kind = {
+                "stream": socket.SOCK_STREAM,
+                "datagram": socket.SOCK_DGRAM,
+                "seqpacket": socket.SOCK_SEQPACKET,
+            }[self._end.endpoint.delivery]
+        return socket.socket(way.family, kind, way.protocol)
+
+    def _bind(self, sock: socket.socket, way: Candidate) -> None:
+        local = self._side.local
+        if local is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            here = [c for c in candidates(local, passive=True) if c.family == way.family]
+            if not here:
+                raise OSError(errno.EADDRNOTAVAIL, f"{local} is of another family than the target")
+            sock.bind(here[0].address)
+        elif way.family == socket.AF_UNIX and sock.type == socket.SOCK_DGRAM:
+            sock.bind("")  # an abstract name of the kernel's choice, so that it can be answered
+
+    def _answered(self, descriptor: int) -> None:
+        sock = self._trying[descriptor]
+        self._loop.unwatch(descriptor)
+        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code == 0:
+            self._connected(descriptor)
+            return
+        del self._trying[descriptor]
+        sock.close()
+        self._last = OSError(code, os.strerror(code))
+        self._try_next()
+
+    def _connected(self, descriptor: int) -> None:
+        sock = self._trying.pop(descriptor)
+        for other, one in self._trying.items():
+            self._loop.unwatch(other)
+            one.close()
+        self._trying.clear()
+        self._ways.clear()
+        if self._side.proxy is not None:
+            self._stage = sock
+            self._through_proxy(sock)
+        else:
+            self._secure(sock, b"")
+
+    # -- the proxy ---------------------------------------------------------------------------------
+
+    def _through_proxy(self, sock: socket.socket) -> None:
+        from sockwright.nc.proxy import handshake
+
+        assert self._side.proxy is not None
+        descriptor = sock.fileno()
+        try:
+            machine = handshake(self._side.proxy, self._end.endpoint)
+            sock.send(machine.to_send())
+        except (OSError, SockwrightError) as error:
+            self._fail(failure(error, f"ask the proxy {self._target}"))
+            return
+
+        def answered(_events: int) -> None:
+            try:
+                with suppress(BlockingIOError):
+                    machine.receive(sock.recv(4096))
+                if octets := machine.to_send():
+                    sock.send(octets)
+            except (OSError, SockwrightError) as error:
+                self._loop.unwatch(descriptor)
+                self._fail(failure(error, f"ask the proxy {self._target}"))
+                return
+            if machine.done:
+                self._loop.unwatch(descriptor)
+                self._secure(sock, machine.rest)
+
+        self._loop.watch(descriptor, answered, select.EPOLLIN)
+
+    # -- TLS ---------------------------------------------------------------------------------------
+
+    def _secure(self, sock: socket.socket, first: bytes) -> None:
+        self._stage = None
+        if not self._end.tls:
+            self._opened(self._plain(sock, first))
+            return
+        from sockwright.nc.tls import TLSOptions
+        from sockwright.nc.tls_channel import TLSChannel
+
+        channel: TLSChannel | None = None
+        try:
+            channel = TLSChannel.connecting(
+                sock,
+                str(self._end),
+                self._side.tls or TLSOptions(),
+                self._end.endpoint.host,
+                received=first,
+            )
+        except (OSError, SockwrightError) as error:
+            sock.close()
+            self._fail(failure(error))
+            return
+        self._stage = secure = channel
+        secure.handshake(
+            self._loop,
+            lambda: self._opened(secure),
+            lambda error: self._fail(failure(error, f"begin TLS with {self._end}")),
+        )
+
+    def _plain(self, sock: socket.socket, first: bytes) -> Channel:
+        if sock.type != socket.SOCK_STREAM:
+            return MessageChannel(sock, str(self._end))
+        return SocketChannel(sock, str(self._end), pushed=first)
+
+    def _opened(self, channel: Channel) -> None:
+        self._stage = None
+        if self._over:
+            channel.close()
+            return
+        self.cancel()
+        self._on_open(channel)

@@ -1,0 +1,157 @@
+"""Listen, and let clients in: as many as are allowed, from where it is allowed, at one's own pace.
+
+Rules:
+
+- while as many are served as may be, nobody is accepted: further clients wait in the backlog;
+- when no descriptor is free (EMFILE, ENFILE) or no memory, accepting pauses until a client has
+  left, half a second at most, and one line says so; nobody who is served notices;
+- clients that come faster than they can be served share the turns with those that are served.
+"""
+
+from __future__ import annotations
+
+import errno
+import select
+import socket
+from typing import TYPE_CHECKING
+
+from sockwright.sockets.addresses import candidates, endpoint_of
+from sockwright.sockets.base import BaseSocket
+from sockwright.sockets.explain import explained
+from sockwright.sockets.opening import bound, listening, with_delivery
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sockwright.nc.access import Access
+    from sockwright.nc.loop import Loop
+    from sockwright.nc.settings import Serving
+    from sockwright.sockets.addresses import SocketAddress
+    from sockwright.sockets.endpoint import Endpoint
+
+__all__ = ["Acceptor", "bind_here", "listen_here"]
+
+_TURN = 64  # clients accepted before those that are served have their turn
+_PAUSE = 0.5
+_SHORT_OF = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+
+def listen_here(endpoint: Endpoint, backlog: int, family: int = 0) -> BaseSocket:
+    """Listen on a tcp, unix or vsock endpoint.
+
+    Raises:
+        OSError: EADDRINUSE and what else the kernel says.
+    """
+    if endpoint.scheme in {"unix", "unix-abstract"}:
+        endpoint = with_delivery(endpoint, endpoint.delivery or "stream")
+    ways = candidates(endpoint, passive=True)
+    wanted = {4: socket.AF_INET, 6: socket.AF_INET6}.get(family)
+    ways = [way for way in ways if wanted in {None, way.family}] or ways
+    return listening(BaseSocket, endpoint, ways, backlog)
+
+
+def bind_here(endpoint: Endpoint, family: int = 0) -> BaseSocket:
+    """Bind a udp endpoint, or one of unix datagrams.
+
+    Raises:
+        OSError: EADDRINUSE and what else the kernel says.
+    """
+    if endpoint.scheme in {"unix", "unix-abstract"}:
+        endpoint = with_delivery(endpoint, "datagram")
+    ways = candidates(endpoint, passive=True, delivery="datagram")
+    wanted = {4: socket.AF_INET, 6: socket.AF_INET6}.get(family)
+    ways = [way for way in ways if wanted in {None, way.family}] or ways
+    return bound(BaseSocket, endpoint, ways)
+
+
+class Acceptor:
+    """Accepts clients of `listener`; each goes to `on_client(socket, address)`."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        listener: BaseSocket,
+        serving: Serving,
+        access: Access | None,
+        on_client: Callable[[socket.socket, SocketAddress], None],
+        say: Callable[[str], None],
+    ) -> None:
+        self.listener = listener
+        self.served = 0
+        self._loop, self._serving, self._access = loop, serving, access
+        self._on_client, self._say = on_client, say
+        self._most = serving.max_connections if serving.keep else 1
+        self._listening = False
+        self._short = False
+        listener.socket.setblocking(False)
+
+    def start(self) -> None:
+        """Begin to accept, or go on."""
+        if not self._listening and not self.listener.closed:
+            self._listening = True
+            self._loop.watch(self.listener.fileno(), self._on_events, select.EPOLLIN)
+
+    def pause(self) -> None:
+        """Accept nobody until `start` is called."""
+        if self._listening:
+            self._listening = False
+            self._loop.unwatch(self.listener.fileno())
+
+    def close(self) -> None:
+        """Stop listening."""
+        self.pause()
+        self.listener.close()
+
+    def left(self) -> None:
+        """Take note that a client has left: there is room for another."""
+        self.served -= 1
+        if not self._listening and self._serving.keep:
+            self.start()
+
+    def _on_events(self, _events: int) -> None:
+        for _ in range(_TURN):
+            if self.served >= self._most:
+                self.pause()
+                return
+            try:
+                sock, address = self.listener.socket.accept()
+            except BlockingIOError:
+                self._short = False
+                return
+            except ConnectionAbortedError:  # gone before its turn came
+                continue
+            except OSError as error:
+                self._run_short(error)
+                return
+            if self._access is not None and not self._let_in(sock, address):
+                sock.close()
+                continue
+            self.served += 1
+            if not self._serving.keep:
+                self.close()
+            self._on_client(sock, address)
+            if not self._listening:
+                return
+
+    def _let_in(self, sock: socket.socket, address: SocketAddress) -> bool:
+        if sock.family not in {socket.AF_INET, socket.AF_INET6}:
+            return True
+        assert self._access is not None
+        host = str(address[0])
+        if self._access.allows(host.partition("%")[0]):
+            return True
+        self._say(f"refused {endpoint_of(sock, address)}: it is not among those that are allowed")
+        return False
+
+    def _run_short(self, error: OSError) -> None:
+        """Wait until there are descriptors again."""
+        if error.errno not in _SHORT_OF:
+            raise explained(error, "accept a connection")
+        self.pause()
+        if not self._short:
+            self._short = True
+            self._say(
+                f"{explained(error, 'accept a connection').strerror}; "
+                f"{self.served} clients are served, others wait until one leaves"
+            )
+        self._loop.later(_PAUSE, self.start)

@@ -1,0 +1,315 @@
+"""Channels around channels: what is done to octets on their way to and from a peer.
+
+    Tapped    lets taps look on (--record, --hexdump); it is nearest to the peer, and sees what it does
+    Framed    cuts a stream into messages (--frame)
+    Shaped    CRLF (-C), telnet negotiation (-t), so many octets a second (--rate), so long between
+              lines (-i)
+
+Each has the interface of the channel inside, and hides its descriptors, so that no octet passes by.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections import deque
+from time import monotonic, time_ns
+from typing import TYPE_CHECKING
+
+from sockwright.nc.channel import Channel
+from sockwright.nc.datagrams import LARGEST
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sockwright.machines.telnet import Telnet
+    from sockwright.nc.loop import Loop
+    from sockwright.nc.rate import Rate
+    from sockwright.nc.settings import Framing
+    from sockwright.nc.tap import Tap
+
+__all__ = ["Around", "Framed", "Shaped", "Tapped", "frames"]
+
+_CHUNK = 16384  # octets of a piece of a stream, as OpenBSD nc has it
+
+
+class Around(Channel):
+    """A channel around another one, which it owns; this one changes nothing."""
+
+    def __init__(self, inner: Channel) -> None:
+        super().__init__(inner.name)
+        self.inner = inner
+        self.keeps_boundaries = inner.keeps_boundaries
+        self.terminal, self.gives, self.room = inner.terminal, inner.gives, inner.room
+
+    @property
+    def unsent(self) -> int:  # type: ignore[override]  # a plain number in other channels
+        """What waits here, and inside."""
+        return self.inner.unsent
+
+    def attach(
+        self, loop: Loop, on_readable: Callable[[], None], on_writable: Callable[[], None]
+    ) -> None:
+        """Attach the channel inside."""
+        self.inner.attach(loop, on_readable, on_writable)
+
+    def receive_into(self, buffer: memoryview) -> int | None:
+        """Receive; see `Channel`."""
+        return self.inner.receive_into(buffer)
+
+    def send(self, octets: memoryview) -> int:
+        """Send; see `Channel`."""
+        return self.inner.send(octets)
+
+    def send_eof(self) -> None:
+        """Say that nothing more will be sent."""
+        self.inner.send_eof()
+
+    def close(self) -> None:
+        """Close the channel inside."""
+        self.inner.close()
+
+
+class Tapped(Around):
+    """Tells `taps` of every octet that the channel inside took or gave."""
+
+    def __init__(self, inner: Channel, taps: Sequence[Tap]) -> None:
+        super().__init__(inner)
+        self._taps = taps
+        self._closed = False
+
+    def receive_into(self, buffer: memoryview) -> int | None:
+        """Receive; see `Channel`."""
+        try:
+            count = self.inner.receive_into(buffer)
+        except ConnectionResetError:
+            self._close(reset=True)
+            raise
+        if count is not None:
+            now = time_ns()
+            for tap in self._taps:
+                if count:
+                    tap.octets("received", buffer[:count], now)
+                else:
+                    tap.ended("received", now)
+        return count
+
+    def send(self, octets: memoryview) -> int:
+        """Send; see `Channel`."""
+        taken = self.inner.send(octets)
+        if taken:
+            now = time_ns()
+            for tap in self._taps:
+                tap.octets("sent", octets[:taken], now)
+        return taken
+
+    def send_eof(self) -> None:
+        """Say that nothing more will be sent."""
+        self.inner.send_eof()
+        now = time_ns()
+        for tap in self._taps:
+            tap.ended("sent", now)
+
+    def close(self) -> None:
+        """Close; the taps are told."""
+        self.inner.close()
+        self._close(reset=False)
+
+    def _close(self, *, reset: bool) -> None:
+        if not self._closed:
+            self._closed = True
+            now = time_ns()
+            for tap in self._taps:
+                tap.closed(now, reset="received" if reset else None)
+
+
+def frames(octets: memoryview, framing: Framing) -> tuple[list[bytes], bytes]:
+    """Cut `octets` into messages; the second value is the beginning of one that is not whole."""
+    if framing == "chunk":
+        return [bytes(octets[at : at + LARGEST]) for at in range(0, len(octets), LARGEST)], b""
+    whole: list[bytes] = []
+    if framing == "line":
+        lines = bytes(octets).split(b"\n")
+        rest = lines.pop()
+        for line in lines:
+            whole += frames(memoryview(line + b"\n"), "chunk")[0]
+    else:
+        cut = len(octets) - len(octets) % framing
+        whole = [bytes(octets[at : at + framing]) for at in range(0, cut, framing)]
+        rest = bytes(octets[cut:])
+    while len(rest) > LARGEST:
+        whole.append(rest[:LARGEST])
+        rest = rest[LARGEST:]
+    return whole, rest
+
+
+class _Outgoing(Around):
+    """Keeps what it made and the channel inside has not taken yet; nothing is taken meanwhile."""
+
+    def __init__(self, inner: Channel) -> None:
+        super().__init__(inner)
+        self._waiting: deque[bytes] = deque()
+        self._ending = False
+        self._on_writable: Callable[[], None] | None = None
+
+    @property
+    def unsent(self) -> int:  # type: ignore[override]
+        """What waits here, and inside."""
+        return sum(map(len, self._waiting)) + self.inner.unsent
+
+    def attach(
+        self, loop: Loop, on_readable: Callable[[], None], on_writable: Callable[[], None]
+    ) -> None:
+        """Attach the channel inside."""
+        self._on_writable = on_writable
+        self.inner.attach(loop, on_readable, self._go_on)
+
+    def _go_on(self) -> None:
+        try:
+            flushed = self._flush()
+        except OSError:
+            flushed = True  # the next call meets it again, and there is somebody to tell
+        if flushed and self._on_writable is not None:
+            self._on_writable()
+
+    def _flush(self) -> bool:
+        """Send what waits; False: some of it still waits."""
+        while self._waiting:
+            piece = self._waiting[0]
+            try:
+                taken = self.inner.send(memoryview(piece))
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    self._waiting.clear()
+                    raise
+                taken = 0
+            if taken < len(piece):
+                self._waiting[0] = piece[taken:]
+                if not taken:
+                    return False
+            else:
+                self._waiting.popleft()
+        if self._ending:
+            self._ending = False
+            self.inner.send_eof()
+        return True
+
+    def send_eof(self) -> None:
+        """Say it once everything before it is sent."""
+        self._ending = True
+        self._flush()
+
+
+class Framed(_Outgoing):
+    """Cuts what is sent into messages: "line" after each line feed, "chunk" as the pieces came.
+
+    A number is so many octets; the last message may be shorter.
+    """
+
+    def __init__(self, inner: Channel, framing: Framing) -> None:
+        super().__init__(inner)
+        self.room = _CHUNK if framing == "chunk" else LARGEST
+        self._framing: Framing = framing
+        self._begun = b""
+
+    def send(self, octets: memoryview) -> int:
+        """Send the messages that are whole; see `Channel`."""
+        if not self._flush():
+            return 0
+        if self._framing == "chunk":
+            return self.inner.send(octets)
+        whole, self._begun = frames(memoryview(self._begun + octets), self._framing)
+        self._waiting.extend(whole)
+        self._flush()
+        return len(octets)
+
+    def send_eof(self) -> None:
+        """Send what is left as one more message."""
+        if self._begun:
+            self._waiting.append(self._begun)
+            self._begun = b""
+        super().send_eof()
+
+
+class Shaped(_Outgoing):
+    """CRLF, telnet, rate and delay; see the top of the module. Times are in seconds."""
+
+    def __init__(
+        self,
+        inner: Channel,
+        *,
+        crlf: bool = False,
+        telnet: Telnet | None = None,
+        rate: Rate | None = None,
+        delay: float = 0.0,
+    ) -> None:
+        super().__init__(inner)
+        self._crlf, self._telnet, self._rate, self._delay = crlf, telnet, rate, delay
+        self._after_cr = False
+        self._next_line = 0.0
+        self._loop: Loop | None = None
+
+    def attach(
+        self, loop: Loop, on_readable: Callable[[], None], on_writable: Callable[[], None]
+    ) -> None:
+        """Attach the channel inside."""
+        self._loop = loop
+        super().attach(loop, on_readable, on_writable)
+
+    def receive_into(self, buffer: memoryview) -> int | None:
+        """Receive; see `Channel`."""
+        telnet = self._telnet
+        if telnet is None:
+            return self.inner.receive_into(buffer)
+        while True:
+            count = self.inner.receive_into(buffer)
+            if not count:
+                return count
+            plain, answer = telnet.receive(bytes(buffer[:count]))
+            if answer:
+                self._waiting.append(answer)
+                self._flush()
+            if plain:
+                buffer[: len(plain)] = plain
+                return len(plain)
+
+    def send(self, octets: memoryview) -> int:
+        """Send as much as may be sent now; see `Channel`."""
+        if not self._flush():
+            return 0
+        count = self._allowed(octets)
+        if count <= 0:
+            return 0
+        piece = bytes(octets[:count])
+        self._waiting.append(self._with_crlf(piece) if self._crlf else piece)
+        self._flush()
+        return count
+
+    def _allowed(self, octets: memoryview) -> int:
+        """Return how many octets may go now; if none, ask to be called when they may."""
+        now = monotonic()
+        count = len(octets)
+        wait = 0.0
+        if self._rate is not None:
+            count = min(count, self._rate.allowed(now))
+            wait = self._rate.wait(now)
+        if self._delay:
+            if now < self._next_line:
+                count, wait = 0, self._next_line - now
+            else:
+                line = bytes(octets[:count]).find(b"\n") + 1
+                if line:
+                    count = line
+                    self._next_line = now + self._delay
+        if count <= 0 and self._loop is not None:
+            self._loop.later(max(wait, 0.001), self._go_on)
+        elif self._rate is not None:
+            self._rate.took(count, now)
+        return count
+
+    def _with_crlf(self, octets: bytes) -> bytes:
+        """Give LF as CRLF; a CRLF stays as it is, even if it comes in two pieces."""
+        first, self._after_cr = self._after_cr, octets.endswith(b"\r")
+        out = octets.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+        if first and octets.startswith(b"\n"):
+            out = out[1:]  # its CR is sent already
+        return out
