@@ -19,9 +19,12 @@ Rules:
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import select
 import signal
+import struct
+import termios
 from contextlib import suppress
 from time import monotonic
 
@@ -30,7 +33,9 @@ from sockwright.errors import NotPossibleError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from typing import Self
 
+    from sockwright.nc.process_channel import ProcessChannel, Programs
     from sockwright.sockets.endpoint import Endpoint
 
 __all__ = [
@@ -39,6 +44,7 @@ __all__ = [
     "describe_status",
     "find_program",
     "may_serve",
+    "open_process",
     "start",
 ]
 
@@ -67,6 +73,12 @@ class Process:
         self.status: int | None = None
         self.pidfd = -1
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
     def read(self, buffer: memoryview) -> int:
         """Read what it wrote into `buffer`, give the number of octets; 0: it closed its output.
 
@@ -74,13 +86,12 @@ class Process:
             BlockingIOError: nothing now; only when `stdout` does not wait.
         """
         try:
-            count = os.readv(self.stdout, [buffer])
+            return os.readv(self.stdout, [buffer])
         except OSError as error:
             # Nobody has the other side of the terminal open any more.
             if error.errno != errno.EIO or not self.terminal:
                 raise
-            count = 0
-        return count
+            return 0
 
     def write(self, octets: bytes | memoryview) -> int:
         """Write as much as is taken, and give the number of octets.
@@ -108,8 +119,6 @@ class Process:
         if not self.terminal:
             self._close_stdin()
         elif self.stdin >= 0:
-            import termios
-
             special: list[bytes] = termios.tcgetattr(self.stdin)[6]
             with suppress(BrokenPipeError):
                 self.write(special[termios.VEOF])
@@ -234,6 +243,8 @@ def start(
                 (os.POSIX_SPAWN_DUP2, their_stdout, 1),
             ]
             given = [their_stdin, their_stdout]
+        if not _is_open(2):  # or the first file that it opens would get its messages
+            actions.append((os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0))
         actions += [(os.POSIX_SPAWN_CLOSE, number) for number in _inheritable()]
         pid = _spawn(program, words, environment, actions, setsid=pty)
         process = Process(words[0], pid, stdin, stdout)
@@ -283,6 +294,27 @@ def _spawn(
                 error.errno, f"start {program}: {os.strerror(error.errno or 0)}"
             ) from None
         raise NotPossibleError(why) from None
+
+
+def open_process(
+    words: Sequence[str],
+    *,
+    pty: bool = False,
+    variables: Mapping[str, str] | None = None,
+    programs: Programs | None = None,
+) -> ProcessChannel:
+    """Start a program, as `start` does, as an end of a session in the event loop.
+
+    `programs` waits for its end when the run ends, and ends it if need be; without, a program that
+    outlives the loop is left to itself, with its input and output closed.
+
+    Raises:
+        NotPossibleError, OSError: as `start`.
+    """
+    from sockwright.nc.process_channel import ProcessChannel
+
+    process = start(words, pty=pty, variables=variables)
+    return ProcessChannel(process, f"{'pty' if pty else 'exec'}:{process.name}", programs)
 
 
 def find_program(word: str) -> str:
@@ -355,8 +387,6 @@ def may_serve(*, loopback: bool, allow_list: bool, client_certificates: bool) ->
 
 def _above_standard(pair: tuple[int, int], opened: list[int]) -> tuple[int, int]:
     """Return `pair`, with numbers above 2: where those are free, they are the child's to fill."""
-    import fcntl
-
     opened += pair
     moved = []
     for descriptor in pair:
@@ -368,6 +398,14 @@ def _above_standard(pair: tuple[int, int], opened: list[int]) -> tuple[int, int]
             os.close(descriptor)
         moved.append(number)
     return moved[0], moved[1]
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
 
 
 def _inheritable() -> list[int]:
@@ -391,8 +429,4 @@ def _size_of_our_terminal() -> tuple[int, int]:
 
 
 def _set_size(terminal: int, columns: int, lines: int) -> None:
-    import fcntl
-    import struct
-    import termios
-
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))

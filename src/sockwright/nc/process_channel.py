@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import select
 from time import monotonic
 
 from sockwright.nc.channel import Channel
-from sockwright.nc.process import Process, start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator
     from typing import Self
 
     from sockwright.nc.loop import Loop, Timer
+    from sockwright.nc.process import Process
 
-__all__ = ["ProcessChannel", "Programs", "open_process"]
+__all__ = ["ProcessChannel", "Programs"]
 
 _READ = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR
 _WRITE = select.EPOLLOUT | select.EPOLLHUP | select.EPOLLERR
@@ -63,14 +62,16 @@ class ProcessChannel(Channel):
     """A program as one end of a session; closing the channel ends the program.
 
     `status` is None until the program has been reaped, then as `Process.status`; `on_exit(status)`,
-    where it is set, is called at that moment. A program that reads no more (BrokenPipeError from
-    `send`) is none of the peer's failures: what it did not want is lost, as in a pipe of the shell.
+    where it is set, is called at that moment. A program may stop reading before the peer stops
+    sending, as ``head -1`` does, and that is no failure: what comes then is dropped, and `unread`
+    counts it.
     """
 
     def __init__(self, process: Process, name: str, programs: Programs | None = None) -> None:
         super().__init__(name)
         self.process = process
         self.on_exit: Callable[[int], None] | None = None
+        self.unread = 0
         self._programs = programs
         self._loop: Loop | None = None
         self._steps: Iterator[float | None] | None = None
@@ -123,12 +124,13 @@ class ProcessChannel(Channel):
 
     def send(self, octets: memoryview) -> int:
         """Send; see `Channel`."""
-        if self.process.stdin < 0:
-            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
         try:
             return self.process.write(octets)
         except BlockingIOError:
             return 0
+        except BrokenPipeError:
+            self.unread += len(octets)
+            return len(octets)
 
     def send_eof(self) -> None:
         """Let the program's input end."""
@@ -137,9 +139,17 @@ class ProcessChannel(Channel):
         self.sink = -1
         try:
             self.process.send_eof()
+            self.unsent = 0
         except BlockingIOError:  # the terminal is full of what was sent before
+            self.unsent = 1
             if self._loop is not None:
-                self._loop.later(_TRY_AGAIN_S, self.send_eof)
+                self._loop.later(_TRY_AGAIN_S, self._send_eof_again)
+
+    def _send_eof_again(self) -> None:
+        if self.process.stdin >= 0:
+            self.send_eof()
+            if not self.unsent:
+                self._on_writable()
 
     def close(self) -> None:
         """Let go of the program, and see to it that it ends."""
@@ -194,23 +204,3 @@ class ProcessChannel(Channel):
             if self.on_exit is not None:
                 self.on_exit(status)
         return True
-
-
-def open_process(
-    words: Sequence[str],
-    *,
-    pty: bool = False,
-    environment: Mapping[str, str] | None = None,
-    programs: Programs | None = None,
-) -> ProcessChannel:
-    """Start a program as one end of a session; see `sockwright.nc.process.start`.
-
-    `environment` is what is added to the small one that it gets (`connection_variables`).
-    `programs` waits for its end when the run ends; a run that ends without that leaves the program
-    to itself, with its input and output closed.
-
-    Raises:
-        NotPossibleError, OSError: as `start`.
-    """
-    process = start(words, pty=pty, variables=environment)
-    return ProcessChannel(process, f"{'pty' if pty else 'exec'}:{process.name}", programs)
