@@ -1,31 +1,33 @@
-"""TLS (RFC 8446, RFC 5246) for any stream: options, contexts, certificates, and errors in words.
+"""TLS (RFC 8446, RFC 5246): what is wanted of it, and the contexts that OpenSSL makes of that.
 
 Rules:
 
 - verification is the default; `TLSOptions(verify=False)` is what --insecure means, and whoever uses
   it shows the `fingerprint` of the certificate that nobody vouched for;
-- a server without a certificate makes one: EC P-256, self-signed, valid for a week. Its private
-  key stays in memory (memfd_create(2)), and another start has another key;
-- a passphrase is never asked for on a terminal: what is not given is an error;
+- a server without a certificate makes one: EC P-256, self-signed, good for a week. Its private key
+  stays in memory (memfd_create(2)), and the next start has another;
+- nothing asks for a passphrase on the terminal: what was not given is an error;
 - every failure is a `TLSError` of one line: what OpenSSL said, in words, the likely cause, the
   fingerprint of the certificate that was not trusted, and how to trust it.
 
-`ssl` and `cryptography` take 10 and 60 ms to load, so they are loaded by what needs them.
+`nc.tls_session` is the connection itself, without I/O; `nc.tls_channel` its end in the event loop.
+``ssl`` and ``cryptography`` take 10 and 60 ms to load, so they are loaded by what needs them.
 """
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from sockwright.errors import TLSError
+from sockwright.nc.certificate import certificate_text, fingerprint, make_certificate
+from sockwright.nc.tls_errors import explained
 
 if TYPE_CHECKING:
-    import socket
     import ssl
     from collections.abc import Sequence
-
-    from sockwright.nc.tls_stream import TLSStream
 
 __all__ = [
     "TLSOptions",
@@ -33,22 +35,22 @@ __all__ = [
     "describe",
     "explained",
     "fingerprint",
+    "name_to_verify",
     "server_context",
-    "wrap",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class TLSOptions:
-    """What is wanted of TLS; the names of files are of PEM files (RFC 7468).
+    """What is wanted of TLS; files are of PEM (RFC 7468).
 
     `verify` is whether a client checks the certificate and the name of the server. `ca_file` and
-    `ca_path` (a folder made by ``openssl rehash``) are trusted instead of the system's list.
+    `ca_path` (a folder that ``openssl rehash`` made) are trusted instead of the system's list.
     `certificate` (with the chain below it) and `key` are one's own; the key may stand in the same
-    file, `password` opens it. `alpn` are protocol names, the preferred first (RFC 7301).
-    `server_name` is the name to ask for (SNI) and to verify instead of that of the endpoint.
-    `client_ca`, of a server: every client must have a certificate from one of these.
-    `ciphers` is an OpenSSL list for TLS 1.2 (those of TLS 1.3 are all safe and all offered).
+    file, `password` opens it. `alpn` are names of protocols, the preferred first (RFC 7301).
+    `server_name` is the name to ask for (SNI, RFC 6066) and to verify, where it is not the host of
+    the endpoint. `client_ca`, of a server: each client must have a certificate that one of these
+    has signed. `ciphers` is an OpenSSL list for TLS 1.2; those of TLS 1.3 are all offered.
     """
 
     verify: bool = True
@@ -65,69 +67,151 @@ class TLSOptions:
 
 
 def client_context(options: TLSOptions) -> ssl.SSLContext:
-    """Give the context for clients; it can be used for any number of connections.
+    """Give the context for clients, good for any number of connections.
+
+    Loading the list of the system may take 20 ms, so connections should share a context.
 
     Raises:
         TLSError: a file holds no certificate or key, or they do not belong together.
         OSError: a file cannot be read; `filename` names it.
     """
-    raise NotImplementedError
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    _restrict(context, options)
+    if not options.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif options.ca_file is None and options.ca_path is None:
+        context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+    else:
+        _trust(context, options.ca_file, options.ca_path)
+    if options.certificate is not None:
+        _show(context, options.certificate, options.key, options.password)
+    return context
 
 
 def server_context(
     options: TLSOptions, names: Sequence[str] = ()
 ) -> tuple[ssl.SSLContext, str | None]:
-    """Give the context for servers, and the fingerprint of the certificate if one was made.
+    """Give the context for servers, and the fingerprint of the certificate if one was made for it.
 
-    `names` are the host names and addresses that clients reach the server by; a certificate that
-    is made here is for them and for localhost.
+    `names` are the hosts and addresses that clients reach the server by: a certificate that is made
+    here is for these and for localhost.
 
     Raises:
         TLSError, OSError: as `client_context`.
     """
-    raise NotImplementedError
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _restrict(context, options)
+    # A client that sends and leaves without reading would find tickets on its way out, and answer
+    # them with RST, which throws away what we have not read. Nobody resumes a session of ours.
+    context.num_tickets = 0
+    made = None
+    if options.certificate is not None:
+        _show(context, options.certificate, options.key, options.password)
+    else:
+        pem, der = make_certificate(names)
+        descriptor = os.memfd_create("certificate", os.MFD_CLOEXEC)
+        with open(descriptor, "wb") as file:
+            file.write(pem)
+            file.flush()
+            context.load_cert_chain(f"/proc/self/fd/{descriptor}")
+        made = fingerprint(der)
+    if options.client_ca is not None:
+        _trust(context, options.client_ca, None)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context, made
 
 
-def fingerprint(der: bytes) -> str:
-    """Give the SHA-256 of a certificate (DER) as ``sha256:AB:CD:…``, as ``openssl x509`` does."""
-    from hashlib import sha256
+def _restrict(context: ssl.SSLContext, options: TLSOptions) -> None:
+    """Apply what clients and servers have in common."""
+    import ssl
 
-    return "sha256:" + sha256(der).hexdigest(":").upper()
+    versions = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+    context.minimum_version = versions[options.minimum_version]
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    if options.ciphers is not None:
+        try:
+            context.set_ciphers(options.ciphers)
+        except ssl.SSLError as error:
+            message = f"TLS: no cipher is called {options.ciphers!r} ('openssl ciphers' lists them)"
+            raise TLSError(message) from error
+    if options.alpn:
+        try:
+            context.set_alpn_protocols(options.alpn)
+        except (ssl.SSLError, UnicodeEncodeError) as error:
+            message = f"TLS: a name for ALPN has 1 to 255 ASCII characters, not {options.alpn}"
+            raise TLSError(message) from error
+
+
+def _trust(context: ssl.SSLContext, file: str | None, folder: str | None) -> None:
+    """Load the certificates that are trusted."""
+    import ssl
+
+    if folder is not None and not os.path.isdir(folder):
+        raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder)
+    try:
+        context.load_verify_locations(file, folder)
+    except ssl.SSLError as error:
+        raise TLSError(f"TLS: {file} holds no certificate (PEM) to trust") from error
+    except OSError as error:  # which does not say whose it is
+        raise OSError(error.errno, error.strerror, file) from error
+
+
+def _show(context: ssl.SSLContext, file: str, key: str | None, password: str | None) -> None:
+    """Load the certificate that is shown to peers, and its key."""
+    import ssl
+
+    def ask() -> str:
+        """Stand in for OpenSSL, which would ask on the terminal."""
+        raise TLSError(f"TLS: the key in {key or file} is locked by a passphrase; give it unlocked")
+
+    try:
+        for each in (file, key or file):
+            with open(each, "rb"):  # OpenSSL does not say which of the two it cannot read
+                pass
+        context.load_cert_chain(file, key, ask if password is None else password)
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            said = f"the certificate in {file} and the key in {key or file} are not a pair"
+        elif password is not None:
+            said = f"{key or file} holds no key that this passphrase opens"
+        elif key is None:
+            said = f"{file} holds no certificate with its key (PEM)"
+        else:
+            said = f"{file} holds no certificate, or {key} no key (PEM)"
+        raise TLSError(f"TLS: {said}") from error
+
+
+def name_to_verify(options: TLSOptions, host: str) -> str:
+    """Give the name that a client asks `host` for and verifies; a zone (%eth0) is none of it.
+
+    Raises:
+        TLSError: there is none.
+    """
+    name = (options.server_name or host.partition("%")[0]).rstrip(".")
+    if not name or name.startswith("."):
+        raise TLSError("TLS: there is no name to verify the server by; --tls-name gives one")
+    try:
+        name.encode("idna")
+    except UnicodeError as error:
+        raise TLSError(f"TLS: {name!r} cannot be the name of a host") from error
+    return name
 
 
 def describe(connection: ssl.SSLObject | ssl.SSLSocket) -> list[str]:
-    """Give lines for -v: version, cipher, ALPN; the peer's subject, fingerprint and expiry."""
-    raise NotImplementedError
+    """Give lines about a connection whose handshake is done, for -v.
 
-
-def explained(
-    error: OSError, peer: str, *, certificate: bytes | None = None, server_side: bool = False
-) -> TLSError:
-    """Give the error of a handshake with `peer` ("tls://…") as one line that says what to do.
-
-    `error` is what `ssl` raised, or the kernel meanwhile. `certificate` (DER) is the one that was
-    not trusted, as far as it is known.
+    The first has version, cipher and protocol (ALPN), the second the certificate of the peer.
     """
-    raise NotImplementedError
-
-
-def wrap(
-    sock: socket.socket,
-    options: TLSOptions | ssl.SSLContext,
-    server_name: str | None = None,
-    *,
-    server_side: bool = False,
-    timeout: float | None = None,
-    peer: str = "the peer",
-) -> TLSStream:
-    """Shake hands over a connected socket, and give the stream of octets inside; it owns `sock`.
-
-    A server makes its context once by `server_context` and passes it as `options`. `timeout`
-    (seconds) limits the handshake and stays the time limit of each call. After a failure `sock` is
-    closed.
-
-    Raises:
-        TLSError: the handshake failed, the certificate is not trusted.
-        TimeoutError: it took longer than `timeout`.
-    """
-    raise NotImplementedError
+    cipher = connection.cipher()
+    protocol = connection.selected_alpn_protocol()
+    der = connection.getpeercert(binary_form=True)
+    return [
+        f"{connection.version()}, {cipher[0] if cipher else 'no cipher'}, "
+        + (f"protocol {protocol}" if protocol else "no protocol chosen (ALPN)"),
+        f"the peer is {certificate_text(der)}" if der else "the peer showed no certificate",
+    ]
