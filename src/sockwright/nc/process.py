@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from typing import Self
 
-    from sockwright.nc.process_channel import ProcessChannel, Programs
     from sockwright.sockets.endpoint import Endpoint
 
 __all__ = [
@@ -44,7 +43,6 @@ __all__ = [
     "describe_status",
     "find_program",
     "may_serve",
-    "open_process",
     "start",
 ]
 
@@ -294,27 +292,6 @@ def _spawn(
                 error.errno, f"start {program}: {os.strerror(error.errno or 0)}"
             ) from None
         raise NotPossibleError(why) from None
-
-
-def open_process(
-    words: Sequence[str],
-    *,
-    pty: bool = False,
-    variables: Mapping[str, str] | None = None,
-    programs: Programs | None = None,
-) -> ProcessChannel:
-    """Start a program, as `start` does, as an end of a session in the event loop.
-
-    `programs` waits for its end when the run ends, and ends it if need be; without, a program that
-    outlives the loop is left to itself, with its input and output closed.
-
-    Raises:
-        NotPossibleError, OSError: as `start`.
-    """
-    from sockwright.nc.process_channel import ProcessChannel
-
-    process = start(words, pty=pty, variables=variables)
-    return ProcessChannel(process, f"{'pty' if pty else 'exec'}:{process.name}", programs)
 
 
 def find_program(word: str) -> str:

@@ -7,16 +7,16 @@ import select
 from time import monotonic
 
 from sockwright.nc.channel import Channel
+from sockwright.nc.process import Process, start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Self
 
     from sockwright.nc.loop import Loop, Timer
-    from sockwright.nc.process import Process
 
-__all__ = ["ProcessChannel", "Programs"]
+__all__ = ["ProcessChannel", "Programs", "open_process"]
 
 _READ = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR
 _WRITE = select.EPOLLOUT | select.EPOLLHUP | select.EPOLLERR
@@ -81,8 +81,10 @@ class ProcessChannel(Channel):
         self._cleared = False
         for descriptor in {process.stdin, process.stdout}:
             os.set_blocking(descriptor, False)
-        if not process.terminal:  # the kernel cannot tell of a terminal's end
-            self.source, self.sink = process.stdout, process.stdin
+        # The kernel may take octets from a pipe by itself, but cannot tell of a terminal's end, nor
+        # does it drop what a program does not read.
+        if not process.terminal:
+            self.source = process.stdout
         if programs is not None:
             programs.add(self)
 
@@ -136,7 +138,6 @@ class ProcessChannel(Channel):
         """Let the program's input end."""
         if self._loop is not None and not self.process.terminal:
             self._loop.unwatch(self.process.stdin)
-        self.sink = -1
         try:
             self.process.send_eof()
             self.unsent = 0
@@ -155,7 +156,7 @@ class ProcessChannel(Channel):
         """Let go of the program, and see to it that it ends."""
         if self._steps is not None:
             return
-        self.source = self.sink = -1
+        self.source = -1
         if self._loop is not None:
             for descriptor in {self.process.stdin, self.process.stdout}:
                 self._loop.unwatch(descriptor)
@@ -204,3 +205,23 @@ class ProcessChannel(Channel):
             if self.on_exit is not None:
                 self.on_exit(status)
         return True
+
+
+def open_process(
+    words: Sequence[str],
+    *,
+    pty: bool = False,
+    environment: Mapping[str, str] | None = None,
+    programs: Programs | None = None,
+) -> ProcessChannel:
+    """Start a program as one end of a session; see `sockwright.nc.process.start`.
+
+    `environment` is added to the small one that it gets (see `process.connection_variables`).
+    `programs` waits for its end when the run ends, and ends it if need be; without, a program that
+    outlives the loop is left to itself, with its input and output closed.
+
+    Raises:
+        NotPossibleError, OSError: as `start`.
+    """
+    process = start(words, pty=pty, variables=environment)
+    return ProcessChannel(process, f"{'pty' if pty else 'exec'}:{process.name}", programs)
