@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
     Protocol = Literal["tcp", "udp"]
 
-__all__ = ["HIGHEST_PORT", "parse_port", "parse_ports"]
+__all__ = ["HIGHEST_PORT", "parse_port", "parse_ports", "service_names"]
 
 HIGHEST_PORT = 65535
+_MAX_SERVICES = 1 << 20  # octets; usual are 13 000
 _EXAMPLE = "what fits: 22,80,8000-8100,http"
 
 
@@ -78,3 +79,23 @@ def _range(term: str, protocol: Protocol) -> tuple[int, int]:
     if low == 0:
         raise EndpointError(f"port 0 in {term!r} is none that can be reached; ports start at 1")
     return low, high
+
+
+def service_names(protocol: Protocol = "tcp") -> dict[int, str]:
+    """Return the names of all ports that have one, by services(5); none without that file.
+
+    getservbyport(3) reads that file once for each port: 22 us, for all ports 1.4 s.
+    """
+    names: dict[int, str] = {}
+    try:
+        with open("/etc/services", "rb") as file:  # pathlib costs 5 ms of a start
+            lines = file.read(_MAX_SERVICES).decode("ascii", "replace").splitlines()
+    except OSError:
+        return names
+    for line in lines:
+        words = line.partition("#")[0].split()
+        if len(words) >= 2:
+            port, _, kind = words[1].partition("/")
+            if kind == protocol and port.isdecimal():
+                names.setdefault(int(port), words[0])
+    return names

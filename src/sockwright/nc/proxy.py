@@ -88,6 +88,7 @@ def parse_proxy(text: str, kind: str = "", *, auth: str = "") -> Proxy:
             f"{kind!r} is no kind of proxy; known: {', '.join(_SCHEMES)}, and 4, 5, connect"
         )
     scheme, colon, rest = text.partition("://")
+    scheme = scheme.lower()
     if not colon:
         scheme, rest = kind or "socks5", text
     elif scheme not in _SCHEMES:
@@ -103,13 +104,15 @@ def parse_proxy(text: str, kind: str = "", *, auth: str = "") -> Proxy:
         user, _, password = (_unescape(part) for part in userinfo.partition(":"))
     else:
         user, _, password = auth.partition(":")
-    return Proxy(_KINDS[scheme], _endpoint(place.rstrip("/"), _KINDS[scheme]), user, password)
+    return Proxy(_KINDS[scheme], _endpoint(place.removesuffix("/"), _KINDS[scheme]), user, password)
 
 
 def _endpoint(place: str, kind: Kind) -> Endpoint:
-    host_end = place.find("]") + 1  # the colons of an IPv6 address are no ports
-    if not place:
+    if not place or place.startswith(":"):
         raise EndpointError(f"the host of the proxy is missing; what fits: {_EXAMPLES}")
+    if place.count(":") > 1 and "[" not in place:
+        place = f"[{place}]"
+    host_end = place.find("]") + 1  # the colons of an IPv6 address are no ports
     port = "" if ":" in place[host_end:] else f":{3128 if kind == 'http' else 1080}"
     try:
         return parse_endpoint(f"tcp://{place}{port}")
