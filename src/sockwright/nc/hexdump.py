@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["HexDump", "RawDump", "TextDump"]
 
 _WIDTH = 16  # octets in a line
-_BLOCK = 64 << 10  # octets that are made lines of at once: they take five times that
+_BLOCK = 16 << 10  # octets that are made lines of at once: the lines stay in the processor's cache
 _MARKS: dict[Direction, bytes] = {"sent": b">", "received": b"<"}
 # Select Graphic Rendition, ECMA-48 section 8.3.117: cyan for what was sent, yellow for the rest.
 _COLOURS: dict[Direction, bytes] = {"sent": b"\x1b[36m", "received": b"\x1b[33m"}
@@ -104,13 +104,15 @@ class _RawConversation(Tap):
 class _LineConversation(Tap):
     """What both dumps of lines have in common: the line above each piece."""
 
-    __slots__ = ("_colour", "_name", "_start_ns", "_write")
+    __slots__ = ("_colour", "_ended", "_name", "_reset", "_start_ns", "_write")
 
     def __init__(self, write: Callable[[bytes], object], *, colour: bool) -> None:
         self._write = write
         self._colour = colour
         self._name = ""
         self._start_ns = 0
+        self._ended: set[Direction] = set()
+        self._reset = False
 
     def opened(self, local: str, remote: str, time_ns: int, *, accepted: bool = False) -> None:
         """Take note of the peer's name and of the time that others are counted from."""
@@ -120,11 +122,14 @@ class _LineConversation(Tap):
 
     def ended(self, direction: Direction, time_ns: int) -> None:
         """Write that this direction ended."""
-        self._write(self._line(direction, time_ns, "end"))
+        if direction not in self._ended:
+            self._ended.add(direction)
+            self._write(self._line(direction, time_ns, "end"))
 
     def closed(self, time_ns: int, *, reset: Direction | None = None) -> None:
         """Write that the connection was reset, if it was."""
-        if reset is not None:
+        if reset is not None and not self._reset:
+            self._reset = True
             self._write(self._line(reset, time_ns, "reset"))
 
     def _line(self, direction: Direction, time_ns: int, what: str) -> bytes:

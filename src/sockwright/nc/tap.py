@@ -44,7 +44,7 @@ class Tap:
         """Take what went by in one piece; of datagrams, exactly one."""
 
     def ended(self, direction: Direction, time_ns: int) -> None:
-        """Take note that nothing more will come in this direction: FIN."""
+        """Take note that nothing more will come in this direction: FIN; may be told twice."""
 
     def closed(self, time_ns: int, *, reset: Direction | None = None) -> None:
         """Take note that all is over; may be called twice.
