@@ -19,6 +19,7 @@ from fcntl import LOCK_EX, LOCK_NB, flock
 from typing import TYPE_CHECKING
 
 from sockwright.errors import FileRefusedError
+from sockwright.nc.source_file import kind_of
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -160,17 +161,3 @@ class PartFile:
             return os.path.samestat(os.lstat(self.part), os.fstat(self.descriptor))
         except FileNotFoundError:
             return False
-
-
-def kind_of(mode: int) -> str:
-    """Return what a file is in words, from its `st_mode`."""
-    kinds = {
-        stat.S_IFDIR: "a directory",
-        stat.S_IFIFO: "a FIFO",
-        stat.S_IFSOCK: "a socket",
-        stat.S_IFCHR: "a character device",
-        stat.S_IFBLK: "a block device",
-        stat.S_IFLNK: "a symbolic link",
-        stat.S_IFREG: "a regular file",
-    }
-    return kinds.get(stat.S_IFMT(mode), "no file")
