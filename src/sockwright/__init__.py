@@ -9,6 +9,7 @@ from __future__ import annotations
 # Type checkers take this constant as true; the typing module alone would cost half the budget.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from sockwright import nc as nc
     from sockwright.columns import CaptureFile, Columns, open_capture
     from sockwright.errors import (
         DecodeError,
@@ -129,12 +130,14 @@ _HOME = {
 if not TYPE_CHECKING:  # seen by a type checker, it would make every misspelt name an object
 
     def __getattr__(name: str) -> object:
-        """Load the public name `name` from its home and keep it here."""
+        """Load the public name `name` from its home and keep it here; `nc` is a home itself."""
+        from importlib import import_module
+
+        if name == "nc":
+            return import_module(f"{__name__}.nc")
         home = _HOME.get(name)
         if home is None:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from importlib import import_module
-
         value: object = getattr(import_module(f"{__name__}.{home}"), name)
         globals()[name] = value
         return value

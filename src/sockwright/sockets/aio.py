@@ -42,7 +42,7 @@ from sockwright.sockets.datagram_socket import (
     open_datagram,
 )
 from sockwright.sockets.explain import explained
-from sockwright.sockets.opening import Attempts, listening, with_delivery
+from sockwright.sockets.opening import STREAM_SCHEMES, Attempts, listening, with_delivery
 from sockwright.sockets.packet_socket import MAX_FRAME, Frame, PacketCore, open_packet
 from sockwright.sockets.raw_socket import RawCore, open_raw
 from sockwright.sockets.received import ReceivedOctets
@@ -411,7 +411,7 @@ async def connect(
         EndpointError, TimeoutError, ConnectionRefusedError, OSError: as there.
     """
     check_timeout(timeout)
-    remote = with_delivery(to_endpoint(endpoint, "tcp", "unix", "unix-abstract"), kind.delivery)
+    remote = with_delivery(to_endpoint(endpoint, *STREAM_SCHEMES), kind.delivery)
     here = (
         None if local is None else with_delivery(to_endpoint(local, remote.scheme), kind.delivery)
     )
@@ -466,7 +466,7 @@ async def listen(
         EndpointError, PermissionError, OSError: as there.
     """
     check_timeout(timeout)
-    local = with_delivery(to_endpoint(endpoint, "tcp", "unix", "unix-abstract"), kind.delivery)
+    local = with_delivery(to_endpoint(endpoint, *STREAM_SCHEMES), kind.delivery)
     ways = await _candidates(local, passive=True)
     listener = listening(lambda sock: Listener(sock, kind), local, ways, backlog)
     listener.timeout = timeout

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from sockwright.errors import EndpointError
 from sockwright.sockets.addresses import Candidate
 from sockwright.sockets.base import BaseSocket
-from sockwright.sockets.endpoint import Delivery, Endpoint
+from sockwright.sockets.endpoint import Delivery, Endpoint, Scheme
 from sockwright.sockets.explain import PATH_REFUSED, explained, explaining
 from sockwright.sockets.privileges import Capability
 
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
 
-__all__ = ["Attempts", "bound", "listening", "open_candidate", "with_delivery"]
+__all__ = ["STREAM_SCHEMES", "Attempts", "bound", "listening", "open_candidate", "with_delivery"]
+
+STREAM_SCHEMES: tuple[Scheme, ...] = ("tcp", "unix", "unix-abstract", "vsock")
+"""What can be connected to, or listened on."""
 
 B = TypeVar("B", bound=BaseSocket)
 
@@ -27,14 +31,14 @@ _TRY_NEXT = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT}
 
 
 def with_delivery(endpoint: Endpoint, delivery: Delivery) -> Endpoint:
-    """Hold a UNIX endpoint to one type of socket: fill it in, or refuse another.
+    """Hold an endpoint of UNIX or vsock to one type of socket: fill it in, or refuse another.
 
     Raises:
         EndpointError: the endpoint asks for another type.
     """
-    if endpoint.scheme not in {"unix", "unix-abstract"}:
+    if endpoint.scheme not in {"unix", "unix-abstract", "vsock"}:
         if delivery == "seqpacket":
-            raise EndpointError(f"{endpoint}: only unix: and unix-abstract: have seqpacket")
+            raise EndpointError(f"{endpoint}: only unix:, unix-abstract: and vsock: have seqpacket")
         return endpoint
     if endpoint.delivery is not None and endpoint.delivery != delivery:
         way = {
@@ -43,7 +47,7 @@ def with_delivery(endpoint: Endpoint, delivery: Delivery) -> Endpoint:
             "datagram": "datagram(...)",
         }[endpoint.delivery]
         raise EndpointError(f"{endpoint} is a {endpoint.delivery} endpoint: open it with {way}")
-    return Endpoint(endpoint.scheme, path=endpoint.path, delivery=delivery)
+    return replace(endpoint, delivery=delivery)
 
 
 def open_candidate(candidate: Candidate, endpoint: Endpoint) -> socket.socket:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
 
 from sockwright.sockets.addresses import candidates, to_endpoint
 from sockwright.sockets.base import BaseSocket, BlockingSocket, check_timeout
-from sockwright.sockets.opening import Attempts, listening, with_delivery
+from sockwright.sockets.opening import STREAM_SCHEMES, Attempts, listening, with_delivery
 from sockwright.sockets.options import Flag, Number
 from sockwright.sockets.received import ReceivedOctets
 
@@ -267,7 +267,7 @@ def connect(
     timeout: float | None = None,
     local: Endpoint | str | None = None,
 ) -> Connection:
-    """Connect to a ``tcp:``, ``unix:`` or ``unix-abstract:`` endpoint.
+    """Connect to a ``tcp:``, ``unix:``, ``unix-abstract:`` or ``vsock:`` endpoint.
 
     A name with several addresses is tried address by address; `timeout` (seconds) covers them all
     (not the resolver), and stays the time limit of each call on the result. `local` is the
@@ -280,7 +280,7 @@ def connect(
         OSError: what else the kernel said, the last of the addresses' errors.
     """
     check_timeout(timeout)
-    remote = with_delivery(to_endpoint(endpoint, "tcp", "unix", "unix-abstract"), kind.delivery)
+    remote = with_delivery(to_endpoint(endpoint, *STREAM_SCHEMES), kind.delivery)
     here = (
         None if local is None else with_delivery(to_endpoint(local, remote.scheme), kind.delivery)
     )
@@ -313,7 +313,7 @@ def listen(
     backlog: int = BACKLOG,
     timeout: float | None = None,
 ) -> Listener[Any]:
-    """Listen on a ``tcp:``, ``unix:`` or ``unix-abstract:`` endpoint.
+    """Listen on a ``tcp:``, ``unix:``, ``unix-abstract:`` or ``vsock:`` endpoint.
 
     ``tcp://:8080`` is loopback only, ``tcp://*:8080`` every address of the machine, IPv6 and IPv4;
     port 0 lets the kernel choose, and `local_address` tells the choice. `backlog` connections wait
@@ -325,7 +325,7 @@ def listen(
         OSError: EADDRINUSE, EADDRNOTAVAIL and what else the kernel said.
     """
     check_timeout(timeout)
-    local = with_delivery(to_endpoint(endpoint, "tcp", "unix", "unix-abstract"), kind.delivery)
+    local = with_delivery(to_endpoint(endpoint, *STREAM_SCHEMES), kind.delivery)
     ways = candidates(local, passive=True)
     listener = listening(lambda sock: Listener(sock, kind), local, ways, backlog)
     listener.timeout = timeout

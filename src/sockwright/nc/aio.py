@@ -1,0 +1,617 @@
+r"""Conversations for asyncio: the same names, and what may wait is awaited.
+
+    async with await aio.connect("tcp://127.0.0.1:2525", timeout=5) as server:
+        await server.recv_line()
+        await server.send_line(b"HELO me")
+        answer = await server.recv_line()
+
+Rules:
+
+- a call that is cancelled (`asyncio.timeout`, `Task.cancel`) has taken nothing: what has arrived,
+  and what arrives later, is there for the next call. Only what was being sent may have been sent in
+  part;
+- one task sends and one receives at a time; another gets `RuntimeError`;
+- leaving ``async with``, or `aclose`, ends a program politely; `close` ends it at once, and wakes
+  whoever waits with EBADF.
+"""
+
+# ruff: noqa: ASYNC109 - `timeout` is the word of the blocking conversation too, see its docstring
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from contextlib import AsyncExitStack, contextmanager
+from time import monotonic
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from sockwright.nc.carrier import Pause, ProcessCarrier, Steps
+from sockwright.nc.connecting import (
+    Place,
+    TLSWish,
+    answerable,
+    keeps_datagrams,
+    open_door,
+    plain_carrier,
+    process_carrier,
+    server_tls,
+    socket_carrier,
+    to_end,
+    to_route,
+)
+from sockwright.nc.conversing import (
+    CLEAN_LIMIT,
+    LINE_LIMIT,
+    TOTAL_LIMIT,
+    ConversationCore,
+    ListenerCore,
+    Octets,
+    Timeout,
+    late,
+    seconds_of,
+)
+from sockwright.nc.ends import ExecEnd, FileEnd, PtyEnd, SocketEnd
+from sockwright.nc.relaying import Relayed, relaying
+from sockwright.sockets.addresses import needs_lookup
+from sockwright.sockets.base import check_timeout
+from sockwright.sockets.stream_socket import BACKLOG
+
+if TYPE_CHECKING:
+    import re
+    import ssl
+    from collections.abc import (
+        AsyncIterator,
+        Callable,
+        Iterable,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
+    from types import TracebackType
+    from typing import Self
+
+    from sockwright.nc.carrier import Carrier
+    from sockwright.nc.connecting import Door
+    from sockwright.nc.process import Process
+    from sockwright.nc.proxy import Proxy
+    from sockwright.nc.tap import Tap
+    from sockwright.nc.tls import TLSOptions
+    from sockwright.sockets.base import BaseSocket
+    from sockwright.sockets.endpoint import Endpoint
+
+__all__ = ["Conversation", "Listener", "ProcessConversation", "connect", "listen", "relay", "spawn"]
+
+T = TypeVar("T")
+Direction = Literal["send", "receive"]
+
+
+class Waiter:
+    """Runs the steps of one conversation or listener in an event loop."""
+
+    def __init__(self) -> None:
+        self._busy: set[Direction] = set()
+        # Two calls may wait for the same: under TLS a call that sends may have to receive.
+        self._futures: dict[tuple[int, str], set[asyncio.Future[None]]] = {}
+
+    async def run(self, steps: Steps[T], seconds: float | None, doing: str, *busy: Direction) -> T:
+        """Go through `steps`, waiting where they wait, `seconds` at most."""
+        with self.alone(doing, *busy):
+            try:
+                return await self._run(steps, seconds, doing)
+            finally:
+                steps.close()
+
+    @contextmanager
+    def alone(self, doing: str, *busy: Direction) -> Iterator[None]:
+        """Keep others from sending or receiving, whichever `busy` says.
+
+        Raises:
+            RuntimeError: another task is at it.
+        """
+        if again := self._busy.intersection(busy):
+            raise RuntimeError(f"{doing}: another task is about to {again.pop()} already")
+        self._busy.update(busy)
+        try:
+            yield
+        finally:
+            self._busy.difference_update(busy)
+
+    async def _run(self, steps: Steps[T], seconds: float | None, doing: str) -> T:
+        try:
+            pause = next(steps)
+        except StopIteration as done:
+            first: T = done.value
+            return first
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    came = await self._wait(pause)
+                    try:
+                        pause = steps.send(came)
+                    except StopIteration as done:
+                        result: T = done.value
+                        return result
+        except TimeoutError as error:
+            if error.errno is None:
+                raise late(doing, seconds) from error
+            raise
+
+    async def _wait(self, pause: Pause) -> bool:
+        if not pause.waits:
+            await asyncio.sleep(pause.seconds or 0)
+            return pause.seconds is None
+        if pause.seconds is None:
+            await self._any(pause)
+            return True
+        try:
+            async with asyncio.timeout(pause.seconds) as limit:
+                await self._any(pause)
+        except TimeoutError:
+            if limit.expired():
+                return False
+            raise
+        return True
+
+    async def _any(self, pause: Pause) -> None:
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        for wait in pause.waits:
+            futures = self._futures.setdefault(wait, set())
+            if not futures:
+                add = loop.add_reader if wait[1] == "read" else loop.add_writer
+                add(wait[0], _wake, futures)
+            futures.add(future)
+        try:
+            await future
+        finally:
+            for wait in pause.waits:
+                if (still := self._futures.get(wait)) is not None:
+                    still.discard(future)
+                    if not still:
+                        self._forget(loop, wait)
+
+    def _forget(self, loop: asyncio.AbstractEventLoop, wait: tuple[int, str]) -> None:
+        del self._futures[wait]
+        if not loop.is_closed():
+            (loop.remove_reader if wait[1] == "read" else loop.remove_writer)(wait[0])
+
+    def stop(self) -> None:
+        """Wake whoever waits with EBADF; descriptors are closed after this, not before."""
+        for wait, futures in list(self._futures.items()):
+            for future in futures:
+                if not future.done():
+                    future.set_exception(OSError(errno.EBADF, os.strerror(errno.EBADF)))
+            for future in list(futures)[:1]:
+                self._forget(future.get_loop(), wait)
+
+
+def _wake(futures: set[asyncio.Future[None]]) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_result(None)
+
+
+class Conversation(ConversationCore):
+    """A conversation whose calls are awaited; made by `connect`, `spawn` and `Listener.accept`.
+
+    Arguments, results and errors are those of `sockwright.nc.Conversation`.
+    """
+
+    def __init__(
+        self,
+        carrier: Carrier,
+        *,
+        timeout: float | None = None,
+        newline: bytes = b"\n",
+        taps: Iterable[Tap] = (),
+        accepted: bool = False,
+    ) -> None:
+        super().__init__(carrier, timeout=timeout, newline=newline, taps=taps, accepted=accepted)
+        self.waiter = Waiter()
+
+    async def send(self, octets: Octets, *, timeout: Timeout = ...) -> None:
+        """Send every octet; where boundaries are kept, as one message.
+
+        Raises:
+            TimeoutError, OSError: as the blocking `Conversation.send`.
+        """
+        await self._do(self._sending(octets), timeout, "send")
+
+    send_all = send
+    """What `sockwright.sockets.aio.Stream` calls it."""
+
+    async def send_line(self, line: Octets = b"", *, timeout: Timeout = ...) -> None:
+        """Send `line` and `newline` behind it.
+
+        Raises:
+            TimeoutError, OSError: as `send`.
+        """
+        await self._do(self._sending_line(line), timeout, "send")
+
+    async def send_after(
+        self,
+        delimiter: bytes | Iterable[bytes],
+        octets: Octets,
+        *,
+        limit: int = LINE_LIMIT,
+        timeout: Timeout = ...,
+    ) -> bytes:
+        """Receive until `delimiter`, say a prompt, and send `octets`; give what was received.
+
+        Raises:
+            EndOfStreamError, LimitError, TimeoutError, OSError: as `recv_until` and `send`.
+        """
+        sending = self._sending(octets)
+        steps = self._answering(delimiter, limit, sending)
+        return await self._do(steps, timeout, "receive", "send")
+
+    async def send_line_after(
+        self,
+        delimiter: bytes | Iterable[bytes],
+        line: Octets = b"",
+        *,
+        limit: int = LINE_LIMIT,
+        timeout: Timeout = ...,
+    ) -> bytes:
+        """Receive until `delimiter` and send a line; give what was received.
+
+        Raises:
+            EndOfStreamError, LimitError, TimeoutError, OSError: as `recv_until` and `send`.
+        """
+        sending = self._sending_line(line)
+        steps = self._answering(delimiter, limit, sending)
+        return await self._do(steps, timeout, "receive", "send")
+
+    async def send_eof(self, *, timeout: Timeout = ...) -> None:
+        """Say that nothing more will be sent; receiving goes on.
+
+        Raises:
+            TimeoutError, OSError: as the blocking `Conversation.send_eof`.
+        """
+        await self._do(self._sending_eof(), timeout, "send")
+
+    async def receive(self, limit: int = LINE_LIMIT, *, timeout: Timeout = ...) -> bytes:
+        """Receive at least one and at most `limit` octets, or one message; none are the end.
+
+        Raises:
+            TimeoutError, OSError: as the blocking `Conversation.receive`.
+        """
+        return await self._do(self._receiving(limit), timeout, "receive")
+
+    async def recv_line(
+        self, *, keep_end: bool = False, limit: int = LINE_LIMIT, timeout: Timeout = ...
+    ) -> bytes:
+        """Receive a line, and give it without its end (LF, or CR LF) unless `keep_end`.
+
+        Raises:
+            EndOfStreamError, LimitError, TimeoutError, OSError: as the blocking one.
+        """
+        return await self._do(self._receiving_line(limit, keep_end=keep_end), timeout, "receive")
+
+    async def recv_lines(
+        self, count: int, *, keep_end: bool = False, limit: int = LINE_LIMIT, timeout: Timeout = ...
+    ) -> list[bytes]:
+        """Receive `count` lines, each at most `limit` octets, or none.
+
+        Raises:
+            EndOfStreamError, LimitError, TimeoutError, OSError: as `recv_line`.
+        """
+        steps = self._receiving_lines(count, limit, keep_end=keep_end)
+        return await self._do(steps, timeout, "receive")
+
+    async def recv_until(
+        self,
+        delimiter: bytes | Iterable[bytes],
+        *,
+        drop: bool = False,
+        limit: int = LINE_LIMIT,
+        timeout: Timeout = ...,
+    ) -> bytes:
+        """Receive up to and with `delimiter`, or without it with `drop`.
+
+        Raises:
+            EndOfStreamError, LimitError, TimeoutError, OSError: as the blocking one.
+        """
+        steps = self._receiving_until(delimiter, limit, drop=drop)
+        return await self._do(steps, timeout, "receive")
+
+    async def recv_exactly(self, count: int, *, timeout: Timeout = ...) -> bytes:
+        """Receive exactly `count` octets.
+
+        Raises:
+            EndOfStreamError, TimeoutError, OSError: as the blocking one.
+        """
+        return await self._do(self._receiving_exactly(count), timeout, "receive")
+
+    async def recv_regex(
+        self,
+        pattern: bytes | re.Pattern[bytes],
+        *,
+        limit: int = LINE_LIMIT,
+        timeout: Timeout = ...,
+    ) -> re.Match[bytes]:
+        """Receive until `pattern` matches, and take everything up to the end of the match.
+
+        Raises:
+            EndOfStreamError, LimitError, TimeoutError, OSError: as the blocking one.
+        """
+        return await self._do(self._receiving_match(pattern, limit), timeout, "receive")
+
+    async def receive_all(self, *, limit: int = TOTAL_LIMIT, timeout: Timeout = ...) -> bytes:
+        """Receive until the peer ends, 64 MiB at most where `limit` says nothing else.
+
+        Raises:
+            LimitError, TimeoutError, OSError: as the blocking one.
+        """
+        return await self._do(self._receiving_all(limit), timeout, "receive")
+
+    async def clean(self, quiet: float = 0.05, *, limit: int = CLEAN_LIMIT) -> bytes:
+        """Take whatever comes until nothing has come for `quiet` seconds; give it.
+
+        Raises:
+            OSError: as `receive`.
+        """
+        return await self._do(self._cleaning(quiet, limit), None, "receive")
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Give the lines without their ends until the peer ends; of messages, each as it is."""
+        while (line := await self._do(self._next_line(LINE_LIMIT), ..., "receive")) is not None:
+            yield line
+
+    async def start_tls(
+        self,
+        tls: TLSOptions | None = None,
+        *,
+        server_name: str | None = None,
+        timeout: Timeout = ...,
+    ) -> None:
+        """Begin TLS as a client in the middle of the conversation, as STARTTLS of SMTP does.
+
+        Raises:
+            TLSError, TimeoutError: as the blocking `Conversation.start_tls`.
+        """
+        steps = self._starting_tls(tls, server_name)
+        await self._do(steps, timeout, "receive", "send")
+
+    async def interact(self) -> None:
+        """Join this conversation to standard input and output until the peer ends.
+
+        Raises:
+            OSError: as `send` and `receive`.
+        """
+        async with Conversation(plain_carrier(to_end("-"))) as standard:
+            steps = relaying(standard, self, until_b_ends=True, change=self._cleaned())
+            await self._do(steps, None, "receive", "send")
+
+    async def aclose(self) -> None:
+        """Close the conversation; a program behind it is ended, within two seconds. Fails never."""
+        self._told_of_close()
+        self.waiter.stop()
+        try:
+            await self.waiter.run(self.carrier.ending(), None, f"close {self.name}")
+        finally:
+            self.carrier.close()
+
+    def close(self) -> None:
+        """Close the conversation at once; a program behind it is killed. Fails never."""
+        self._told_of_close()
+        self.waiter.stop()
+        self.carrier.close()
+
+    async def _do(self, steps: Steps[T], timeout: Timeout, *busy: Direction) -> T:
+        seconds = seconds_of(timeout, self.timeout)
+        word = "receive from" if busy[0] == "receive" else "send to"
+        return await self.waiter.run(steps, seconds, f"{word} {self.name}", *busy)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+
+class ProcessConversation(Conversation):
+    """A conversation with a program: what it is sent is its input, what it gives its output."""
+
+    @property
+    def process(self) -> Process:
+        """The program: `pid`, `status`, `send_signal`, `resize`."""
+        assert isinstance(self.carrier, ProcessCarrier)
+        return self.carrier.process
+
+    async def wait(self, *, timeout: Timeout = ...) -> int:
+        """Wait until the program has ended; give its status, -N where signal N ended it.
+
+        Raises:
+            TimeoutError: it runs on.
+        """
+        assert isinstance(self.carrier, ProcessCarrier)
+        seconds = seconds_of(timeout, self.timeout)
+        doing = f"wait for the end of {self.name}"
+        return await self.waiter.run(self.carrier.waiting(), seconds, doing)
+
+
+class Listener(ListenerCore):
+    """Lets peers in, and gives a conversation with each; made by `listen`."""
+
+    def __init__(
+        self,
+        door: Door,
+        *,
+        timeout: float | None,
+        newline: bytes,
+        taps: Callable[[], Iterable[Tap]],
+        context: ssl.SSLContext | None,
+        fingerprint: str | None,
+    ) -> None:
+        super().__init__(
+            door,
+            timeout=timeout,
+            newline=newline,
+            taps=taps,
+            context=context,
+            fingerprint=fingerprint,
+        )
+        self.waiter = Waiter()
+
+    async def accept(self, *, timeout: Timeout = ...) -> Conversation:
+        """Wait for the next peer; the conversation with it starts without a time limit.
+
+        Raises:
+            TimeoutError, OSError: as the blocking `Listener.accept`.
+        """
+        seconds = seconds_of(timeout, self.timeout)
+        doing = f"accept on {self.name}"
+        carrier = await self.waiter.run(self._accepting(), seconds, doing, "receive")
+        return Conversation(carrier, newline=self.newline, taps=self._new_taps(), accepted=True)
+
+    async def __aiter__(self) -> AsyncIterator[Conversation]:
+        """Give one conversation after another, for ever."""
+        while True:
+            yield await self.accept()
+
+    def close(self) -> None:
+        """Stop listening, and wake whoever waits with EBADF; conversations go on."""
+        self.waiter.stop()
+        super().close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+async def connect(
+    endpoint: Place,
+    *,
+    timeout: float | None = None,
+    tls: TLSWish = None,
+    proxy: Proxy | str | None = None,
+    local: Endpoint | str | None = None,
+    newline: bytes = b"\n",
+    taps: Iterable[Tap] = (),
+) -> Conversation:
+    """Begin a conversation as `sockwright.nc.connect` does; `timeout` covers the resolver too.
+
+    Raises:
+        EndpointError, TLSError, ProxyError, NotPossibleError, TimeoutError, OSError: as there.
+    """
+    check_timeout(timeout)
+    route = to_route(endpoint, tls, proxy)
+    begin = monotonic()
+    if isinstance(route.end, ExecEnd | PtyEnd):
+        carrier = process_carrier(route.end)
+        return ProcessConversation(carrier, timeout=timeout, newline=newline, taps=taps)
+    if route.first is None:
+        carrier = plain_carrier(route.end)
+        return Conversation(carrier, timeout=timeout, newline=newline, taps=taps)
+    connected = await _connected(route.first, local, timeout)
+    carrier = socket_carrier(connected, str(route.end))
+    try:
+        left = None if timeout is None else max(0.0, begin + timeout - monotonic())
+        # Plain SOCKS4 knows no names, so that this host may have to look one up.
+        machine = await asyncio.to_thread(route.handshake) if route.proxy else None
+        doing = f"connect to {route.end}"
+        carrier = await Waiter().run(route.agreeing(carrier, machine), left, doing)
+    except BaseException:
+        carrier.close()
+        raise
+    return Conversation(carrier, timeout=timeout, newline=newline, taps=taps)
+
+
+async def _connected(
+    first: Endpoint, local: Endpoint | str | None, timeout: float | None
+) -> BaseSocket:
+    from sockwright.sockets import aio
+
+    if keeps_datagrams(first):
+        return answerable(await aio.datagram(local, remote=first))
+    kind = aio.Seqpacket if first.delivery == "seqpacket" else aio.Stream
+    return await aio.connect(first, kind, timeout=timeout, local=local)
+
+
+async def spawn(
+    words: Sequence[str],
+    *,
+    pty: bool = False,
+    environment: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+    newline: bytes = b"\n",
+    taps: Iterable[Tap] = (),
+) -> ProcessConversation:
+    """Start a program as `sockwright.nc.spawn` does.
+
+    Raises:
+        NotPossibleError: there is no such program, or it cannot be run.
+    """
+    check_timeout(timeout)
+    end = PtyEnd(tuple(words)) if pty else ExecEnd(tuple(words))
+    carrier = process_carrier(end, environment)
+    return ProcessConversation(carrier, timeout=timeout, newline=newline, taps=taps)
+
+
+async def listen(
+    endpoint: Place,
+    *,
+    backlog: int = BACKLOG,
+    timeout: float | None = None,
+    tls: TLSWish = None,
+    newline: bytes = b"\n",
+    taps: Callable[[], Iterable[Tap]] = tuple,
+) -> Listener:
+    """Listen as `sockwright.nc.listen` does.
+
+    Raises:
+        EndpointError, PermissionError, TLSError, OSError: as there.
+    """
+    check_timeout(timeout)
+    end = to_end(endpoint)
+    context, fingerprint = server_tls(end, tls)
+    if isinstance(end, SocketEnd) and needs_lookup(end.endpoint):
+        door = await asyncio.to_thread(open_door, end, backlog)
+    else:
+        door = open_door(end, backlog)
+    return Listener(
+        door, timeout=timeout, newline=newline, taps=taps, context=context, fingerprint=fingerprint
+    )
+
+
+async def relay(
+    a: Conversation | Place, b: Conversation | Place, *, idle: float | None = None
+) -> Relayed:
+    """Join two conversations, or ends, as `sockwright.nc.relay` does.
+
+    Raises:
+        EndpointError, NotPossibleError, OSError and others: as there.
+    """
+    check_timeout(idle)
+    async with AsyncExitStack() as stack:
+        first, second = [
+            side
+            if isinstance(side, Conversation)
+            else await stack.enter_async_context(await _side(side, reads=reads))
+            for side, reads in ((a, True), (b, False))
+        ]
+        doing = f"join {first.name} and {second.name}"
+        with second.waiter.alone(doing, "receive", "send"):
+            steps = relaying(first, second, idle=idle)
+            return await first.waiter.run(steps, None, doing, "receive", "send")
+
+
+async def _side(place: Place, *, reads: bool) -> Conversation:
+    end = to_end(place)
+    if isinstance(end, FileEnd):
+        return Conversation(plain_carrier(end, reads=reads, writes=not reads))
+    return await connect(end)

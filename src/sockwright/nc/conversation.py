@@ -1,0 +1,536 @@
+r"""Conversations that wait: talk to whatever is at the other end, line by line or octet by octet.
+
+    with connect("tcp://127.0.0.1:2525", timeout=5) as server:
+        server.recv_line()
+        server.send_line(b"HELO me")
+        answer = server.recv_line()
+
+`connect` reaches every end of `sockwright.nc.ends`, through a proxy and under TLS if wanted,
+`spawn` a program, `listen` gives a conversation for each peer that comes. The words are those of
+`sockwright.sockets.Stream`, and more for prompts.
+
+Each call takes at most `timeout` seconds, those of the conversation where it is not given; then
+`TimeoutError` says so, and nothing has been taken. A delimiter, a line or a match must be within
+`limit` octets, else `LimitError`. One thread may send while another receives.
+"""
+
+from __future__ import annotations
+
+import select
+from contextlib import ExitStack
+from time import monotonic
+from typing import TYPE_CHECKING, TypeVar
+
+from sockwright.nc.carrier import Pause, ProcessCarrier, Steps
+from sockwright.nc.connecting import (
+    Place,
+    TLSWish,
+    answerable,
+    keeps_datagrams,
+    open_door,
+    plain_carrier,
+    process_carrier,
+    server_tls,
+    socket_carrier,
+    to_end,
+    to_route,
+)
+from sockwright.nc.conversing import (
+    CLEAN_LIMIT,
+    LINE_LIMIT,
+    TOTAL_LIMIT,
+    ConversationCore,
+    ListenerCore,
+    Octets,
+    Timeout,
+    late,
+    seconds_of,
+)
+from sockwright.nc.ends import ExecEnd, FileEnd, PtyEnd
+from sockwright.nc.relaying import Relayed, relaying
+from sockwright.sockets.base import check_timeout
+from sockwright.sockets.stream_socket import BACKLOG
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from sockwright.nc.process import Process
+    from sockwright.nc.proxy import Proxy
+    from sockwright.nc.tap import Tap
+    from sockwright.nc.tls import TLSOptions
+    from sockwright.sockets.base import BaseSocket
+    from sockwright.sockets.endpoint import Endpoint
+
+__all__ = ["Conversation", "Listener", "ProcessConversation", "connect", "listen", "relay", "spawn"]
+
+T = TypeVar("T")
+_EVENTS = {"read": select.POLLIN, "write": select.POLLOUT}
+
+
+def _run(steps: Steps[T], seconds: float | None, doing: str) -> T:
+    """Go through `steps`, waiting where they wait, `seconds` at most."""
+    deadline: float | None = None
+    try:
+        pause = next(steps)
+        deadline = None if seconds is None else monotonic() + seconds
+        while True:
+            pause = steps.send(_wait(pause, deadline, seconds, doing))
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    finally:
+        steps.close()
+
+
+def _wait(pause: Pause, deadline: float | None, seconds: float | None, doing: str) -> bool:
+    """Wait for `pause`; give whether what it waits for came, or False where its time has passed.
+
+    Raises:
+        TimeoutError: the deadline has passed.
+    """
+    own = pause.seconds
+    left = None if deadline is None else deadline - monotonic()
+    if not pause.waits and own is None:  # letting others run is the kernel's business here
+        if left is not None and left <= 0:
+            raise late(doing, seconds)
+        return True
+    poll = select.poll()
+    for descriptor, side in pause.waits:
+        poll.register(descriptor, _EVENTS[side])
+    first = min((limit for limit in (own, left) if limit is not None), default=None)
+    if poll.poll(None if first is None else max(0.0, first) * 1000):
+        return True
+    if left is not None and (own is None or left <= own):
+        raise late(doing, seconds)
+    return False
+
+
+class Conversation(ConversationCore):
+    """A conversation whose calls wait; made by `connect`, `spawn` and `Listener.accept`.
+
+    It is a context manager, and gives its lines when it is gone through.
+    """
+
+    # -- sending ------------------------------------------------------------------------------
+
+    def send(self, octets: Octets, *, timeout: Timeout = ...) -> None:
+        """Send every octet; where boundaries are kept, as one message.
+
+        Raises:
+            TimeoutError: it took too long; how much was sent is not known.
+            OSError: EPIPE or ECONNRESET, the peer is gone; ECONNREFUSED, an earlier datagram came
+                back.
+        """
+        self._do(self._sending(octets), timeout, "send to")
+
+    send_all = send
+    """What `sockwright.sockets.Stream` calls it, so that what takes a stream takes this."""
+
+    def send_line(self, line: Octets = b"", *, timeout: Timeout = ...) -> None:
+        """Send `line` and `newline` behind it.
+
+        Raises:
+            TimeoutError, OSError: as `send`.
+        """
+        self._do(self._sending_line(line), timeout, "send to")
+
+    def send_after(
+        self,
+        delimiter: bytes | Iterable[bytes],
+        octets: Octets,
+        *,
+        limit: int = LINE_LIMIT,
+        timeout: Timeout = ...,
+    ) -> bytes:
+        """Receive until `delimiter`, say a prompt, and send `octets`; give what was received.
+
+        Raises:
+            EndOfStreamError, LimitError, TimeoutError, OSError: as `recv_until` and `send`.
+        """
+        sending = self._sending(octets)
+        return self._do(self._answering(delimiter, limit, sending), timeout, "answer")
+
+    def send_line_after(
+        self,
+        delimiter: bytes | Iterable[bytes],
+        line: Octets = b"",
+        *,
+        limit: int = LINE_LIMIT,
+        timeout: Timeout = ...,
+    ) -> bytes:
+        """Receive until `delimiter` and send a line; give what was received.
+
+        Raises:
+            EndOfStreamError, LimitError, TimeoutError, OSError: as `recv_until` and `send`.
+        """
+        sending = self._sending_line(line)
+        return self._do(self._answering(delimiter, limit, sending), timeout, "answer")
+
+    def send_eof(self, *, timeout: Timeout = ...) -> None:
+        """Say that nothing more will be sent (TCP: FIN, TLS: close_notify); receiving goes on.
+
+        For a program on a terminal it is Ctrl-D. Datagrams have no end, so nothing happens there.
+
+        Raises:
+            TimeoutError: what was taken before could not be sent.
+            OSError: ENOTCONN, the connection is gone already.
+        """
+        self._do(self._sending_eof(), timeout, "send to")
+
+    # -- receiving ----------------------------------------------------------------------------
+
+    def receive(self, limit: int = LINE_LIMIT, *, timeout: Timeout = ...) -> bytes:
+        """Receive at least one and at most `limit` octets, or one message; none are the end.
+
+        An empty datagram is no end, but looks the same: `keeps_boundaries` tells.
+
+        Raises:
+            TimeoutError: nothing came.
+            OSError: ECONNRESET, the peer reset the connection; ECONNREFUSED, a datagram came back.
+        """
+        return self._do(self._receiving(limit), timeout, "receive from")
+
+    def recv_line(
+        self, *, keep_end: bool = False, limit: int = LINE_LIMIT, timeout: Timeout = ...
+    ) -> bytes:
+        """Receive a line, and give it without its end (LF, or CR LF) unless `keep_end`.
+
+        Raises:
+            EndOfStreamError: the peer ended before the end of the line; `partial` has what came.
+            LimitError: the line is longer than `limit`.
+            TimeoutError, OSError: as `receive`.
+        """
+        return self._do(self._receiving_line(limit, keep_end=keep_end), timeout, "receive from")
+
+    def recv_lines(
+        self, count: int, *, keep_end: bool = False, limit: int = LINE_LIMIT, timeout: Timeout = ...
+    ) -> list[bytes]:
+        """Receive `count` lines, each at most `limit` octets, or none.
+
+        Raises:
+            EndOfStreamError, LimitError, TimeoutError, OSError: as `recv_line`.
+        """
+        steps = self._receiving_lines(count, limit, keep_end=keep_end)
+        return self._do(steps, timeout, "receive from")
+
+    def recv_until(
+        self,
+        delimiter: bytes | Iterable[bytes],
+        *,
+        drop: bool = False,
+        limit: int = LINE_LIMIT,
+        timeout: Timeout = ...,
+    ) -> bytes:
+        """Receive up to and with `delimiter`, or without it with `drop`.
+
+        Of several delimiters the one that comes first counts.
+
+        Raises:
+            EndOfStreamError: the peer ended before the delimiter; `partial` has what came.
+            LimitError: there is no delimiter within `limit` octets.
+            TimeoutError, OSError: as `receive`.
+        """
+        return self._do(self._receiving_until(delimiter, limit, drop=drop), timeout, "receive from")
+
+    def recv_exactly(self, count: int, *, timeout: Timeout = ...) -> bytes:
+        """Receive exactly `count` octets.
+
+        Raises:
+            EndOfStreamError: the peer ended before; `partial` has what came.
+            TimeoutError, OSError: as `receive`.
+        """
+        return self._do(self._receiving_exactly(count), timeout, "receive from")
+
+    def recv_regex(
+        self,
+        pattern: bytes | re.Pattern[bytes],
+        *,
+        limit: int = LINE_LIMIT,
+        timeout: Timeout = ...,
+    ) -> re.Match[bytes]:
+        r"""Receive until `pattern` matches, and take everything up to the end of the match.
+
+        The match is made of what has come so far: let the pattern end with what ends the thing,
+        as ``rb"balance: (\d+)\n"`` does. ``match.string`` is all that was taken.
+
+        Raises:
+            EndOfStreamError: the peer ended before; `partial` has what came.
+            LimitError: nothing matches within `limit` octets.
+            TimeoutError, OSError: as `receive`.
+        """
+        return self._do(self._receiving_match(pattern, limit), timeout, "receive from")
+
+    def receive_all(self, *, limit: int = TOTAL_LIMIT, timeout: Timeout = ...) -> bytes:
+        """Receive until the peer ends, 64 MiB at most where `limit` says nothing else.
+
+        Raises:
+            LimitError: the peer sent more.
+            TimeoutError, OSError: as `receive`.
+        """
+        return self._do(self._receiving_all(limit), timeout, "receive from")
+
+    def clean(self, quiet: float = 0.05, *, limit: int = CLEAN_LIMIT) -> bytes:
+        """Take whatever comes until nothing has come for `quiet` seconds; give it.
+
+        It stops at `limit` octets too, for a peer that is never quiet.
+
+        Raises:
+            OSError: as `receive`.
+        """
+        return self._do(self._cleaning(quiet, limit), None, "receive from")
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Give the lines without their ends until the peer ends; of messages, each as it is.
+
+        What stands behind the last line end is a line too.
+        """
+        while (line := self._do(self._next_line(LINE_LIMIT), ..., "receive from")) is not None:
+            yield line
+
+    # -- the rest -----------------------------------------------------------------------------
+
+    def start_tls(
+        self,
+        tls: TLSOptions | None = None,
+        *,
+        server_name: str | None = None,
+        timeout: Timeout = ...,
+    ) -> None:
+        """Begin TLS as a client in the middle of the conversation, as STARTTLS of SMTP does.
+
+        `server_name` is what the certificate must be for, else the host that was connected to.
+
+        Raises:
+            TLSError: it failed, the certificate is not trusted, or octets came before it.
+            TimeoutError: it took too long; the conversation is of no use any more.
+        """
+        self._do(self._starting_tls(tls, server_name), timeout, "begin TLS with")
+
+    def interact(self) -> None:
+        """Join this conversation to standard input and output until the peer ends, or Ctrl-C.
+
+        Octets to a terminal are cleaned of what could act on it.
+
+        Raises:
+            OSError: as `send` and `receive`.
+        """
+        with Conversation(plain_carrier(to_end("-"))) as standard:
+            steps = relaying(standard, self, until_b_ends=True, change=self._cleaned())
+            _run(steps, None, f"talk to {self.name}")
+
+    def close(self) -> None:
+        """Close the conversation; a program behind it is ended, within two seconds. Fails never."""
+        self._told_of_close()
+        _run(self.carrier.ending(), None, f"close {self.name}")
+
+    def _do(self, steps: Steps[T], timeout: Timeout, doing: str) -> T:
+        return _run(steps, seconds_of(timeout, self.timeout), f"{doing} {self.name}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class ProcessConversation(Conversation):
+    """A conversation with a program: what it is sent is its input, what it gives its output."""
+
+    @property
+    def process(self) -> Process:
+        """The program: `pid`, `status`, `send_signal`, `resize`."""
+        assert isinstance(self.carrier, ProcessCarrier)
+        return self.carrier.process
+
+    def wait(self, *, timeout: Timeout = ...) -> int:
+        """Wait until the program has ended; give its status, -N where signal N ended it.
+
+        Its output is not read meanwhile: a program that cannot write does not end.
+
+        Raises:
+            TimeoutError: it runs on.
+        """
+        assert isinstance(self.carrier, ProcessCarrier)
+        return self._do(self.carrier.waiting(), timeout, "wait for the end of")
+
+
+class Listener(ListenerCore):
+    """Lets peers in, and gives a conversation with each; made by `listen`."""
+
+    def accept(self, *, timeout: Timeout = ...) -> Conversation:
+        """Wait for the next peer; the conversation with it starts without a time limit.
+
+        Under TLS its handshake is made by the first call that sends or receives, so that a slow
+        client keeps nobody waiting.
+
+        Raises:
+            TimeoutError: nobody came.
+            OSError: EMFILE, this process has too many open descriptors: close some, go on.
+        """
+        seconds = seconds_of(timeout, self.timeout)
+        carrier = _run(self._accepting(), seconds, f"accept on {self.name}")
+        return Conversation(carrier, newline=self.newline, taps=self._new_taps(), accepted=True)
+
+    def __iter__(self) -> Iterator[Conversation]:
+        """Give one conversation after another, for ever."""
+        while True:
+            yield self.accept()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def connect(
+    endpoint: Place,
+    *,
+    timeout: float | None = None,
+    tls: TLSWish = None,
+    proxy: Proxy | str | None = None,
+    local: Endpoint | str | None = None,
+    newline: bytes = b"\n",
+    taps: Iterable[Tap] = (),
+) -> Conversation:
+    """Begin a conversation with `endpoint`: a socket, a program, a file, see `sockwright.nc.ends`.
+
+    `timeout` (seconds) covers everything until the first octet can be sent (not the resolver), and
+    stays the time limit of each call. `tls` is True or `TLSOptions`; ``tls://host:port`` needs
+    neither. `proxy` is a `Proxy` or its URL, `local` the endpoint to connect from. `taps` look on.
+
+    Raises:
+        EndpointError: the endpoint is not well formed, or what is asked for does not fit it.
+        TLSError: the handshake failed, or the certificate is not trusted.
+        ProxyError: the proxy refuses.
+        NotPossibleError: this kernel lacks the kind of socket, or there is no such program.
+        TimeoutError: there was no answer within `timeout` seconds.
+        ConnectionRefusedError: nobody listens there.
+        OSError: what else the kernel said.
+    """
+    check_timeout(timeout)
+    route = to_route(endpoint, tls, proxy)
+    begin = monotonic()
+    if isinstance(route.end, ExecEnd | PtyEnd):
+        carrier = process_carrier(route.end)
+        return ProcessConversation(carrier, timeout=timeout, newline=newline, taps=taps)
+    if route.first is None:
+        carrier = plain_carrier(route.end)
+        return Conversation(carrier, timeout=timeout, newline=newline, taps=taps)
+    machine = route.handshake()
+    carrier = socket_carrier(_connected(route.first, local, timeout), str(route.end))
+    try:
+        left = None if timeout is None else max(0.0, begin + timeout - monotonic())
+        carrier = _run(route.agreeing(carrier, machine), left, f"connect to {route.end}")
+    except BaseException:
+        carrier.close()
+        raise
+    return Conversation(carrier, timeout=timeout, newline=newline, taps=taps)
+
+
+def _connected(first: Endpoint, local: Endpoint | str | None, timeout: float | None) -> BaseSocket:
+    from sockwright.sockets import stream_socket
+    from sockwright.sockets.datagram_socket import datagram
+
+    if keeps_datagrams(first):
+        return answerable(datagram(local, remote=first))
+    kind = stream_socket.Seqpacket if first.delivery == "seqpacket" else stream_socket.Stream
+    return stream_socket.connect(first, kind, timeout=timeout, local=local)
+
+
+def spawn(
+    words: Sequence[str],
+    *,
+    pty: bool = False,
+    environment: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+    newline: bytes = b"\n",
+    taps: Iterable[Tap] = (),
+) -> ProcessConversation:
+    """Start a program, `words` being its name and arguments, and begin a conversation with it.
+
+    It gets PATH, HOME, the language and the time zone of our environment, and `environment` on
+    top; its standard error is ours. With `pty` it gets a terminal, which repeats what is sent
+    until the program says otherwise, and ends lines with CR LF. Closing ends the program.
+
+    Raises:
+        NotPossibleError: there is no such program, or it cannot be run.
+    """
+    check_timeout(timeout)
+    end = PtyEnd(tuple(words)) if pty else ExecEnd(tuple(words))
+    carrier = process_carrier(end, environment)
+    return ProcessConversation(carrier, timeout=timeout, newline=newline, taps=taps)
+
+
+def listen(
+    endpoint: Place,
+    *,
+    backlog: int = BACKLOG,
+    timeout: float | None = None,
+    tls: TLSWish = None,
+    newline: bytes = b"\n",
+    taps: Callable[[], Iterable[Tap]] = tuple,
+) -> Listener:
+    """Listen on ``tcp:``, ``tls:``, ``unix:``, ``unix-abstract:``, ``vsock:`` or ``udp:``.
+
+    ``tcp://:8080`` is loopback only, ``tcp://*:8080`` every address of the machine; port 0 lets the
+    kernel choose, and `local_address` tells the choice. Of ``udp:`` each peer that sends something
+    is a conversation. TLS without a certificate makes one, and `fingerprint` has its SHA-256.
+    `timeout` (seconds) is that of accept(). `taps` is called for each conversation.
+
+    Raises:
+        EndpointError: nobody can listen there.
+        PermissionError: the port is below 1024 (net.ipv4.ip_unprivileged_port_start).
+        TLSError: the certificate or its key cannot be used.
+        OSError: EADDRINUSE, EADDRNOTAVAIL and what else the kernel said.
+    """
+    check_timeout(timeout)
+    end = to_end(endpoint)
+    context, fingerprint = server_tls(end, tls)
+    return Listener(
+        open_door(end, backlog),
+        timeout=timeout,
+        newline=newline,
+        taps=taps,
+        context=context,
+        fingerprint=fingerprint,
+    )
+
+
+def relay(
+    a: Conversation | Place, b: Conversation | Place, *, idle: float | None = None
+) -> Relayed:
+    """Join two conversations, or ends, until both have ended; give the octets each way.
+
+    An end of one is passed on to the other, whose answer still comes back. With `idle`, it is over
+    after so many seconds without an octet: datagrams have no other end. Ends that are named here
+    are opened and closed here, of files `a` is read and `b` written; conversations stay open.
+
+    Raises:
+        EndpointError, NotPossibleError, OSError and others: as `connect`, `send` and `receive`.
+    """
+    check_timeout(idle)
+    with ExitStack() as stack:
+        first = a if isinstance(a, Conversation) else stack.enter_context(_side(a, reads=True))
+        second = b if isinstance(b, Conversation) else stack.enter_context(_side(b, reads=False))
+        return _run(relaying(first, second, idle=idle), None, f"join {first.name}")
+
+
+def _side(place: Place, *, reads: bool) -> Conversation:
+    end = to_end(place)
+    if isinstance(end, FileEnd):
+        return Conversation(plain_carrier(end, reads=reads, writes=not reads))
+    return connect(end)

@@ -1,0 +1,434 @@
+"""What blocking and asyncio conversations share: everything but the waiting.
+
+A call that may have to wait is written here once, as steps (`carrier.Steps`): a generator that
+yields what it waits for. `conversation` and `aio` run the same steps, each in its own way.
+
+Rules:
+
+- a call that fails, is too late or is cancelled has taken nothing: what has arrived is there for
+  the next call. Only what was being sent may have been sent in part;
+- what is received is kept here until somebody asks for it, and a call stops at its limit, so a
+  peer that sends without end fills no memory;
+- octets reach the taps in the order in which they went over the wire, those of TLS as plain text.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from types import EllipsisType
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+from sockwright.errors import EndOfStreamError, EndpointError
+from sockwright.nc.carrier import GO_ON, Carrier, Pause, Steps
+from sockwright.nc.received import Received
+from sockwright.sockets.base import check_timeout
+from sockwright.sockets.endpoint import parse_endpoint
+from sockwright.sockets.explain import explained
+
+if TYPE_CHECKING:
+    import re
+    import socket
+    import ssl
+    from collections.abc import Callable, Iterable
+
+    from sockwright.nc.connecting import Door
+    from sockwright.nc.tap import Direction, Tap
+    from sockwright.nc.tls import TLSOptions
+    from sockwright.sockets.endpoint import Endpoint
+
+__all__ = [
+    "CLEAN_LIMIT",
+    "LINE_LIMIT",
+    "TOTAL_LIMIT",
+    "ConversationCore",
+    "ListenerCore",
+    "Octets",
+    "Timeout",
+    "late",
+    "seconds_of",
+]
+
+T = TypeVar("T")
+Octets: TypeAlias = bytes | bytearray | memoryview
+Timeout: TypeAlias = float | EllipsisType | None
+"""Seconds for one call, None for ever, `...` for what the conversation says."""
+
+LINE_LIMIT = 65536
+TOTAL_LIMIT = 64 << 20
+CLEAN_LIMIT = 16 << 20
+_PIECE = 262144
+
+
+class ConversationCore:
+    """A conversation as far as it does not wait.
+
+    `timeout` is the time limit of each call in seconds, on the monotonic clock; None is for ever.
+    `newline` is what `send_line` puts behind a line.
+    """
+
+    def __init__(
+        self,
+        carrier: Carrier,
+        *,
+        timeout: float | None = None,
+        newline: bytes = b"\n",
+        taps: Iterable[Tap] = (),
+        accepted: bool = False,
+    ) -> None:
+        self.timeout = timeout
+        self.newline = newline
+        self._carrier = carrier
+        self._received = Received()
+        self._taps = tuple(taps)
+        if self._taps:
+            local = remote = carrier.name
+            with suppress(OSError):
+                local = str(carrier.local_address)
+                remote = str(carrier.remote_address)
+            for tap in self._taps:
+                tap.opened(local, remote, time.time_ns(), accepted=accepted)
+
+    # -- what can be asked at any time --------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """What the other end is called: "tcp://127.0.0.1:8080", "exec:cat"."""
+        return self._carrier.name
+
+    @property
+    def keeps_boundaries(self) -> bool:
+        """Whether `send` sends one message, and `receive` receives one: datagrams, seqpacket."""
+        return self._carrier.keeps_boundaries
+
+    @property
+    def local_address(self) -> Endpoint:
+        """The endpoint of this side.
+
+        Raises:
+            OSError: ENOTSOCK, there is no socket.
+        """
+        return self._carrier.local_address
+
+    @property
+    def remote_address(self) -> Endpoint:
+        """The endpoint of the peer.
+
+        Raises:
+            OSError: ENOTCONN, the connection is gone; ENOTSOCK, there is no socket.
+        """
+        return self._carrier.remote_address
+
+    @property
+    def socket(self) -> socket.socket | None:
+        """The socket underneath, which does not block; None where there is none."""
+        return self._carrier.socket
+
+    @property
+    def carrier(self) -> Carrier:
+        """What carries the octets, see `sockwright.nc.carrier`; for TLS it has the `session`."""
+        return self._carrier
+
+    @property
+    def pending(self) -> int:
+        """How many octets have been received that nobody has asked for yet."""
+        return len(self._received)
+
+    @property
+    def closed(self) -> bool:
+        """Whether close() was called."""
+        return self._carrier.closed
+
+    def fileno(self) -> int:
+        """Give the descriptor that is read, -1 when closed; `select` does not see `pending`."""
+        return self._carrier.fileno()
+
+    def unrecv(self, octets: bytes) -> None:
+        """Put `octets` back, in front of everything that is received next."""
+        self._received.give_back(octets)
+
+    def __repr__(self) -> str:
+        state = " closed" if self.closed else f" fd={self.fileno()}"
+        here = ""
+        with suppress(OSError):
+            here = f" from {self.local_address}"
+        return f"<{type(self).__name__} with {self.name}{here}{state}>"
+
+    # -- what can be done now: for those who have a loop of their own ------------------------
+
+    def receive_now(self, limit: int = _PIECE) -> bytes | Pause:
+        """Receive what is there, at most `limit` octets (a message is whole); none are the end."""
+        if self._received:
+            return self._received.take(limit)
+        if self._received.ended:
+            return b""
+        return self._arrived(limit)
+
+    def send_now(self, octets: memoryview) -> int | Pause:
+        """Take some of `octets` and give how many; `flush_now` until it has nothing left."""
+        sent = self._carrier.send(octets)
+        if self._taps and not isinstance(sent, Pause):
+            self._tell("sent", octets[:sent])
+        return sent
+
+    def flush_now(self) -> Pause | None:
+        """Send on what was taken; None when nothing of it is here any more."""
+        return self._carrier.flush()
+
+    def send_eof_now(self) -> Pause | None:
+        """Say that nothing more will be sent; None when that is done, then `flush_now`."""
+        pause = self._carrier.send_eof()
+        if pause is None:
+            for tap in self._taps:
+                tap.ended("sent", time.time_ns())
+        return pause
+
+    # -- steps --------------------------------------------------------------------------------
+
+    def _sending(self, octets: Octets) -> Steps[None]:
+        rest = memoryview(octets).cast("B")
+        whole = self.keeps_boundaries  # an empty message is one too
+        while rest or whole:
+            sent = self.send_now(rest)
+            if isinstance(sent, Pause):
+                yield sent
+                continue
+            rest, whole = rest[sent:], False
+            if rest:
+                yield GO_ON
+        yield from self._flushing()
+
+    def _sending_line(self, line: Octets) -> Steps[None]:
+        return self._sending(b"".join((line, self.newline)))
+
+    def _answering(
+        self, delimiter: bytes | Iterable[bytes], limit: int, sending: Steps[None]
+    ) -> Steps[bytes]:
+        """Receive until `delimiter`, then send; give what was received."""
+        received = yield from self._receiving_until(delimiter, limit, drop=False)
+        try:
+            yield from sending
+        except BaseException:
+            self._received.give_back(received)
+            raise
+        return received
+
+    def _flushing(self) -> Steps[None]:
+        while (pause := self.flush_now()) is not None:
+            yield pause
+
+    def _sending_eof(self) -> Steps[None]:
+        while (pause := self.send_eof_now()) is not None:
+            yield pause
+        yield from self._flushing()
+
+    def _receiving(self, limit: int) -> Steps[bytes]:
+        while isinstance(octets := self.receive_now(limit), Pause):
+            yield octets
+        return octets
+
+    def _until(self, take: Callable[[], T | None]) -> Steps[T]:
+        """Receive until `take` finds what it looks for."""
+        taken = take()
+        while taken is None:
+            while isinstance(octets := self._arrived(_PIECE), Pause):
+                yield octets
+            if octets:
+                self._received.feed(octets)
+            taken = take()
+            if taken is None:
+                yield GO_ON
+        return taken
+
+    def _arrived(self, limit: int) -> bytes | Pause:
+        """Receive from the carrier, tell the taps, and remember the end."""
+        try:
+            octets = self._carrier.receive(limit)
+        except EndOfStreamError as error:  # cut off under TLS, which does not know what is here
+            raise EndOfStreamError(str(error), self._received.octets) from error
+        if isinstance(octets, Pause):
+            return octets
+        if octets or self._carrier.endless:
+            if self._taps:
+                self._tell("received", octets)
+        elif not self._received.ended:
+            self._received.feed(b"")
+            for tap in self._taps:
+                tap.ended("received", time.time_ns())
+        return octets
+
+    def _receiving_until(
+        self, delimiter: bytes | Iterable[bytes], limit: int, *, drop: bool
+    ) -> Steps[bytes]:
+        delimiters = (delimiter,) if isinstance(delimiter, bytes) else tuple(delimiter)
+        taken = yield from self._until(lambda: self._received.until_any(delimiters, limit))
+        if drop:
+            end = max((d for d in delimiters if taken.endswith(d)), key=len)
+            return taken[: -len(end)]
+        return taken
+
+    def _receiving_exactly(self, count: int) -> Steps[bytes]:
+        return self._until(lambda: self._received.exactly(count))
+
+    def _receiving_line(self, limit: int, *, keep_end: bool) -> Steps[bytes]:
+        line = yield from self._until(lambda: self._received.until(b"\n", limit))
+        return line if keep_end else _without_end(line)
+
+    def _receiving_lines(self, count: int, limit: int, *, keep_end: bool) -> Steps[list[bytes]]:
+        """Receive `count` lines or none: what was taken is given back where the rest is missing."""
+        lines: list[bytes] = []
+        try:
+            while len(lines) < count:
+                lines.append((yield from self._receiving_line(limit, keep_end=True)))
+        except EndOfStreamError as error:
+            text = f"the peer ended the stream after {len(lines)} of {count} lines"
+            raise EndOfStreamError(text, b"".join(lines) + error.partial) from error
+        finally:
+            if len(lines) < count:
+                self._received.give_back(b"".join(lines))
+        return lines if keep_end else [_without_end(line) for line in lines]
+
+    def _next_line(self, limit: int) -> Steps[bytes | None]:
+        """Receive a line without its end, or one message; None at the end."""
+        if self.keeps_boundaries:
+            octets = yield from self._receiving(limit)
+            return octets if octets or self._carrier.endless else None
+        line = yield from self._until(lambda: self._received.line(limit))
+        return _without_end(line) if line else None
+
+    def _receiving_match(
+        self, pattern: bytes | re.Pattern[bytes], limit: int
+    ) -> Steps[re.Match[bytes]]:
+        import re
+
+        compiled = re.compile(pattern)
+        return (yield from self._until(lambda: self._received.matching(compiled, limit)))
+
+    def _receiving_all(self, limit: int) -> Steps[bytes]:
+        return self._until(lambda: self._received.everything(limit))
+
+    def _cleaning(self, quiet: float, limit: int) -> Steps[bytes]:
+        """Take what comes until nothing has come for `quiet` seconds."""
+        while len(self._received) < limit and not self._received.ended:
+            octets = self._arrived(_PIECE)
+            if isinstance(octets, Pause):
+                if not (yield Pause(octets.waits, quiet)):
+                    break
+            elif octets:
+                self._received.feed(octets)
+                yield GO_ON
+        return self._received.take(limit)
+
+    def _starting_tls(self, options: TLSOptions | None, server_name: str | None) -> Steps[None]:
+        from sockwright.nc.connecting import not_before_tls, starting_tls
+        from sockwright.nc.tls import TLSOptions
+
+        not_before_tls(self.pending, self.name)
+        name = server_name
+        if name is None:
+            with suppress(EndpointError):
+                name = parse_endpoint(self.name).host
+        self._carrier = yield from starting_tls(self._carrier, options or TLSOptions(), name or "")
+
+    def _cleaned(self) -> Callable[[bytes], bytes] | None:
+        """Give what cleans octets for standard output; None where it is no terminal."""
+        import os
+
+        from sockwright.nc.cleaning import Cleaner
+
+        return Cleaner().clean if os.isatty(1) else None
+
+    def _told_of_close(self) -> None:
+        """Tell the taps that this conversation is about to be closed."""
+        taps, self._taps = self._taps, ()
+        for tap in taps:
+            tap.closed(time.time_ns())
+
+    def _tell(self, direction: Direction, octets: Octets) -> None:
+        now = time.time_ns()
+        for tap in self._taps:
+            tap.octets(direction, octets, now)
+
+
+def _without_end(line: bytes) -> bytes:
+    """Take the end off a line: LF, or CR LF; the last line of all may have none."""
+    return line[:-2] if line.endswith(b"\r\n") else line.removesuffix(b"\n")
+
+
+class ListenerCore:
+    """A listener as far as it does not wait.
+
+    `timeout` is the time limit of accept() in seconds, None for ever. `fingerprint` is the SHA-256
+    of a certificate that was made for this listener, None where there was no need.
+    """
+
+    def __init__(
+        self,
+        door: Door,
+        *,
+        timeout: float | None,
+        newline: bytes,
+        taps: Callable[[], Iterable[Tap]],
+        context: ssl.SSLContext | None,
+        fingerprint: str | None,
+    ) -> None:
+        self.timeout = timeout
+        self.newline = newline
+        self.fingerprint = fingerprint
+        self._door = door
+        self._new_taps = taps
+        self._context = context
+
+    @property
+    def local_address(self) -> Endpoint:
+        """The endpoint that is listened on, as the kernel tells it."""
+        return self._door.base.local_address
+
+    @property
+    def name(self) -> str:
+        """What it is called: "tcp://127.0.0.1:8080", "tls://127.0.0.1:443"."""
+        text = str(self.local_address)
+        return text if self._context is None else text.replace("tcp:", "tls:", 1)
+
+    @property
+    def closed(self) -> bool:
+        """Whether close() was called."""
+        return self._door.base.closed
+
+    def fileno(self) -> int:
+        """Give the descriptor, -1 when closed."""
+        return self._door.base.fileno()
+
+    def close(self) -> None:
+        """Stop listening; conversations go on. Does not fail."""
+        self._door.base.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else self.name
+        return f"<{type(self).__name__} {state}>"
+
+    def _accepting(self) -> Steps[Carrier]:
+        while isinstance(carrier := self._door.accept(), Pause):
+            yield carrier
+        if self._context is None:
+            return carrier
+        from sockwright.nc.tls_carrier import TLSCarrier
+
+        return TLSCarrier(carrier, self._context, server_side=True)
+
+
+def seconds_of(timeout: Timeout, usual: float | None) -> float | None:
+    """Give the time limit of a call in seconds.
+
+    Raises:
+        TypeError, ValueError: as `sockwright.sockets.base.check_timeout`.
+    """
+    seconds = usual if isinstance(timeout, EllipsisType) else timeout
+    check_timeout(seconds)
+    return seconds
+
+
+def late(doing: str, seconds: float | None) -> OSError:
+    """Give the error of a call that took longer than `seconds`."""
+    hint = "" if seconds is None else f"not within {seconds:g} seconds"
+    return explained(TimeoutError(), doing, hint=hint)

@@ -1,0 +1,101 @@
+"""What a conversation has received and nobody has asked for yet: lines, patterns, given back.
+
+`sockwright.sockets.received` has the buffer, this adds what people who talk to a prompt want of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sockwright.errors import EndOfStreamError, LimitError
+from sockwright.sockets.received import ReceivedOctets
+
+if TYPE_CHECKING:
+    import re
+
+__all__ = ["Received"]
+
+
+class Received(ReceivedOctets):
+    """Octets in order of arrival; the rules of `ReceivedOctets` hold."""
+
+    __slots__ = ()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the peer has ended."""
+        return self._ended
+
+    @property
+    def octets(self) -> bytes:
+        """All of them, as they are; none is taken."""
+        return bytes(self._octets)
+
+    def give_back(self, octets: bytes) -> None:
+        """Put `octets` in front of everything."""
+        self._octets[:0] = octets
+        self._searched = 0
+
+    def until_any(self, delimiters: tuple[bytes, ...], limit: int) -> bytes | None:
+        """Take everything up to and with the delimiter that comes first; else as `until`.
+
+        Of two that begin at the same place the longer one counts.
+        """
+        if len(delimiters) == 1:
+            return self.until(delimiters[0], limit)
+        if not delimiters or not all(delimiters):
+            raise ValueError("there is no delimiter, or an empty one")
+        begin = max(0, self._searched - max(map(len, delimiters)) + 1)
+        self._searched = len(self._octets)
+        found = [
+            (place, -len(delimiter))
+            for delimiter in delimiters
+            if (place := self._octets.find(delimiter, begin)) >= 0
+        ]
+        place, size = min(found, default=(0, 0))
+        end = place - size
+        if (end > limit) if found else (len(self) >= limit):
+            self._searched = 0
+            raise LimitError(f"none of {_listed(delimiters)} within {limit} octets")
+        if found:
+            return self.take(end)
+        if self._ended:
+            self._searched = 0
+            raise EndOfStreamError(
+                f"the peer ended the stream after {len(self)} octets, before any of "
+                f"{_listed(delimiters)}",
+                bytes(self._octets),
+            )
+        return None
+
+    def matching(self, pattern: re.Pattern[bytes], limit: int) -> re.Match[bytes] | None:
+        """Take everything up to the end of the first match, or None while there is none."""
+        if len(self) > self._searched or self._ended or not self._searched:
+            self._searched = len(self)
+            # A copy: a match into the buffer itself would keep it from growing.
+            found = pattern.search(bytes(self._octets[:limit]))
+            if found is not None:
+                # Matched again, so that `string` of the match is what was taken and no more.
+                taken = self.take(found.end())
+                return pattern.search(taken) or found
+        if len(self) >= limit:
+            self._searched = 0
+            raise LimitError(f"nothing matches {pattern.pattern!r} within {limit} octets")
+        if self._ended:
+            self._searched = 0
+            raise EndOfStreamError(
+                f"the peer ended the stream after {len(self)} octets, and nothing matches "
+                f"{pattern.pattern!r}",
+                bytes(self._octets),
+            )
+        return None
+
+    def line(self, limit: int) -> bytes | None:
+        """Take a line with its end, or what stands at the end of the stream without one."""
+        if self._ended and self._octets.find(b"\n") < 0:
+            return self.take(limit)
+        return self.until(b"\n", limit)
+
+
+def _listed(delimiters: tuple[bytes, ...]) -> str:
+    return ", ".join(map(repr, delimiters))
