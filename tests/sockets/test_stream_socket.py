@@ -309,7 +309,7 @@ def test_a_seqpacket_endpoint_needs_its_class() -> None:
         connect("unix:/x?type=seqpacket")
     with pytest.raises(EndpointError, match=r"open it with datagram"):
         connect("unix:/x?type=datagram", Seqpacket)
-    with pytest.raises(EndpointError, match=r"only unix: and unix-abstract:"):
+    with pytest.raises(EndpointError, match=r"only unix:, unix-abstract: and vsock:"):
         connect("tcp://:1", Seqpacket)
 
 

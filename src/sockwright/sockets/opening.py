@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from sockwright.errors import EndpointError
 from sockwright.sockets.addresses import Candidate
 from sockwright.sockets.base import BaseSocket
-from sockwright.sockets.endpoint import Delivery, Endpoint, Scheme
 from sockwright.sockets.explain import PATH_REFUSED, explained, explaining
 from sockwright.sockets.privileges import Capability
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
+
+    from sockwright.sockets.endpoint import Delivery, Endpoint, Scheme
 
 __all__ = ["STREAM_SCHEMES", "Attempts", "bound", "listening", "open_candidate", "with_delivery"]
 
