@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
-    from sockwright.nc.loop import Loop, Timer
+    from sockwright.nc.loop import Loop
 
 __all__ = ["TLSChannel"]
 
@@ -71,7 +71,6 @@ class TLSChannel(Channel):
         self._left = memoryview(b"")  # encrypted, and not yet taken by the kernel
         self._promised = 0  # octets of the last `send` that are in `_left` and not yet counted
         self._loop: Loop | None = None
-        self._timer: Timer | None = None
 
     @classmethod
     def connecting(
@@ -97,33 +96,25 @@ class TLSChannel(Channel):
             server_name = server_name or host
         return cls(sock, name, context, server_name=server_name, received=received)
 
+    @classmethod
+    def accepting(cls, sock: socket.socket, name: str, context: ssl.SSLContext) -> Self:
+        """Give the server's side, with a context of `nc.tls.server_context`."""
+        return cls(sock, name, context, server_side=True)
+
     # -- the handshake -----------------------------------------------------------------------------
 
     def handshake(
-        self,
-        loop: Loop,
-        on_done: Callable[[], None],
-        on_error: Callable[[Exception], None],
-        seconds: float | None = None,
+        self, loop: Loop, on_done: Callable[[], None], on_error: Callable[[Exception], None]
     ) -> None:
-        """Shake hands; then call `on_done`, or `on_error` with what went wrong, after closing.
+        """Shake hands; then call `on_done`, or `on_error` with a `TLSError`, after closing.
 
-        `seconds` is how long it may take: `TimeoutError`. Everything else is a `TLSError`. `close`
-        takes it back; then neither is called.
+        `close` takes it back, and then neither is called: whoever has a time limit calls that.
         """
         self._loop = loop
         self._on_done, self._on_error = on_done, on_error
         self._on_readable = self._on_writable = self._shake
         loop.watch(self.socket.fileno(), self._on_events)
-        if seconds is not None:
-            limit = seconds
-            self._timer = loop.later(seconds, lambda: self._too_late(limit))
         self._shake()
-
-    def _too_late(self, seconds: float) -> None:
-        self._give_up(
-            TimeoutError(f"TLS with {self.name}: the handshake took longer than {seconds:g} s")
-        )
 
     def _shake(self) -> None:
         if self.session.established or self._loop is None:
@@ -142,8 +133,6 @@ class TLSChannel(Channel):
         except OSError as error:
             self._give_up(self.session.explained(error))
             return
-        if self._timer is not None:
-            self._timer.cancel()
         self._on_done()
 
     def _give_up(self, error: Exception) -> None:
@@ -236,9 +225,7 @@ class TLSChannel(Channel):
 
     def close(self) -> None:
         """Close the socket."""
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._loop is None and self.socket.fileno() < 0:
+        if self.socket.fileno() < 0:
             return
         if self.session.received_end and not self._left:
             self.session.end()

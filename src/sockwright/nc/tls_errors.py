@@ -121,7 +121,8 @@ def _not_verified(code: int, message: str, certificate: bytes | None, *, server_
     whose = "client" if server_side else "server"
     cause, remedy = "", ""
     if code in {_NAME, _ADDRESS}:
-        message = "it is for another name"
+        wanted = message.partition(" valid for ")[2]
+        message = f"it is not for {wanted}" if wanted else message
         if certificate and (names := certificate_names(certificate)):
             cause = f"it is for {', '.join(names)}"
         remedy = "--tls-name says which name to expect"
