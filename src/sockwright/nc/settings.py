@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from sockwright.nc.ends import End
     from sockwright.nc.proxy import Proxy
+    from sockwright.nc.replay import Replay
     from sockwright.nc.tap import Tap
     from sockwright.nc.tls import TLSOptions
     from sockwright.sockets.endpoint import Endpoint
@@ -124,7 +125,8 @@ class Job:
 
     `taps` makes the taps of one conversation (see `nc.tap.Tap`), or is None. `sends` and
     `receives` are False where octets of `near`, or of `far`, are not wanted (--recv-only,
-    --send-only). `verbose` is the number of -v, `quiet` leaves out what is no failure.
+    --send-only). `verbose` is the number of -v, `quiet` leaves out what is no failure. `replay`
+    takes the place of standard input.
     """
 
     near: Side
@@ -137,3 +139,4 @@ class Job:
     receives: bool = True
     verbose: int = 0
     quiet: bool = False
+    replay: Replay | None = None

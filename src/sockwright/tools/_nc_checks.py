@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sockwright.tools._nc_flags import Arguments
 
-__all__ = ["check_flags"]
+__all__ = ["check_company", "check_flags"]
 
 # Flags that do nothing without another: attribute, flag, attributes of which one must be there, and
 # what the flag goes with.
@@ -29,9 +29,12 @@ _GO_WITH = (
     ("resume", "--resume", ("send", "receive"), "--send FILE or --receive FILE"),
     ("sha256", "--sha256", ("send", "receive"), "--send FILE or --receive FILE"),
     (
-        "force", "--force", ("receive", "record", "output", "hex_file"),
-        "a FILE that is written: --receive, --record, -o, --hex-dump",
+        "force", "--force", ("receive", "record", "output", "hex_file", "replay"),
+        "a FILE that is written: --receive, --record, -o, --hex-dump; or --replay",
     ),
+    ("replay_side", "--replay-side", ("replay",), "--replay FILE"),
+    ("replay_pace", "--replay-pace", ("replay",), "--replay FILE"),
+    ("replay_number", "--replay-number", ("replay",), "--replay FILE"),
     ("append", "--append-output", ("output", "hex_file"), "-o FILE or --hex-dump FILE"),
     ("proxy_type", "-X", ("proxy", "ncat_proxy"), "-x: sw nc -x PROXY:PORT -X TYPE HOST PORT"),
     ("proxy_auth", "-P", ("proxy", "ncat_proxy"), "-x: sw nc -x PROXY:PORT -P USER HOST PORT"),
@@ -48,7 +51,7 @@ _NO_INPUT = ("no_input", "-d")
 _INPUT = (("crlf", "-C"), _NO_INPUT, ("tty", "--tty"), ("no_edit", "--no-edit"), ("raw", "--raw"))
 # A flag, those that it excludes, and what to do instead.
 _EXCLUDE: tuple[tuple[_Flag, tuple[_Flag, ...], str], ...] = (
-    (_CHECK, (_LISTEN, _EXEC, _SH_EXEC, _UNIX, _SEND, _RECEIVE, _REPLAY, _PROXY, _NCAT_PROXY),
+    (_CHECK, (_LISTEN, _EXEC, _SH_EXEC, _SEND, _RECEIVE, _REPLAY, _PROXY, _NCAT_PROXY),
      "-z only asks which ports are open"),
     (_LISTEN, (_PROXY, _NCAT_PROXY), "a proxy connects, it does not listen"),
     (_UDP, (_PROXY, _NCAT_PROXY), "proxies carry TCP alone"),
@@ -78,9 +81,7 @@ def check_flags(args: Arguments) -> None:
     """
     for name in args.absent or ():
         raise why_absent(name)
-    for name, flag, needed, told in _GO_WITH:
-        if getattr(args, name) and not any(getattr(args, other) for other in needed):
-            raise UsageError(f"{flag} goes with {told}")
+    check_company(args)
     for (name, flag), others, told in _EXCLUDE:
         for other, other_flag in others if getattr(args, name) else ():
             if getattr(args, other):
@@ -90,3 +91,11 @@ def check_flags(args: Arguments) -> None:
             "--json is for rows, of -z, --send and --receive; standard output holds what the peer "
             "sends (sw relay has rows of what happens)"
         )
+
+
+def check_company(args: Arguments, verb: str = "nc") -> None:
+    """Refuse flags that do nothing without another one. Raises: UsageError."""
+    for name, flag, needed, told in _GO_WITH:
+        if getattr(args, name) and not any(getattr(args, other) for other in needed):
+            # The lines that show how are those of sw nc.
+            raise UsageError(f"{flag} goes with {told if verb == 'nc' else told.split(':')[0]}")

@@ -58,13 +58,14 @@ _GROUPS: tuple[tuple[str, str, Flags], ...] = (
         "instead of talking",
         "",
         (
-            ("-z", "check", "", "which PORTS are open? 20-25,80,http; with -u: UDP"),
+            ("-z", "check", "", (
+                "which PORTS are open? 20-25,80,http; with -u: UDP; status 0 when all are"
+            )),
             ("-r", "random", "", "with -z: in random order"),
             ("--send", "send", "FILE", "send a file; a row tells of it"),
             ("--receive", "receive", "FILE", "receive a file"),
-            ("--resume", "resume", "", "with either, on both sides: go on where it stopped"),
-            ("--sha256", "sha256", "", "with either, on both sides: compare checksums"),
-            ("--force", "force", "", "write over files that are there"),
+            ("--resume", "resume", "", "on both sides: go on where it stopped, compare checksums"),
+            ("--sha256", "sha256", "", "tell its checksum, even if that takes longer"),
         ),
     ),
     (
@@ -174,8 +175,8 @@ _GROUPS: tuple[tuple[str, str, Flags], ...] = (
         ),
     ),
     (
-        "records",
-        "",
+        "files",
+        "A file that is there is not written over without --force.",
         (
             ("--hexdump", "hexdump", "", "show what goes and comes, with times, on standard error"),
             ("--textdump", "textdump", "", "the same as lines of text, escaped"),
@@ -183,7 +184,14 @@ _GROUPS: tuple[tuple[str, str, Flags], ...] = (
             ("-o --output", "output", "FILE", "what goes and comes, as it is, into a file"),
             ("--append-output", "append", "", "add to the files of the two"),
             ("--record", "record", "FILE", "a capture, .pcapng, that Wireshark opens"),
-            ("--replay", "replay", "FILE", "send what was sent in such a record, when it was"),
+            ("--replay", "replay", "FILE", (
+                "send what was sent in such a record, or in any capture, each piece after the "
+                "answer that it followed"
+            )),
+            ("--replay-side", "replay_side", "SIDE", "send what the client sent, or the server"),
+            ("--replay-pace", "replay_pace", "PACE", "after answers, or at the same times"),
+            ("--replay-number", "replay_number", "N", "the conversation of that number, from 0"),
+            ("--force", "force", "", "write over files that are there"),
         ),
     ),
     (
@@ -229,7 +237,8 @@ _COUNTED = {"verbose"}
 _RELAY_HAS_NOT = {
     "udp", "unix", "vsock", "check", "random", "send", "receive", "resume", "sha256",
     "shutdown", "datagrams", "no_input", "send_only", "recv_only", "crlf", "delay", "telnet",
-    "exec", "sh_exec", "pty", "broker", "chat", "tls", "replay", "tty", "no_edit", "public", "port",
+    "exec", "sh_exec", "pty", "broker", "chat", "tls", "replay", "replay_side", "replay_pace",
+    "replay_number", "tty", "no_edit", "public", "port",
     "source", "raw", "broadcast",
 }  # fmt: skip
 _RELAY_SAYS = {
@@ -242,7 +251,7 @@ _RELAY_SAYS = {
     "keep": "the same for many clients, at once and one after another; B is opened for each",
     "quit_after": "how long to wait for the other way after one has ended",
     "no_shutdown": "do not tell one end (FIN) that the other has ended",
-    "rate": "let no more than SIZE octets a second pass, either way: 500k, 2M, 1Mi",
+    "rate": "send no more than SIZE octets a second to B: 500k, 2M, 1Mi",
     "tls_cert": "the certificate (PEM) of the listener, else of the client",
     "hexdump": "show what passes, with times, on standard error",
     "output": "what passes, as it is, into a file",
@@ -264,6 +273,7 @@ class Arguments:
                     setattr(self, name, None if metavar else False)
 
     if TYPE_CHECKING:
+        listen: bool
 
         def __getattr__(self, name: str) -> Any: ...
 
@@ -397,3 +407,5 @@ def add_arguments(parser: argparse.ArgumentParser, *, relay: bool = False) -> No
             parser.add_argument(name, dest="absent", help=SUPPRESS, **how)
     metavar = "END" if relay else "HOST PORT"
     parser.add_argument("words", nargs="*", metavar=metavar, help=SUPPRESS)
+    # What one verb has not, the code behind both still looks at.
+    parser.set_defaults(**vars(Arguments()))

@@ -14,16 +14,17 @@ from sockwright.tools._nc_where import family, local, peer
 if TYPE_CHECKING:
     from sockwright.nc.ends import End
     from sockwright.nc.proxy import Proxy
+    from sockwright.nc.replay import Replay
     from sockwright.nc.tls import TLSOptions
-    from sockwright.sockets.endpoint import Endpoint
     from sockwright.tools._nc_flags import Arguments
 
 __all__ = [
-    "check_program",
     "far_side",
     "limits",
     "read_proxy",
+    "resolved",
     "serving",
+    "socket_options",
     "talk",
     "tls_options",
 ]
@@ -44,7 +45,7 @@ def talk(args: Arguments) -> Job:
     if command is not None:
         words = split_command(command)
         near = PtyEnd(words) if args.pty else ExecEnd(words)
-    job = Job(
+    return Job(
         Side(near),
         far,
         limits(args),
@@ -59,10 +60,34 @@ def talk(args: Arguments) -> Job:
         receives=not args.send_only,
         verbose=args.verbose,
         quiet=args.quiet,
+        replay=_replay(args, far),
     )
-    if command is not None:
-        check_program(far, job.serving)
-    return job
+
+
+def _replay(args: Arguments, far: Side) -> Replay | None:
+    """Return what takes the place of standard input, if anything. Raises: as `open_replay`."""
+    if args.replay is None:
+        return None
+    from sockwright.nc.replay import open_replay
+
+    words = (("side", ("client", "server")), ("pace", ("answers", "times")))
+    for name, known in words:
+        if getattr(args, f"replay_{name}") not in {None, *known}:
+            raise UsageError(f"--replay-{name} takes {' or '.join(known)}")
+    boundaries = isinstance(far.end, SocketEnd) and far.end.keeps_boundaries
+    replay = open_replay(
+        args.replay,
+        side=args.replay_side or ("server" if far.listen else "client"),
+        pace=args.replay_pace or "answers",
+        number=None
+        if args.replay_number is None
+        else number(args.replay_number, "--replay-number", 0, 2**31),
+        protocol="udp" if boundaries else None,
+        force=args.force,
+    )
+    if boundaries and args.frame is not None:
+        raise UsageError("--replay has the datagrams as they were; leave --frame out")
+    return replay
 
 
 def far_side(args: Arguments) -> Side:
@@ -81,14 +106,14 @@ def far_side(args: Arguments) -> Side:
         proxy=read_proxy(args, end),
         telnet=args.telnet,
         crlf=args.crlf,
-        options=_socket_options(args),
+        options=socket_options(args),
     )
     if args.frame is not None:
         if not (isinstance(end, SocketEnd) and end.keeps_boundaries):
             raise UsageError("--frame says where a datagram ends, and goes with -u or udp://")
         side = replace(side, framing=framing(args.frame))
     if side.proxy is not None and args.proxy_dns in {"local", "both"}:
-        side = replace(side, end=SocketEnd(_looked_up(side), tls=side.tls is not None))
+        side = resolved(side)
     return side
 
 
@@ -191,22 +216,29 @@ def _is_place(text: str) -> bool:
     return ":" in text or text == "localhost" or text.replace(".", "").isdecimal()
 
 
-def _looked_up(side: Side) -> Endpoint:
-    """Return the endpoint with an address for its name: the proxy is not to hear of that."""
+def resolved(side: Side) -> Side:
+    """Return the side with an address for its name, of the family that is wanted.
+
+    Raises: UsageError: there is none. OSError: `socket.gaierror`, the name does not resolve.
+    """
     from sockwright.sockets.addresses import candidates, needs_lookup
 
     assert isinstance(side.end, SocketEnd)
-    endpoint = side.end.endpoint
+    endpoint, tls = side.end.endpoint, side.tls
     if not needs_lookup(endpoint):
-        return endpoint
+        return side
+    if tls is not None and tls.server_name is None:
+        tls = replace(tls, server_name=endpoint.host)  # who is verified stays the same
     for way in candidates(endpoint):
         host = str(way.address[0])
         if side.family in {0, 6 if ":" in host else 4}:
-            return replace(endpoint, host=host)
+            end = SocketEnd(replace(endpoint, host=host), tls=side.end.tls)
+            return replace(side, end=end, tls=tls)
     raise UsageError(f"{endpoint.host} has no address of IPv{side.family}")
 
 
-def _socket_options(args: Arguments) -> SocketOptions | None:
+def socket_options(args: Arguments) -> SocketOptions | None:
+    """Return what is to be set on sockets, None where nothing is. Raises: UsageError."""
     options = SocketOptions(
         receive_buffer=None if args.receive_buffer is None else size(args.receive_buffer, "-I"),
         send_buffer=None if args.send_buffer is None else size(args.send_buffer, "-O"),
@@ -216,29 +248,3 @@ def _socket_options(args: Arguments) -> SocketOptions | None:
         broadcast=args.broadcast,
     )
     return None if options == SocketOptions() else options
-
-
-def check_program(listener: Side, serving: Serving) -> None:
-    """Refuse to start a program for just anybody who connects. Raises: UsageError."""
-    if not listener.listen or not isinstance(listener.end, SocketEnd):
-        return
-    from sockwright.nc.process import may_serve
-
-    refusal = may_serve(
-        loopback=is_loopback(listener.end.endpoint),
-        allow_list=bool(serving.allow),
-        client_certificates=listener.tls is not None and listener.tls.client_ca is not None,
-    )
-    if refusal:
-        raise UsageError(refusal)
-
-
-def is_loopback(endpoint: Endpoint) -> bool:
-    """Tell whether only this machine can reach what listens there, as far as the text tells."""
-    if endpoint.scheme in {"unix", "unix-abstract"}:
-        return True
-    if endpoint.scheme == "vsock":
-        return endpoint.host in {"", "1"}
-    host = endpoint.host
-    is_127 = host.startswith("127.") and host.replace(".", "").isdecimal()
-    return host in {"", "localhost", "::1"} or is_127

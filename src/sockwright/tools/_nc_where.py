@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Family = Literal[0, 4, 6]
 
-__all__ = ["family", "host_and_zone", "local", "peer", "wants_tls"]
+__all__ = ["check_names", "family", "host_and_zone", "local", "peer", "wants_tls"]
 
 # These say by themselves that TLS is wanted, as their counterparts in ncat do.
 _TLS_FLAGS = (
@@ -58,7 +58,7 @@ def peer(args: Arguments) -> End:
     else:
         end = SocketEnd(_internet(args))
     if isinstance(end, SocketEnd):
-        _check_names(end.endpoint, args)
+        check_names(end.endpoint, args)
     return _with_tls(end, args)
 
 
@@ -78,7 +78,7 @@ def local(args: Arguments, scheme: str) -> Endpoint | None:
     host, zone = ("*", "") if args.source is None else host_and_zone(args.source)
     port = 0 if args.port is None else parse_port(args.port, "udp" if scheme == "udp" else "tcp")
     endpoint = Endpoint("udp" if scheme == "udp" else "tcp", host, port, zone=zone)
-    _check_names(endpoint, args)
+    check_names(endpoint, args)
     return endpoint
 
 
@@ -286,7 +286,7 @@ def _check_alone(word: str, args: Arguments) -> None:
         raise UsageError(f"{word!r} is no port: {fits}") from error
 
 
-def _check_names(endpoint: Endpoint, args: Arguments) -> None:
+def check_names(endpoint: Endpoint, args: Arguments) -> None:
     """Refuse names with -n, and addresses that -4 or -6 rule out. Raises: UsageError."""
     if endpoint.scheme not in {"tcp", "udp"}:
         return

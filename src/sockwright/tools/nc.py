@@ -1,0 +1,62 @@
+"""Talk over any socket: connect or listen, and move octets both ways until both sides have ended.
+
+Group: talk
+Stands in for: nc, ncat, netcat, telnet, openssl s_client
+"""
+
+# Files of this verb: its flags (_nc_flags, _nc_checks), the peer (_nc_where), values (_nc_values),
+# what becomes of all that (_nc_job), dumps and records (_nc_taps), -z (_nc_check), files
+# (_nc_files). The engine is sockwright.nc.engine.
+
+from __future__ import annotations
+
+from sockwright.tools._nc_flags import add_arguments, read_words
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Generator, Sequence
+
+    from sockwright.tools._nc_flags import Arguments
+
+__all__ = ["EXAMPLES", "arguments", "quick_arguments", "run"]
+
+EXAMPLES = (
+    ("sw nc -z localhost 1-1024 || true", "which ports are open"),
+    ("echo hello | sw nc exec:cat", "to a program as to a socket"),
+)
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the verb: the letters of both nc's, the words of ncat."""
+    add_arguments(parser)
+
+
+def quick_arguments(words: Sequence[str]) -> Arguments | None:
+    """Return what `arguments` would make of `words`; None where that is for argparse to say."""
+    return read_words(words)
+
+
+def run(args: Arguments) -> Generator[object, None, int]:
+    """Yield what happens beside the octets, and rows of -z and of files; return the exit status.
+
+    Raises:
+        UsageError: the line cannot be understood.
+        NotPossibleError: what it wants is not here.
+        OSError: as the kernel says.
+    """
+    from sockwright.tools._nc_checks import check_flags
+
+    check_flags(args)
+    if args.check:
+        from sockwright.tools._nc_check import checking
+
+        return (yield from checking(args))
+    if args.send is not None or args.receive is not None:
+        from sockwright.tools._nc_files import transferring
+
+        return (yield from transferring(args))
+    from sockwright.tools._nc_job import talk
+    from sockwright.tools._nc_talk import do
+
+    return (yield from do(talk(args), args))
