@@ -13,6 +13,10 @@ What has no IP address gets one out of 127.0.0.0/8, of the kind of end:
 and ports that no other conversation of the recording has: the side that connects has 1024 and up.
 IPv4 within IPv6 (::ffff:192.0.2.7) is IPv4, as it was on the wire. Where one end is IPv6 and the
 other is not, the other is written as IPv4 within IPv6.
+
+Packets are Ethernet frames without addresses, as those of the loopback interface are: libpcap reads
+a file of several interfaces only if their link type has the same number in files and in memory,
+which LINKTYPE_RAW has not.
 """
 
 from __future__ import annotations
@@ -32,6 +36,8 @@ __all__ = ["ACK", "FIN", "PSH", "RST", "SYN", "Place", "Way", "place_of"]
 
 FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
 _TCP, _UDP = socket.IPPROTO_TCP, socket.IPPROTO_UDP
+_ETHER_IPV4, _ETHER_IPV6 = 0x0800, 0x86DD
+_IPV4_HEADER = 20
 _HOPS = 64
 _DONT_FRAGMENT = 0x4000
 _WINDOW = 0xFFFF
@@ -39,8 +45,8 @@ _WINDOW_SCALE = 7  # 8 MiB may be on the way: more than is ever left without an 
 # Maximum segment size, padding, window scale (RFC 9293 section 3.2, RFC 7323 section 2.2).
 _SYN_OPTIONS = struct.pack(">BBHBBBB", 2, 4, 65495, 1, 3, 3, _WINDOW_SCALE)
 
-_IPV4 = struct.Struct(">HHHHBBH4s4s")
-_IPV6 = struct.Struct(">IHBB16s16s")
+_IPV4 = struct.Struct(">12xHHHHHBBH4s4s")
+_IPV6 = struct.Struct(">12xHIHBB16s16s")
 _SEGMENT = struct.Struct(">HHIIHHHH")
 _DATAGRAM = struct.Struct(">HHHH")
 
@@ -115,7 +121,7 @@ class Way:
         self._ports_sum = (addresses + src.port + dst.port) % 65535
 
     def segment(self, flags: int, ack: int, data: bytes | memoryview = b"") -> bytes:
-        """Return the next TCP segment as an IP datagram, and count what it takes."""
+        """Return a frame with the next TCP segment, and count what it takes."""
         seq, options = self.seq, b""
         window, offset = _WINDOW, 5
         if flags & SYN:
@@ -133,7 +139,7 @@ class Way:
         return b"".join((self._network(_TCP, length), head, options, data))
 
     def datagram(self, data: bytes | memoryview) -> bytes:
-        """Return a UDP datagram as an IP datagram."""
+        """Return a frame with a UDP datagram."""
         length = _DATAGRAM.size + len(data)
         # RFC 768: a checksum of 0 is sent as all ones, since 0 means that there is none.
         checksum = complement(self._ports_sum + _UDP + 2 * length + _word_sum(data)) or 0xFFFF
@@ -141,14 +147,16 @@ class Way:
         return b"".join((self._network(_UDP, length), head, data))
 
     def _network(self, protocol: int, length: int) -> bytes:
-        """Return the header of IPv4 (RFC 791) or IPv6 (RFC 8200) in front of `length` octets."""
+        """Return Ethernet and IPv4 (RFC 791) or IPv6 (RFC 8200) in front of `length` octets."""
         src, dst = self._src, self._dst
         if len(src) == 16:
-            return _IPV6.pack(6 << 28, length, protocol, _HOPS, src, dst)
-        total = _IPV4.size + length
+            return _IPV6.pack(_ETHER_IPV6, 6 << 28, length, protocol, _HOPS, src, dst)
+        total = _IPV4_HEADER + length
         addresses = _from_bytes(src, "big") + _from_bytes(dst, "big")
         checksum = complement(addresses + 0x4500 + total + _DONT_FRAGMENT + (_HOPS << 8 | protocol))
-        return _IPV4.pack(0x4500, total, 0, _DONT_FRAGMENT, _HOPS, protocol, checksum, src, dst)
+        return _IPV4.pack(
+            _ETHER_IPV4, 0x4500, total, 0, _DONT_FRAGMENT, _HOPS, protocol, checksum, src, dst
+        )
 
 
 def _word_sum(data: bytes | memoryview) -> int:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Recorder", "Tap"]
 
-_RAW_IP = 101  # LINKTYPE_RAW
+_ETHERNET = 1  # LINKTYPE_ETHERNET
 _INBOUND, _OUTBOUND = 1, 2  # epb_flags, pcapng section 4.3.1
 _SEGMENT = 32 << 10
 _MAX_DATAGRAM = 65507  # what UDP over IPv4 carries
@@ -58,8 +58,6 @@ class Recorder:
     `file` is unbuffered (`nc.output.open_output`) and belongs to the recorder from now on. What has
     been recorded is in the file before the next octets are, in whole blocks. When the file takes no
     more, `report` is called once with one line, and the recorder does nothing from then on.
-
-    Raises: OSError where not even the beginning of the file can be written.
     """
 
     def __init__(self, file: RawFile, report: Callable[[str], object], *, name: str = "") -> None:
@@ -67,7 +65,10 @@ class Recorder:
         self._conversations = 0
         self._described: set[int] = set()
         self._file: RecordFile | None = RecordFile(file, name)
-        self._writer = PcapngWriter(self._file, comment=_SECTION)
+        try:
+            self._writer = PcapngWriter(self._file, comment=_SECTION)
+        except OSError as error:
+            self._give_up(error)
 
     @property
     def active(self) -> bool:
@@ -100,15 +101,20 @@ class Recorder:
             if kind not in self._described:
                 self._described.add(kind)
                 self._writer.add_interface(
-                    Interface(kind, _RAW_IP, MAX_CAPTURED, name, comment=about)
+                    Interface(kind, _ETHERNET, MAX_CAPTURED, name, comment=about)
                 )
             size = len(octets)
-            self._writer.write(Record(time_ns, octets, size, _RAW_IP, name, comment, kind, flags))
+            self._writer.write(Record(time_ns, octets, size, _ETHERNET, name, comment, kind, flags))
             file.flush()
         except OSError as error:
-            self._file = None
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        file, self._file = self._file, None
+        if file is not None:
             file.close()
-            self._report(f"the recording ends here, the conversation goes on: {error}")
+        reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        self._report(f"the recording ends here, the conversation goes on: {reason}")
 
 
 class _RecordedConversation(Tap):
