@@ -18,12 +18,20 @@ _EVERY_S = 0.2
 class Bar:
     """Shows `part` (0 to 1, None where nobody knows) after a second, until it is stopped.
 
+    With `octets` (done, and how many there are or None) it shows those, their rate and the time
+    that is left, instead.
+
     It is shown by a thread, since the verb is busy meanwhile; rich is imported there, and only
     where a second has passed.
     """
 
-    def __init__(self, part: Callable[[], float | None]) -> None:
+    def __init__(
+        self,
+        part: Callable[[], float | None],
+        octets: Callable[[], tuple[int, int | None]] | None = None,
+    ) -> None:
         self._part = part
+        self._octets = octets
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._show, name="progress", daemon=True)
         self._thread.start()
@@ -37,9 +45,18 @@ class Bar:
         if self._ended.wait(_PATIENCE_S):
             return
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TaskProgressColumn,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
 
-        columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+        columns = [BarColumn(), TaskProgressColumn(), TimeRemainingColumn()]
+        if self._octets is not None:
+            columns[2:2] = [DownloadColumn(), TransferSpeedColumn()]
         console = Console(file=sys.stderr)
         # Left to itself, rich takes over standard output too, and rows would miss the file or the
         # pipe that they are meant for.
@@ -53,6 +70,8 @@ class Bar:
         ) as bar:
             task = bar.add_task("", total=None)
             while not self._ended.wait(_EVERY_S):
-                part = self._part()
-                if part:
+                if self._octets is not None:
+                    done, total = self._octets()
+                    bar.update(task, completed=done, total=total)
+                elif part := self._part():
                     bar.update(task, completed=part, total=1)

@@ -61,7 +61,7 @@ class _Rows:
         if sys.stderr.isatty():
             from sockwright.cli.progress import Bar
 
-            self._bar = Bar(row.part)
+            self._bar = Bar(row.part, row.octets)
 
     def _stop_bar(self) -> None:
         if self._bar is not None:

@@ -80,6 +80,7 @@ class Transfer:
     peer_ended: bool
     remarks: tuple[str, ...]
 
+    live: ClassVar[bool] = True  # one after the other, where many come for a file
     columns: ClassVar[tuple[str, ...]] = (
         "action", "path", "octets", "resumed_from", "seconds", "megabytes_per_second", "sha256",
     )  # fmt: skip

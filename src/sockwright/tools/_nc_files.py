@@ -1,13 +1,17 @@
-"""`sw nc --send FILE` and `--receive FILE`: a row for each file that got through."""
+"""`sw nc --send FILE` and `--receive FILE`: a row for each file that got through.
+
+The file is opened before anybody is called or waited for, so that what is wrong with it is said
+first. Connections are those of `nc.conversation`, so TLS, proxies, taps and programs work too.
+"""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sockwright.errors import SockwrightError, UsageError
-from sockwright.nc.access import Access
-from sockwright.nc.conversation import connect, listen
+from sockwright.errors import UsageError
+from sockwright.nc.conversation import Listener, connect, listen
 from sockwright.nc.ends import SocketEnd
 from sockwright.nc.files import Transfer, TransferProgress, receive_file, send_file
 from sockwright.nc.part_file import PartFile
@@ -17,15 +21,39 @@ from sockwright.tools._nc_taps import Taps
 from sockwright.tools._rows import Progress, Remark
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Generator, Iterator
 
-    from sockwright.nc.conversation import Conversation, Listener
-    from sockwright.nc.settings import Side
+    from sockwright.nc.access import Access
+    from sockwright.nc.conversation import Conversation
+    from sockwright.nc.settings import Limits, Serving, Side
     from sockwright.tools._nc_flags import Arguments
 
-__all__ = ["transferring"]
+__all__ = ["FileJob", "transferring"]
 
-_MOST = 100  # clients that get the file at once; each has a thread
+_HANDSHAKE = 30.0  # seconds for TLS of a client, where -w does not say
+
+
+@dataclass(frozen=True, slots=True)
+class FileJob:
+    """What is to be moved, and how: the same for each client."""
+
+    file: SourceFile | PartFile
+    resume: bool
+    sha256: bool
+    idle: float | None
+    rate: float | None
+
+    def move(self, conversation: Conversation, progress: TransferProgress | None) -> Transfer:
+        """Send or receive. Raises: as `nc.files.send_file` and `receive_file`."""
+        if isinstance(self.file, SourceFile):
+            return send_file(
+                conversation, self.file, resume=self.resume, sha256=self.sha256, idle=self.idle,
+                rate=self.rate, progress=progress,
+            )  # fmt: skip
+        return receive_file(
+            conversation, self.file, resume=self.resume, sha256=self.sha256, idle=self.idle,
+            rate=self.rate, progress=progress,
+        )  # fmt: skip
 
 
 def transferring(args: Arguments) -> Generator[object, None, int]:
@@ -33,163 +61,151 @@ def transferring(args: Arguments) -> Generator[object, None, int]:
 
     Raises:
         UsageError: the line cannot be understood.
-        FileRefusedError, TransferError, TLSError, OSError: the file did not get through.
+        FileRefusedError, TransferError, TLSError, ProxyError, OSError: it did not get through.
     """
-    side = far_side(args)
-    _check(side, args)
-    # The file first: nobody is to connect for one that is not there.
-    with _file(args) as file, Taps(args) as taps:
-        if not side.listen:
-            with _connected(side, args, taps) as conversation:
-                yield from _transfer(conversation, file, args)
-            yield from map(Remark, taps.reports)
+    side, limit, served = far_side(args), limits(args), serving(args)
+    _check(args, side, served)
+    with ExitStack() as stack:
+        taps = stack.enter_context(Taps(args))
+        file: SourceFile | PartFile
+        if args.send is not None:
+            file = SourceFile(_named(args.send, "--send"))
+        else:
+            name = _named(args.receive, "--receive")
+            file = PartFile(name, resume=args.resume, force=args.force)
+        stack.enter_context(file)
+        job = FileJob(file, args.resume, args.sha256, limit.idle, limit.rate)
+        if served.keep:
+            from sockwright.tools._nc_file_serving import serve_many
+
+            with _listening(side, taps) as listener:
+                yield from _announced(listener, args)
+                yield from serve_many(job, listener, served, _access(served), taps)
             return 0
-        with listen(side.end, tls=side.tls, taps=taps.conversation or tuple) as listener:
-            if not args.quiet:
-                yield Remark(f"listening on {listener.name}")
-                if listener.fingerprint:
-                    yield Remark(f"made a certificate, its fingerprint is {listener.fingerprint}")
-            allowed = _allowed(args)
-            if args.keep:
-                assert isinstance(file, SourceFile)
-                yield from _serve(listener, file, args, allowed)
-            while True:
-                conversation = listener.accept()
-                if allowed(conversation):
-                    break
-                yield Remark(f"refused {conversation.name}: it is not among those allowed")
-                conversation.close()
-        with conversation:
-            yield from _transfer(conversation, file, args)
-    yield from map(Remark, taps.reports)
+        if side.listen:
+            with _listening(side, taps) as listener:
+                yield from _announced(listener, args)
+                conversation = yield from _first(listener, _access(served))
+        else:
+            conversation = _connected(side, limit, taps)
+        yield from _one(conversation, job, args, taps)
     return 0
 
 
-def _check(side: Side, args: Arguments) -> None:
+def _one(
+    conversation: Conversation, job: FileJob, args: Arguments, taps: Taps
+) -> Generator[object, None, None]:
+    """Yield what there is to say of one transfer, and its row."""
+    progress = TransferProgress()
+    with conversation:
+        conversation.timeout = job.idle
+        yield Progress(lambda: progress.part, lambda: (progress.done, progress.total))
+        try:
+            transfer = job.move(conversation, progress)
+        except KeyboardInterrupt:
+            yield from _interrupted(job.file, progress)
+            raise
+        finally:
+            yield from taps_reports(taps)
+    yield from (Remark(text) for text in transfer.remarks)
+    if not args.quiet:
+        yield transfer
+
+
+def _check(args: Arguments, side: Side, served: Serving) -> None:
+    flag = "--send" if args.send is not None else "--receive"
     if isinstance(side.end, SocketEnd) and side.end.keeps_boundaries:
-        raise UsageError(f"a file needs a stream of octets, and {side.end} carries datagrams")
-    if args.keep and args.receive is not None:
-        raise UsageError("--receive takes one file, and -k would bring many: leave -k out")
-    for name, flag in (("crlf", "-C"), ("telnet", "-t"), ("delay", "-i"), ("frame", "--frame")):
-        if getattr(args, name):
-            raise UsageError(f"{flag} would change the file; leave it out")
+        raise UsageError(f"{flag} needs a stream of octets, and {side.end} keeps boundaries")
+    if served.keep and args.receive is not None:
+        raise UsageError("-k and --receive exclude each other: one FILE is one transfer")
+    if side.telnet or side.crlf or args.delay is not None:
+        raise UsageError(f"-t, -C and -i change what is sent, and {flag} moves a file as it is")
 
 
-@contextmanager
-def _file(args: Arguments) -> Iterator[SourceFile | PartFile]:
-    if args.send is not None:
-        with SourceFile(args.send) as source:
-            yield source
-    else:
-        with PartFile(args.receive, resume=args.resume, force=args.force) as part:
-            yield part
+def _named(path: str, flag: str) -> str:
+    """Refuse names that stand for something else elsewhere."""
+    if path == "-":
+        raise UsageError(
+            f"{flag} wants the name of a file; standard input and output are what sw nc joins to "
+            f"the peer without {flag} (a file of that name is ./-)"
+        )
+    return path
 
 
-def _connected(side: Side, args: Arguments, taps: Taps) -> Conversation:
+def _connected(side: Side, limit: Limits, taps: Taps) -> Conversation:
     if side.family:
         side = resolved(side)
-    wanted = limits(args)
-    conversation = connect(
+    return connect(
         side.end,
-        timeout=wanted.connect,
+        timeout=limit.connect,
         tls=side.tls,
         proxy=side.proxy,
         local=side.local,
-        taps=taps.conversation() if taps.conversation else (),
-    )
-    conversation.timeout = wanted.idle
-    return conversation
-
-
-def _allowed(args: Arguments) -> Callable[[Conversation], bool]:
-    wanted = serving(args)
-    access = Access(wanted.allow, wanted.deny)
-
-    def allowed(conversation: Conversation) -> bool:
-        conversation.timeout = limits(args).idle
-        return not access or access.allows(conversation.remote_address.host)
-
-    return allowed
-
-
-def _transfer(
-    conversation: Conversation, file: SourceFile | PartFile, args: Arguments
-) -> Generator[object, None, None]:
-    """Move one file, with a bar on a terminal."""
-    progress = TransferProgress()
-    yield Progress(lambda: progress.part)
-    done = _move(conversation, file, args, progress)
-    yield done
-    yield from map(Remark, done.remarks)
-
-
-def _move(
-    conversation: Conversation,
-    file: SourceFile | PartFile,
-    args: Arguments,
-    progress: TransferProgress | None = None,
-) -> Transfer:
-    wanted = limits(args)
-    if isinstance(file, SourceFile):
-        return send_file(
-            conversation,
-            file,
-            resume=args.resume,
-            sha256=args.sha256,
-            idle=wanted.idle,
-            rate=wanted.rate,
-            progress=progress,
-        )
-    return receive_file(
-        conversation,
-        file,
-        resume=args.resume,
-        force=args.force,
-        sha256=args.sha256,
-        idle=wanted.idle,
-        rate=wanted.rate,
-        progress=progress,
+        taps=taps.makers,
     )
 
 
-def _serve(
-    listener: Listener,
-    file: SourceFile,
-    args: Arguments,
-    allowed: Callable[[Conversation], bool],
-) -> Generator[object, None, None]:
-    """Send the file to whoever connects, many at once, until Ctrl-C."""
-    from queue import SimpleQueue
-    from threading import BoundedSemaphore, Thread
+@contextmanager
+def _listening(side: Side, taps: Taps) -> Iterator[Listener]:
+    with listen(side.end, tls=side.tls, taps=taps.makers) as listener:
+        yield listener
 
-    told: SimpleQueue[Transfer | Remark | OSError] = SimpleQueue()
-    free = BoundedSemaphore(min(serving(args).max_connections, _MOST))
 
-    def accept() -> None:
-        try:
-            while True:
-                free.acquire()
-                conversation = listener.accept()
-                # Daemons: a client that stands still must not keep the command from ending.
-                Thread(target=send, args=(conversation,), daemon=True).start()
-        except OSError as error:
-            told.put(error)
+def _announced(listener: Listener, args: Arguments) -> Iterator[Remark]:
+    if args.quiet:
+        return
+    if listener.fingerprint is not None:
+        made = listener.fingerprint
+        yield Remark(f"made a certificate for this run, its fingerprint is {made}")
+    yield Remark(f"listening on {listener.name}")
 
-    def send(conversation: Conversation) -> None:
-        try:
-            with conversation:
-                if not allowed(conversation):
-                    told.put(Remark(f"refused {conversation.name}: it is not among those allowed"))
-                    return
-                told.put(_move(conversation, file, args))
-        except (SockwrightError, OSError) as error:
-            told.put(Remark(f"{conversation.name}: {error}"))
-        finally:
-            free.release()
 
-    Thread(target=accept, daemon=True).start()
+def _first(listener: Listener, access: Access | None) -> Generator[Remark, None, Conversation]:
+    """Wait for the first client that may come."""
     while True:
-        outcome = told.get()
-        if isinstance(outcome, OSError):
-            raise outcome
-        yield outcome
+        conversation = listener.accept()
+        if may_come(conversation, access):
+            return conversation
+        yield turned_away(conversation)
+
+
+def _access(served: Serving) -> Access | None:
+    if not served.allow and not served.deny:
+        return None
+    from sockwright.nc.access import Access
+
+    return Access(served.allow, served.deny)
+
+
+def may_come(conversation: Conversation, access: Access | None) -> bool:
+    """Tell whether a client is among those that are allowed; UNIX sockets have no addresses."""
+    if access is None:
+        return True
+    try:
+        address = conversation.remote_address
+    except OSError:  # gone already
+        return False
+    return address.scheme != "tcp" or access.allows(address.host)
+
+
+def turned_away(conversation: Conversation) -> Remark:
+    """Close it, and say so."""
+    conversation.close()
+    return Remark(f"refused {conversation.name}: it is not among those that are allowed")
+
+
+def taps_reports(taps: Taps) -> Iterator[Remark]:
+    """Yield what the taps have to say."""
+    while taps.reports:
+        yield Remark(taps.reports.pop(0))
+
+
+def _interrupted(file: SourceFile | PartFile, progress: TransferProgress) -> Iterator[Remark]:
+    if isinstance(file, PartFile):
+        if progress.done:
+            yield Remark(
+                f"{file.part} keeps {progress.done} octets, --resume on both sides goes on with "
+                "them"
+            )
+        return
+    yield Remark(f"{progress.done} of {progress.total} octets of {file.path} were sent")

@@ -53,6 +53,11 @@ class Taps:
         """What makes the taps of one conversation, None where there are none."""
         return self._taps if self._makers else None
 
+    @property
+    def makers(self) -> tuple[Maker, ...]:
+        """What looks on: each makes a tap for each conversation."""
+        return tuple(self._makers)
+
     def _taps(self) -> tuple[Tap, ...]:
         return tuple(maker.conversation() for maker in self._makers)
 

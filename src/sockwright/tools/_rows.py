@@ -39,12 +39,19 @@ class Remark:
 class Progress:
     """Says from now on how far a verb has come; it is no row of the output.
 
-    `part` gives 0 to 1, or None where nobody knows. The command asks it now and then, from another
-    thread, when the verb takes longer than a second and a terminal looks on.
+    `part` gives 0 to 1, or None where nobody knows. `octets`, of a verb that moves octets, gives
+    those that are done and those that there are, None where nobody knows: how fast they move and
+    how long that will take is then shown, too. The command asks now and then, from another thread,
+    when the verb takes longer than a second and a terminal looks on.
     """
 
     is_progress = True
-    __slots__ = ("part",)
+    __slots__ = ("octets", "part")
 
-    def __init__(self, part: Callable[[], float | None]) -> None:
+    def __init__(
+        self,
+        part: Callable[[], float | None],
+        octets: Callable[[], tuple[int, int | None]] | None = None,
+    ) -> None:
         self.part = part
+        self.octets = octets
