@@ -163,6 +163,7 @@ class TLSSession:
 
         Raises:
             TLSError: the session is broken.
+            EndOfStreamError: it is since the connection ended without close_notify.
         """
         view = memoryview(octets)
         write = self.connection.write
@@ -172,7 +173,7 @@ class TLSSession:
             while done < len(view):
                 done += write(view[done : done + _RECORD])
         except ssl.SSLError as error:
-            raise self.explained(error) from error
+            raise self._failure or self.explained(error) from error
 
     def end(self) -> None:
         """Say that nothing more will be sent (close_notify); may be called twice."""
