@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sockwright.sockets.addresses import endpoint_of
@@ -185,6 +184,8 @@ class BaseSocket:
     def close(self) -> None:
         """Close the descriptor and delete the path that binding created; does not fail."""
         if self._owned_path is not None:
+            from pathlib import Path
+
             path, device, inode = self._owned_path
             self._owned_path = None
             with contextlib.suppress(OSError):

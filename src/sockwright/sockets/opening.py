@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import socket
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from sockwright.errors import EndpointError
@@ -69,6 +68,8 @@ def _bind(wrapped: BaseSocket, candidate: Candidate, endpoint: Endpoint) -> None
         hint = ""
         needs = None
         if endpoint.scheme == "unix" and error.errno == errno.EADDRINUSE:
+            from pathlib import Path
+
             hint = (
                 "the path exists; if no process listens there ('ss -xlp' shows them) it was left "
                 "behind and may be deleted"

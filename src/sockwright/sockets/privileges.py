@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from enum import IntEnum
-from pathlib import Path
 
 __all__ = ["Capability", "Privileges", "command_for", "effective_capabilities", "remedy_for"]
 
@@ -96,7 +95,7 @@ class Privileges:
 def effective_capabilities() -> frozenset[Capability]:
     """Decode CapEff of /proc/self/status; bits that this table does not know are left out."""
     try:
-        status = Path("/proc/self/status").read_text(encoding="utf-8", errors="replace")
+        status = _read("/proc/self/status")
     except OSError:
         return frozenset()
     for line in status.splitlines():
@@ -110,10 +109,17 @@ def _in_first_namespace() -> bool:
     # Only the first user namespace maps all 2**32 - 1 users onto themselves. A child namespace may
     # do so too, when root made it; no file tells these two apart.
     try:
-        text = Path("/proc/self/uid_map").read_text(encoding="utf-8")
+        text = _read("/proc/self/uid_map")
     except OSError:
         return True
     return [line.split() for line in text.splitlines()] == [["0", "0", "4294967295"]]
+
+
+def _read(path: str) -> str:
+    # Not by pathlib, whose import takes 5 ms, and is not possible any more where a process has
+    # become a user who may not read Python's own files.
+    with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+        return file.read()
 
 
 def remedy_for(capability: Capability) -> str:
