@@ -84,9 +84,8 @@ class HttpConnect(Handshake):
             received = self._received
             # What does not begin like HTTP may never have an empty line.
             if not b"HTTP/".startswith(received[:5]):
-                raise self._error(
-                    f"its answer begins with {bytes(received[:20])!r}: that is not HTTP"
-                )
+                kind = "SOCKS" if received[0] in {0, 4, 5} else "no HTTP"
+                raise self._error(f"its answer begins with {bytes(received[:20])!r}: {kind}")
             end = _end_of_head(received, max(looked - 3, 0))
             if end > room or (end < 0 and len(received) > room):
                 raise self._error(f"its answer is longer than {MAX_HEAD} octets")

@@ -108,10 +108,10 @@ def parse_proxy(text: str, kind: str = "", *, auth: str = "") -> Proxy:
 
 
 def _endpoint(place: str, kind: Kind) -> Endpoint:
-    if not place or place.startswith(":"):
-        raise EndpointError(f"the host of the proxy is missing; what fits: {_EXAMPLES}")
     if place.count(":") > 1 and "[" not in place:
         place = f"[{place}]"
+    if not place or place.startswith(":"):
+        raise EndpointError(f"the host of the proxy is missing; what fits: {_EXAMPLES}")
     host_end = place.find("]") + 1  # the colons of an IPv6 address are no ports
     port = "" if ":" in place[host_end:] else f":{3128 if kind == 'http' else 1080}"
     try:
