@@ -79,8 +79,6 @@ def check_flags(args: Arguments) -> None:
 
     Raises: UsageError; NotPossibleError for what is not built.
     """
-    for name in args.absent or ():
-        raise why_absent(name)
     check_company(args)
     for (name, flag), others, told in _EXCLUDE:
         for other, other_flag in others if getattr(args, name) else ():
@@ -94,7 +92,14 @@ def check_flags(args: Arguments) -> None:
 
 
 def check_company(args: Arguments, verb: str = "nc") -> None:
-    """Refuse flags that do nothing without another one. Raises: UsageError."""
+    """Refuse what is no flag, or has no place here, or does nothing without another one.
+
+    Raises: UsageError, NotPossibleError.
+    """
+    if args.mistake is not None:
+        raise args.mistake
+    for name in args.absent:
+        raise why_absent(name)
     for name, flag, needed, told in _GO_WITH:
         if getattr(args, name) and not any(getattr(args, other) for other in needed):
             # The lines that show how are those of sw nc.

@@ -1,7 +1,9 @@
 """The flags of `sw nc` and `sw relay`: those of OpenBSD's nc, of traditional nc, and of ncat.
 
-One table makes the help, and the parser that reads a line without argparse, whose import alone
-takes longer than a connection. Values are kept as the texts that they are; `_nc_values` reads them.
+One table makes the help, which is argparse's, and the parser that reads a line without it: to
+import argparse takes longer than to connect, it takes the -1 of ``-q -1`` for a flag (since there
+are -4 and -6), and its errors do not show the right form. Values are kept as the texts that they
+are; `_nc_values` reads them.
 
 Where the programs disagree on a letter, one meaning holds, the help says whose, and where the other
 was probably meant the error names its long word:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     from sockwright.errors import SockwrightError
 
+    Known = dict[str, tuple[str, str]]  # by name: attribute, value
     Flags = tuple[tuple[str, str, str, str], ...]  # names, attribute, value, meaning
 
 __all__ = ["Arguments", "add_arguments", "read_words", "why_absent"]
@@ -266,6 +269,7 @@ class Arguments:
         self.words: list[str] = []
         self.json = False
         self.absent: list[str] = []
+        self.mistake: UsageError | None = None
         self.verbose = 0
         for _, _, flags in _GROUPS:
             for _, name, metavar, _ in flags:
@@ -279,52 +283,70 @@ class Arguments:
 
 
 def read_words(words: Sequence[str], *, relay: bool = False) -> Arguments | None:
-    """Read a line as getopt_long(3) does; None where argparse is to answer: help, and mistakes.
+    """Read a line as getopt_long(3) does; None where it asks for help, which argparse gives.
 
-    A flag that takes a value takes the next word, whatever that is: ``-q -1``.
+    A flag that takes a value takes the next word, whatever that is: ``-q -1``. What is wrong is
+    left in `mistake`, to be raised where errors are told.
     """
     known = _names(relay=relay)
     found = Arguments()
     rest = iter(words)
-    for word in rest:
-        if word == "--":
-            found.words += rest
-        elif word == "-" or not word.startswith("-"):
-            found.words.append(word)
-        elif word == "--json":
-            found.json = True
-        elif not _read_flag(word, rest, known, found):
+    try:
+        for word in rest:
+            if word == "--":
+                found.words += rest
+            elif word == "-" or not word.startswith("-"):
+                found.words.append(word)
+            elif word in {"-h", "--help"}:
+                return None
+            elif word == "--json":
+                found.json = True
+            elif word.startswith("--"):
+                _read_long(word, rest, known, found)
+            else:
+                _read_cluster(word, rest, known, found)
+    except UsageError as error:
+        found.mistake = error
+        if "--help" in words:
             return None
     return found
 
 
-def _read_flag(
-    word: str, rest: Iterator[str], known: dict[str, tuple[str, bool]], found: Arguments
-) -> bool:
-    """Read a long flag or a cluster of letters, with its value; False where it is not known."""
-    if word.startswith("--"):
-        name, equals, value = word.partition("=")
-        flag = known.get(name)
-        if flag is None or (equals and not flag[1]):
-            return False
-        if not equals and flag[1]:
-            value = next(rest, "")
-            if not value:
-                return False
-        _keep(found, flag[0], value)
-        return True
+def _read_long(word: str, rest: Iterator[str], known: Known, found: Arguments) -> None:
+    name, equals, value = word.partition("=")
+    if name not in known:
+        from difflib import get_close_matches
+
+        close = get_close_matches(name, [one for one in known if one.startswith("--")], 1)
+        raise UsageError(f"there is no flag {name}" + (f"; {close[0]} is one" if close else ""))
+    attribute, metavar = known[name]
+    if equals and not metavar:
+        raise UsageError(f"{name} takes no value, and {value!r} is one")
+    if metavar and not equals:
+        value = _value(name, metavar, rest)
+    _keep(found, attribute, value)
+
+
+def _read_cluster(word: str, rest: Iterator[str], known: Known, found: Arguments) -> None:
     for index, letter in enumerate(word[1:], 2):
-        flag = known.get(f"-{letter}")
-        if flag is None:
-            return False
-        if flag[1]:
-            value = word[index:] or next(rest, "")
-            if not value:
-                return False
-            _keep(found, flag[0], value)
-            return True
-        _keep(found, flag[0], "")
-    return True
+        name = f"-{letter}"
+        if name not in known:
+            among = f" (in {word})" if len(word) > 2 else ""
+            raise UsageError(f"there is no flag {name}{among}")
+        attribute, metavar = known[name]
+        if metavar:
+            _keep(found, attribute, word[index:] or _value(name, metavar, rest))
+            return
+        _keep(found, attribute, "")
+
+
+def _value(name: str, metavar: str, rest: Iterator[str]) -> str:
+    value = next(rest, None)
+    if value is None:
+        raise UsageError(f"{name} wants a value: {name} {metavar}")
+    if not value:
+        raise UsageError(f"the value of {name} is empty: {name} {metavar}")
+    return value
 
 
 def _keep(found: Arguments, name: str, value: str) -> None:
@@ -338,16 +360,16 @@ def _keep(found: Arguments, name: str, value: str) -> None:
         setattr(found, name, value or True)
 
 
-def _names(*, relay: bool) -> dict[str, tuple[str, bool]]:
-    """Return by each name of a flag its attribute, and whether it takes a value."""
-    known: dict[str, tuple[str, bool]] = {}
+def _names(*, relay: bool) -> Known:
+    """Return by each name of a flag its attribute, and what stands for its value, if it has one."""
+    known: Known = {}
     for _, _, flags in _groups(relay=relay):
         for names, attribute, metavar, _ in flags:
             for name in names.replace("[", "").replace("]", "").split():
-                known[name] = (attribute, bool(metavar))
+                known[name] = (attribute, metavar)
     for names, metavar, _ in () if relay else _ABSENT:
         for name in names.split():
-            known[name] = (name, bool(metavar))
+            known[name] = (name, metavar)
     return known
 
 
@@ -373,7 +395,7 @@ def why_absent(name: str) -> SockwrightError:
 
 
 def add_arguments(parser: argparse.ArgumentParser, *, relay: bool = False) -> None:
-    """Add all of them to `parser`, for its help and for its word on what is wrong."""
+    """Add all of them to `parser`, for its help and for completion."""
     from argparse import SUPPRESS
 
     parser.usage = (
@@ -399,13 +421,5 @@ def add_arguments(parser: argparse.ArgumentParser, *, relay: bool = False) -> No
             if hidden:
                 how.pop("metavar", None)
                 group.add_argument(*hidden.rstrip("]").split(), dest=name, help=SUPPRESS, **how)
-    for names, metavar, _ in () if relay else _ABSENT:
-        for name in names.split():
-            how = {"action": "append_const", "const": name}
-            if metavar:
-                how = {"action": "append", "type": lambda _value, name=name: name}
-            parser.add_argument(name, dest="absent", help=SUPPRESS, **how)
     metavar = "END" if relay else "HOST PORT"
     parser.add_argument("words", nargs="*", metavar=metavar, help=SUPPRESS)
-    # What one verb has not, the code behind both still looks at.
-    parser.set_defaults(**vars(Arguments()))

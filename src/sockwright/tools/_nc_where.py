@@ -142,8 +142,10 @@ def _from_url(args: Arguments) -> End:
 
 def _unix(args: Arguments) -> End:
     words = args.words
-    if args.ipv4 or args.ipv6 or args.vsock:
-        raise UsageError("-U is a socket in the filesystem; -4, -6 and --vsock do not fit")
+    if args.ipv4 or args.ipv6 or args.vsock or args.public:
+        raise UsageError("-U is a socket in the filesystem: -4, -6, --vsock, --public do not fit")
+    if args.port is not None:
+        raise UsageError("-U is a socket in the filesystem, which has no port: leave -p out")
     if len(words) != 1:
         how = "sw nc -lU PATH" if args.listen else "sw nc -U PATH"
         found = f"{' '.join(words)!r} is more" if words else "there is none"
@@ -224,6 +226,11 @@ def _place(args: Arguments) -> tuple[str, str]:
 
 def _one_word(word: str, args: Arguments) -> str:
     """Return what to say of a single word, which is no place to connect to."""
+    if args.sh_exec is not None and "." in args.sh_exec:
+        return (
+            f"-c takes a command here, {args.sh_exec!r}, and so HOST is missing; "
+            f"TLS is --tls: sw nc --tls {args.sh_exec} {word}"
+        )
     host, colon, port = word.rpartition(":")
     if colon and host.count(":") in {0, 7} and port.isdecimal():
         return f"HOST and PORT are two words: sw nc {host} {port}, or sw nc tcp://{word}"

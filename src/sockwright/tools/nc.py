@@ -33,7 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def quick_arguments(words: Sequence[str]) -> Arguments | None:
-    """Return what `arguments` would make of `words`; None where that is for argparse to say."""
+    """Return what `arguments` would make of `words`; None where it asks for help."""
     return read_words(words)
 
 
