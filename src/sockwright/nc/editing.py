@@ -1,0 +1,228 @@
+"""Standard input and output on a terminal: octets shown clean, and lines edited before they go.
+
+Nothing waits for the line editor, which takes a moment to be imported: until it is there octets are
+shown by the event loop, and keys that are pressed wait in the terminal, unseen. After the end of
+the input (Ctrl-D) octets are shown by the loop again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING
+
+from sockwright.nc.cleaning import Cleaner
+from sockwright.nc.descriptors import DescriptorChannel
+from sockwright.nc.terminal import TerminalModes, speaks_utf_8
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sockwright.nc.line_editor import LineEditor, Parting
+    from sockwright.nc.loop import Loop
+
+__all__ = ["CleanedChannel", "EditingChannel"]
+
+_NAME = "standard input and output"
+_ROOM = 64 << 10  # octets of one piece: cleaned they are four times as many at most
+_HEAD_START_S = 0.03  # the first answer of the peer comes before the editor
+_MOST_WAITING = 256 << 10  # characters that the editor has not shown yet
+_PATIENCE_S = 2.0
+
+
+class CleanedChannel(DescriptorChannel):
+    """Standard input, and standard output that is a terminal and shown nothing that could act."""
+
+    room = _ROOM
+
+    def __init__(self, *, reads: bool = True) -> None:
+        super().__init__(0 if reads else -1, 1, _NAME)
+        self._cleaner = Cleaner(unicode=speaks_utf_8())
+        self._unwritten = memoryview(b"")
+
+    def attach(
+        self, loop: Loop, on_readable: Callable[[], None], on_writable: Callable[[], None]
+    ) -> None:
+        """Watch both."""
+
+        def writable() -> None:
+            if self._flush():
+                on_writable()
+
+        super().attach(loop, on_readable, writable)
+
+    def send(self, octets: memoryview) -> int:
+        """Show octets; see `Channel`."""
+        if not self._flush():
+            return 0
+        self._write(self._cleaner.clean(octets))
+        return len(octets)
+
+    def send_eof(self) -> None:
+        """Show what could have been the beginning of something; the terminal stays open."""
+        self._write(self._cleaner.finish())
+
+    def _write(self, clean: bytes) -> None:
+        self._unwritten = memoryview(bytes(self._unwritten) + clean if self._unwritten else clean)
+        self._flush()
+
+    def _flush(self) -> bool:
+        """Write what waits; tell whether all of it is written."""
+        while self._unwritten and (taken := super().send(self._unwritten)):
+            self._unwritten = self._unwritten[taken:]
+        self.unsent = len(self._unwritten)
+        return not self._unwritten
+
+
+class EditingChannel(CleanedChannel):
+    """A terminal whose lines are edited; see the rules of `nc.line_editor`."""
+
+    def __init__(self) -> None:
+        super().__init__(reads=False)
+        self.terminal = self.gives = True
+        self._modes = TerminalModes(0)
+        self._lines: deque[memoryview] = deque()
+        self._ended = False
+        self._closed = False
+        self._editor: LineEditor | None = None  # while it has the terminal
+        self._thread: threading.Thread | None = None
+        self._turn = threading.Event()  # the editor's, to begin
+        self._unfinished = b""  # of what was shown, since the last LF
+        self._keys: DescriptorChannel | None = None  # where there is no editor to be had
+
+    def attach(
+        self, loop: Loop, on_readable: Callable[[], None], on_writable: Callable[[], None]
+    ) -> None:
+        """Take the keys, and show octets as they come."""
+        self._on_readable, self._on_writable = on_readable, on_writable
+        self._ring = loop.bell()
+        super().attach(loop, on_readable, on_writable)
+        self._modes.hide_keys()
+        loop.later(_HEAD_START_S, self._start_editor)
+
+    # -- keys --------------------------------------------------------------------------------------
+
+    def receive_into(self, buffer: memoryview) -> int | None:
+        """Give what was typed, line by line; see `Channel`."""
+        if self._keys is not None:
+            return self._keys.receive_into(buffer)
+        if not self._lines:
+            return 0 if self._ended else None
+        line = self._lines[0][: len(buffer)]
+        buffer[: len(line)] = line
+        if len(line) < len(self._lines[0]):
+            self._lines[0] = self._lines[0][len(line) :]
+        else:
+            self._lines.popleft()
+        return len(line)
+
+    def _take_line(self, line: bytes) -> None:
+        if not self._closed:
+            self._lines.append(memoryview(line))
+            self._on_readable()
+
+    # -- the screen --------------------------------------------------------------------------------
+
+    def send(self, octets: memoryview) -> int:
+        """Show octets; see `Channel`."""
+        if self._editor is None:
+            return super().send(octets)
+        if self._editor.waiting > _MOST_WAITING:
+            self.unsent = self._editor.waiting
+            return 0
+        self._write(self._cleaner.clean(octets))
+        return len(octets)
+
+    def _write(self, clean: bytes) -> None:
+        if self._editor is None:
+            _, lf, last = clean.rpartition(b"\n")
+            self._unfinished = last if lf else self._unfinished + last
+            super()._write(clean)
+        elif clean:
+            # The editor counts lines by LF, and the terminal makes CR LF of that in any case.
+            self._editor.show(clean.decode().replace("\r\n", "\n"))
+            self.unsent = self._editor.waiting
+
+    def _drained(self) -> None:
+        if not self._closed:
+            self.unsent = 0 if self._editor is None else self._editor.waiting
+            self._on_writable()
+
+    # -- the editor comes and goes -----------------------------------------------------------------
+
+    def _start_editor(self) -> None:
+        if not self._closed:
+            self._thread = threading.Thread(target=self._edit, name="line editor", daemon=True)
+            self._thread.start()
+
+    def _edit(self) -> None:
+        """Edit lines, in the editor's thread."""
+        ring = self._ring
+        try:
+            from sockwright.nc.line_editor import LineEditor
+
+            editor = LineEditor(
+                self._modes,
+                on_line=lambda line: ring(lambda: self._take_line(line)),
+                on_drained=lambda: ring(self._drained),
+            )
+            ring(lambda: self._hand_over(editor))
+            self._turn.wait()
+            if self._editor is not editor:  # closed meanwhile
+                return
+            parting = editor.run()
+        except Exception:
+            # The connection matters more than the editor.
+            ring(self._do_without)
+        else:
+            ring(lambda: self._part(editor, parting))
+
+    def _hand_over(self, editor: LineEditor) -> None:
+        """Let the editor have the terminal, as soon as that has taken what was written."""
+        if self._closed:
+            self._turn.set()
+        elif not self._flush() and self._loop is not None:
+            self._loop.later(_HEAD_START_S, lambda: self._hand_over(editor))
+        else:
+            editor.unfinished = self._unfinished.decode()
+            self._editor = editor
+            self._turn.set()
+
+    def _part(self, editor: LineEditor, parting: Parting) -> None:
+        """Take the terminal back from an editor that has ended."""
+        if self._closed:
+            return
+        self._editor = None
+        self._unfinished = editor.unfinished.encode()
+        self._modes.restore()
+        if parting == "interrupt":
+            raise KeyboardInterrupt  # out of the loop, as Ctrl-C does elsewhere
+        self._ended = True
+        self.unsent = 0
+        self._on_readable()
+        if not self._closed:
+            self._on_writable()
+
+    def _do_without(self) -> None:
+        """Let the kernel edit lines, which it does not do well, but always."""
+        if not self._closed and self._loop is not None:
+            self._editor = None
+            self._modes.restore()
+            self._keys = DescriptorChannel(0, -1, _NAME)
+            self._keys.attach(self._loop, self._on_readable, self._on_writable)
+            self._on_writable()
+
+    def close(self) -> None:
+        """Show the rest, and give the terminal back."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._editor is not None:
+            self._editor.close()
+        self._turn.set()
+        if self._thread is not None and self._editor is not None:
+            self._thread.join(_PATIENCE_S)  # it may be that the terminal takes nothing any more
+        if self._keys is not None:
+            self._keys.close()
+        self._modes.restore()
+        super().close()

@@ -1,0 +1,134 @@
+"""A terminal given over to the peer: keys go as they are, and what it sends acts on the screen.
+
+That is what a remote shell wants which has its own editor, and whom one trusts to draw. Keys that
+are for us begin with a tilde at the start of a line, as in ssh(1): ``~.`` leaves, ``~^Z`` stops the
+program until `fg`, ``~~`` sends one tilde.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING, Literal
+
+from sockwright.nc.descriptors import DescriptorChannel
+from sockwright.nc.terminal import TerminalModes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+    from typing import Any
+
+    from sockwright.nc.loop import Loop
+
+__all__ = ["EscapeKeys", "RawTerminalChannel"]
+
+Order = Literal["leave", "suspend"]
+
+_ANNOUNCEMENT = b"keys go to the peer as they are; ~. at the start of a line leaves\r\n"
+_TILDE, _DOT, _CTRL_Z = b"~"[0], b"."[0], 0x1A
+_LINE_ENDS = b"\r\n"
+
+
+class EscapeKeys:
+    """Tells keys that are for us from those for the peer, in whatever pieces they come."""
+
+    def __init__(self) -> None:
+        self._at_start = True
+        self._tilde = False  # the last key was one, at the start of a line
+
+    def split(self, keys: bytes) -> list[bytes | Order]:
+        """Return what is for the peer, with orders for us between."""
+        parts: list[bytes | Order] = []
+        plain = bytearray()
+        for key in keys:
+            if self._tilde:
+                self._tilde = False
+                if key in {_DOT, _CTRL_Z}:
+                    if plain:
+                        parts.append(bytes(plain))
+                        plain.clear()
+                    parts.append("leave" if key == _DOT else "suspend")
+                    self._at_start = True
+                    continue
+                plain.append(_TILDE)
+                if key == _TILDE:
+                    self._at_start = False
+                    continue
+            elif key == _TILDE and self._at_start:
+                self._tilde = True
+                continue
+            plain.append(key)
+            self._at_start = key in _LINE_ENDS
+        if plain:
+            parts.append(bytes(plain))
+        return parts
+
+
+class RawTerminalChannel(DescriptorChannel):
+    """Standard input and output, a terminal, in raw mode while the channel is attached.
+
+    `on_resize(columns, lines)`, where it is set, is called in the loop when the terminal's size has
+    changed. ``~.`` is a KeyboardInterrupt out of the loop, as Ctrl-C is elsewhere.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(0, 1, "the terminal")
+        self.source = -1  # keys are looked at
+        self.on_resize: Callable[[int, int], None] | None = None
+        self._modes = TerminalModes(0)
+        self._escapes = EscapeKeys()
+        self._typed = memoryview(b"")
+        self._handler: Any = None
+
+    def attach(
+        self, loop: Loop, on_readable: Callable[[], None], on_writable: Callable[[], None]
+    ) -> None:
+        """Take the terminal."""
+        self._watch_size(loop)
+        self._modes.take_keys()
+        os.write(1, _ANNOUNCEMENT)
+        super().attach(loop, on_readable, on_writable)
+
+    def receive_into(self, buffer: memoryview) -> int | None:
+        """Give the peer's keys; see `Channel`."""
+        while not self._typed:
+            count = super().receive_into(buffer)
+            if not count:
+                return count
+            keys = bytearray()
+            for part in self._escapes.split(bytes(buffer[:count])):
+                if part == "leave":
+                    raise KeyboardInterrupt
+                if part == "suspend":
+                    self._modes.suspend()
+                elif isinstance(part, bytes):
+                    keys += part
+            self._typed = memoryview(bytes(keys))
+        piece = self._typed[: len(buffer)]
+        buffer[: len(piece)] = piece
+        self._typed = self._typed[len(piece) :]
+        return len(piece)
+
+    def close(self) -> None:
+        """Give the terminal back."""
+        if self._handler is not None:
+            signal.signal(signal.SIGWINCH, self._handler)
+            self._handler = None
+        self._modes.restore()
+        super().close()
+
+    def _watch_size(self, loop: Loop) -> None:
+        if threading.current_thread() is threading.main_thread():
+            ring = loop.bell()
+
+            def resized(_number: int, _frame: FrameType | None) -> None:
+                ring(self._tell_size)
+
+            self._handler = signal.signal(signal.SIGWINCH, resized)
+
+    def _tell_size(self) -> None:
+        if self.on_resize is not None:
+            columns, lines = os.get_terminal_size(0)
+            self.on_resize(columns, lines)
