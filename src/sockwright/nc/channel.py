@@ -34,9 +34,9 @@ class Channel:
     `keeps_boundaries` is whether pieces are messages (datagrams), `terminal` whether a person types
     here, `gives` whether octets can come from it at all, `room` the most octets that one piece for
     it should have. `unsent` counts what `send` took and the kernel has not got yet: while it is not
-    0 closing would lose octets, and `on_writable` will come. `source` and `sink` are the descriptors
-    behind the two directions, where the kernel may move octets between them and others by itself
-    (splice(2), sendfile(2)); -1 where they must pass through this object.
+    0 closing would lose octets, and `on_writable` will come. `source` and `sink` are descriptors,
+    where the kernel may move octets between them and others by itself (splice(2), sendfile(2)), or
+    -1 where they must pass through this object.
     """
 
     keeps_boundaries = False
@@ -94,12 +94,12 @@ class SocketChannel(Channel):
         """Watch the socket."""
         self._loop = loop
         self._on_readable, self._on_writable = on_readable, on_writable
-        loop.watch(self.source, self._on_events)
+        loop.watch(self.socket.fileno(), self._on_events)
 
     def _on_events(self, events: int) -> None:
         if events & _READ:
             self._on_readable()
-        if events & _WRITE and self.source >= 0:
+        if events & _WRITE and self._loop is not None:
             self._on_writable()
 
     def receive_into(self, buffer: memoryview) -> int | None:
@@ -129,7 +129,7 @@ class SocketChannel(Channel):
     def close(self) -> None:
         """Close the socket."""
         if self._loop is not None:
-            self._loop.unwatch(self.source)
+            self._loop.unwatch(self.socket.fileno())
             self._loop = None
         self.source = self.sink = -1
         self.socket.close()

@@ -135,6 +135,7 @@ class Datagrams:
         sock.setblocking(False)
         self.socket = sock
         self.blocked: list[Callable[[], None]] = []
+        self.allowed: Callable[[SocketAddress], bool] = lambda _address: True
         self._name_of, self._on_peer, self._on_crowd = name_of, on_peer, on_crowd
         self._peers: dict[SocketAddress, PeerChannel] = {}
         self._buffer = bytearray(65536)
@@ -151,6 +152,8 @@ class Datagrams:
                 address = ""
             peer = self._peers.pop(address, None)
             if peer is None:
+                if not self.allowed(address):
+                    continue
                 if len(self._peers) >= _MOST_PEERS:
                     self._on_crowd(next(iter(self._peers.values())))
                 peer = PeerChannel(self, address, self._name_of(address))

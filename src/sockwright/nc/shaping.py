@@ -1,6 +1,6 @@
 """Channels around channels: what is done to octets on their way to and from a peer.
 
-    Tapped    lets taps look on (--record, --hexdump); it is nearest to the peer, and sees what it does
+    Tapped    lets taps look on (--record, --hexdump); it is nearest to the peer
     Framed    cuts a stream into messages (--frame)
     Shaped    CRLF (-C), telnet negotiation (-t), so many octets a second (--rate), so long between
               lines (-i)
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from sockwright.machines.telnet import Telnet
     from sockwright.nc.loop import Loop
     from sockwright.nc.rate import Rate
-    from sockwright.nc.settings import Framing
+    from sockwright.nc.settings import Framing, Limits, Side
     from sockwright.nc.tap import Tap
 
-__all__ = ["Around", "Framed", "Shaped", "Tapped", "frames"]
+__all__ = ["Around", "Framed", "Shaped", "Tapped", "frames", "shaped"]
 
 _CHUNK = 16384  # octets of a piece of a stream, as OpenBSD nc has it
 
@@ -313,3 +313,18 @@ class Shaped(_Outgoing):
         if first and octets.startswith(b"\n"):
             out = out[1:]  # its CR is sent already
         return out
+
+
+def shaped(inner: Channel, side: Side, limits: Limits | None) -> Shaped:
+    """Put around a channel what its side wants done, with `limits` also rate and delay."""
+    telnet = rate = None
+    if side.telnet:
+        from sockwright.machines.telnet import Telnet
+
+        telnet = Telnet()
+    if limits is not None and limits.rate is not None:
+        from sockwright.nc.rate import Rate
+
+        rate = Rate(limits.rate)
+    delay = 0.0 if limits is None else limits.delay
+    return Shaped(inner, crlf=side.crlf, telnet=telnet, rate=rate, delay=delay)

@@ -1,0 +1,546 @@
+"""Runs a `Job`: opens or awaits its two ends, joins them, and tells of it as it goes.
+
+    events = run(job)        # a generator: Event after Event, while octets go by
+    status = yield from events
+
+Three shapes of a job:
+
+    both ends are opened                     one session
+    one end listens, for one client          the same, once the client is there
+    one end listens and goes on (-k)         a session for each client, with the other end opened
+                                             anew for each; standard input and output are a hub
+
+Everything runs in one thread and one `Loop`; the only threads are those that look up names.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+from collections import deque
+from dataclasses import replace
+from time import monotonic, time_ns
+from typing import TYPE_CHECKING
+
+from sockwright.errors import SockwrightError, UsageError
+from sockwright.nc.channel import Channel, SocketChannel
+from sockwright.nc.datagrams import Datagrams, MessageChannel, PeerChannel
+from sockwright.nc.descriptors import standard_channel
+from sockwright.nc.ends import EchoEnd, ExecEnd, PtyEnd, SocketEnd, StandardEnd
+from sockwright.nc.events import Event
+from sockwright.nc.loop import Loop
+from sockwright.nc.opening import Opening, failure, open_here
+from sockwright.nc.serving import Acceptor, bind_here, listen_here
+from sockwright.nc.session import DONE, Outcome, Session
+from sockwright.sockets.addresses import endpoint_of
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Generator
+
+    from sockwright.nc.access import Access
+    from sockwright.nc.hub import Hub, Member
+    from sockwright.nc.settings import Job, Side
+    from sockwright.sockets.addresses import SocketAddress
+    from sockwright.sockets.base import BaseSocket
+    from sockwright.sockets.endpoint import Endpoint
+
+__all__ = ["run"]
+
+_PEER_SILENCE = 60.0  # seconds after which a peer of datagrams is forgotten, unless -w says
+_HANDSHAKE = 30.0  # seconds that a client of a TLS listener may take for it, unless -w says
+
+
+def run(job: Job) -> Generator[Event, None, int]:
+    """Do the job; yields events and returns the exit status.
+
+    Whatever way it ends, Ctrl-C and closing the generator included, all that it opened is closed.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C.
+        SockwrightError, OSError: an end cannot be listened on, or is not possible here.
+    """
+    with Loop() as loop:
+        engine = _Engine(loop, job)
+        try:
+            engine.begin()
+            while engine.status is None:
+                while engine.events:
+                    yield engine.events.popleft()
+                loop.step()
+            yield from engine.events
+        finally:
+            engine.close()
+        return engine.status
+
+
+class _Engine:
+    def __init__(self, loop: Loop, job: Job) -> None:
+        self.status: int | None = None
+        self.events: deque[Event] = deque()
+        self._loop, self._job = loop, job
+        self._lowest = 0 if job.verbose else 2 if job.quiet else 1
+        self._sessions: dict[Session, Callable[[], None]] = {}
+        self._openings: set[Opening] = set()
+        self._greeting: set[Channel] = set()  # clients in the middle of a TLS handshake
+        self._listeners: list[Acceptor | BaseSocket] = []
+        self._hub: Hub | None = None
+        self._contexts: dict[int, ssl.SSLContext] = {}
+        self._keep = job.serving.keep
+
+    # -- begin and end -----------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Open what can be opened, listen where that is asked for."""
+        near, far = self._job.near, self._job.far
+        access = self._access()
+        if self._keep and (near.listen or far.listen):
+            listening, other = (near, far) if near.listen else (far, near)
+            if isinstance(other.end, StandardEnd) or self._job.serving.hub:
+                self._hub = self._make_hub()
+            self._serve(listening, access, lambda channel, left: self._join(channel, other, left))
+        else:
+            # The end that waits for somebody first: the other is wanted only once they are there.
+            first, second = (near, far) if near.listen else (far, near)
+            self._open(
+                first,
+                access,
+                lambda one: self._open(
+                    second, access, lambda two: self._pair(first, one, two), beside=one
+                ),
+            )
+
+    def close(self) -> None:
+        """Close everything, in whatever state it is."""
+        for session in list(self._sessions):
+            session.finish(DONE)
+        for opening in self._openings:
+            opening.cancel()
+        for channel in self._greeting:
+            channel.close()
+        for listener in self._listeners:
+            listener.close()
+        if self._hub is not None:
+            self._hub.close()
+
+    def _check_program(self, side: Side, local: Endpoint) -> None:
+        """Refuse to start programs for just anybody, by the address that is really listened on."""
+        job = self._job
+        if not any(isinstance(one.end, ExecEnd | PtyEnd) for one in (job.near, job.far)):
+            return
+        from sockwright.nc.process import may_serve
+
+        certificates = side.tls is not None and side.tls.client_ca is not None
+        refusal = may_serve(
+            loopback=local.scheme in {"unix", "unix-abstract"}
+            or local.host == "::1"
+            or local.host.startswith("127."),
+            allow_list=bool(job.serving.allow),
+            client_certificates=certificates,
+        )
+        if refusal is not None:
+            raise UsageError(refusal)
+
+    def _access(self) -> Access | None:
+        serving = self._job.serving
+        if not serving.allow and not serving.deny:
+            return None
+        from sockwright.nc.access import Access
+
+        return Access(serving.allow, serving.deny)
+
+    def _make_hub(self) -> Hub:
+        from sockwright.nc.hub import Hub
+
+        hub = self._job.serving.hub
+        hub_made = Hub(self._loop, None if hub else self._standard(), chat=hub == "chat")
+        hub_made.on_output_failed = self._output_failed
+        return hub_made
+
+    def _output_failed(self, error: OSError) -> None:
+        outcome = failure(error, "write to standard output")
+        if isinstance(error, BrokenPipeError):
+            self.status = 141
+            return
+        self._tell("failed", outcome.text, 2)
+        self.status = outcome.status
+
+    def _standard(self) -> Channel:
+        job = self._job
+        if job.replay is not None:
+            from sockwright.nc.replay_channel import ReplayChannel
+
+            return ReplayChannel(job.replay, self._console(reads=False, writes=job.receives))
+        return self._console(reads=job.sends and job.console.reads, writes=job.receives)
+
+    def _console(self, *, reads: bool, writes: bool) -> Channel:
+        job = self._job
+        if os.isatty(0) or os.isatty(1):
+            from sockwright.nc.console import open_console
+
+            return open_console(job.console, reads=reads, writes=writes)
+        return standard_channel(reads=reads, writes=writes)
+
+    # -- telling -----------------------------------------------------------------------------------
+
+    def _tell(self, kind: str, text: str, importance: int, **more: object) -> None:
+        if importance >= self._lowest or kind == "ended":
+            self.events.append(Event(kind, text, importance, **more))  # type: ignore[arg-type]
+
+    def _note(self, text: str) -> None:
+        self._tell("note", text, 2)
+
+    def _fail(self, outcome: Outcome) -> None:
+        """End the run."""
+        if outcome.text:
+            self._tell("failed", outcome.text, 2, status=outcome.status)
+        self.status = outcome.status
+
+    # -- one end -----------------------------------------------------------------------------------
+
+    def _open(
+        self,
+        side: Side,
+        access: Access | None,
+        then: Callable[[Channel], None],
+        *,
+        beside: Channel | None = None,
+    ) -> None:
+        """Open one end, or wait for its one client; `beside` is closed if that fails."""
+
+        def failed(outcome: Outcome) -> None:
+            if beside is not None:
+                beside.close()
+            self._fail(outcome)
+
+        end = side.end
+        if side.listen and isinstance(end, SocketEnd):
+            self._serve(side, access, lambda channel, _left: then(channel))
+        elif isinstance(end, SocketEnd):
+            self._connect(side, then, failed)
+        else:
+            try:
+                channel = self._open_local(side, beside)
+            except (OSError, SockwrightError) as error:
+                failed(failure(error, f"open {end}" if isinstance(error, OSError) else ""))
+                return
+            then(channel)
+
+    def _open_local(self, side: Side, peer: Channel | None) -> Channel:
+        if isinstance(side.end, StandardEnd):
+            return self._standard()
+        if isinstance(side.end, EchoEnd):
+            from sockwright.nc.echo import EchoChannel
+
+            return EchoChannel()
+        return open_here(side, _variables(peer))
+
+    def _connect(
+        self, side: Side, then: Callable[[Channel], None], failed: Callable[[Outcome], None]
+    ) -> None:
+        def opened(channel: Channel) -> None:
+            self._openings.discard(opening)
+            local, remote = _addresses(channel)
+            self._tell("connected", f"connected to {channel.name}", 0, local=local, remote=remote)
+            then(self._dressed(side, channel, accepted=False))
+
+        def gave_up(outcome: Outcome) -> None:
+            self._openings.discard(opening)
+            failed(outcome)
+
+        opening = Opening(self._loop, side, self._job.limits, self._note, opened, gave_up)
+        self._openings.add(opening)
+        opening.start()
+
+    def _dressed(self, side: Side, channel: Channel, *, accepted: bool) -> Channel:
+        """Put around a peer's channel what the job wants done on the way."""
+        job = self._job
+        if job.taps is not None and side is job.far:
+            from sockwright.nc.shaping import Tapped
+
+            taps = job.taps()
+            local, remote = _addresses(channel)
+            for tap in taps:
+                tap.opened(
+                    local or str(job.near.end), remote or channel.name, time_ns(), accepted=accepted
+                )
+            channel = Tapped(channel, taps)
+        if channel.keeps_boundaries:
+            from sockwright.nc.shaping import Framed
+
+            channel = Framed(channel, side.framing)
+        limits = job.limits
+        paced = side is job.far and (limits.rate or limits.delay)
+        if side.crlf or side.telnet or paced:
+            from sockwright.nc.shaping import shaped
+
+            channel = shaped(channel, side, limits if paced else None)
+        return channel
+
+    # -- listening ---------------------------------------------------------------------------------
+
+    def _serve(
+        self,
+        side: Side,
+        access: Access | None,
+        on_client: Callable[[Channel, Callable[[], None]], None],
+    ) -> None:
+        """Let clients in; `on_client(channel, left)`, where left() is to be called at their end."""
+        assert isinstance(side.end, SocketEnd)
+        if side.end.endpoint.scheme == "udp" or side.end.endpoint.delivery == "datagram":
+            self._serve_datagrams(side, access, on_client)
+            return
+        context = self._context(side) if side.end.tls else None
+        listener = listen_here(side.end.endpoint, self._job.serving.backlog, side.family)
+        self._listeners.append(listener)
+        self._check_program(side, listener.local_address)
+        name = str(SocketEnd(listener.local_address, tls=side.end.tls))
+
+        def arrived(sock: socket.socket, address: SocketAddress) -> None:
+            self._greet(side, sock, address, context, on_client, acceptor.left)
+
+        acceptor = Acceptor(self._loop, listener, self._job.serving, access, arrived, self._note)
+        self._listeners.append(acceptor)
+        acceptor.start()
+        self._tell("listening", f"listening on {name}", 1, local=name)
+
+    def _context(self, side: Side) -> ssl.SSLContext:
+        from sockwright.nc.tls import TLSOptions, server_context
+
+        assert isinstance(side.end, SocketEnd)
+        host = side.end.endpoint.host
+        names = [host] if host not in {"", "*"} else []
+        context, made = server_context(side.tls or TLSOptions(), names)
+        if made is not None:
+            self._tell("note", f"made a certificate for this run, its fingerprint is {made}", 1)
+        return context
+
+    def _greet(  # noqa: PLR0917 - one call
+        self,
+        side: Side,
+        sock: socket.socket,
+        address: SocketAddress,
+        context: ssl.SSLContext | None,
+        on_client: Callable[[Channel, Callable[[], None]], None],
+        left: Callable[[], None],
+    ) -> None:
+        """Make a channel of a client, after its TLS handshake if there is one."""
+        assert isinstance(side.end, SocketEnd)
+        name = _client_name(side.end, sock, address)
+        if context is None:
+            kind = SocketChannel if sock.type == socket.SOCK_STREAM else MessageChannel
+            channel: Channel = kind(sock, name)
+            if self._lowest == 0:
+                self._tell("connected", f"{name} has connected", 0, remote=name)
+            on_client(self._dressed(side, channel, accepted=True), left)
+            return
+        from sockwright.nc.tls_channel import TLSChannel
+
+        secure = TLSChannel.accepting(sock, name, context)
+        self._greeting.add(secure)
+        seconds = self._job.limits.connect or _HANDSHAKE
+
+        def done() -> None:
+            timer.cancel()
+            self._greeting.discard(secure)
+            self._tell("connected", f"{name} has connected", 0, remote=name)
+            on_client(self._dressed(side, secure, accepted=True), left)
+
+        def failed(error: Exception) -> None:
+            timer.cancel()
+            self._greeting.discard(secure)
+            secure.close()
+            outcome = failure(error, f"begin TLS with {name}")
+            if self._keep:
+                self._tell("refused", outcome.text, 2, remote=name)
+                left()
+            else:
+                self._fail(outcome)
+
+        timer = self._loop.later(
+            seconds, lambda: failed(TimeoutError(None, f"{name}: no TLS within {seconds:g} s"))
+        )
+        secure.handshake(self._loop, done, failed)
+
+    # -- datagrams ---------------------------------------------------------------------------------
+
+    def _serve_datagrams(
+        self,
+        side: Side,
+        access: Access | None,
+        on_client: Callable[[Channel, Callable[[], None]], None],
+    ) -> None:
+        assert isinstance(side.end, SocketEnd)
+        end = side.end
+        bound = bind_here(end.endpoint, side.family)
+        self._listeners.append(bound)
+        sock = bound.socket
+        sock.setblocking(False)
+        self._check_program(side, bound.local_address)
+        name = str(bound.local_address)
+        self._tell("listening", f"listening on {name}", 1, local=name)
+
+        def allowed(address: SocketAddress) -> bool:
+            if access is None or end.endpoint.scheme != "udp":
+                return True
+            return access.allows(str(address[0]).partition("%")[0])
+
+        if self._keep:
+
+            def arrived(peer: PeerChannel) -> None:
+                self._tell("connected", f"{peer.name} has sent a first datagram", 0)
+                on_client(self._dressed(side, peer, accepted=True), lambda: None)
+
+            def crowded(peer: PeerChannel) -> None:
+                for session in [s for s in self._sessions if _innermost(s.far) is peer]:
+                    session.finish(DONE)
+
+            server = Datagrams(
+                sock, lambda address: _client_name(end, sock, address), arrived, crowded
+            )
+            server.allowed = allowed
+            self._loop.watch(sock.fileno(), server.on_events, select.EPOLLIN | select.EPOLLET)
+            return
+
+        def first(_events: int) -> None:
+            while True:
+                try:
+                    _, address = sock.recvfrom(1, socket.MSG_PEEK)
+                except BlockingIOError:
+                    return
+                if allowed(address):
+                    break
+                self._note(f"refused {_client_name(end, sock, address)}")
+                sock.recvfrom(1)
+            self._loop.unwatch(sock.fileno())
+            taken = socket.socket(fileno=os.dup(sock.fileno()))
+            if address:
+                taken.connect(address)
+            channel = MessageChannel(taken, _client_name(end, sock, address), only=address or None)
+            on_client(self._dressed(side, channel, accepted=True), lambda: None)
+
+        self._loop.watch(sock.fileno(), first, select.EPOLLIN)
+
+    # -- sessions ----------------------------------------------------------------------------------
+
+    def _pair(self, first: Side, one: Channel, two: Channel) -> None:
+        """Join the two ends of a job that has only these."""
+        near, far = (one, two) if first is self._job.near else (two, one)
+
+        def over(session: Session, outcome: Outcome) -> None:
+            self._tell_end(session, outcome)
+            self.status = outcome.status
+
+        self._begin_session(near, far, over)
+
+    def _join(self, client: Channel, other: Side, left: Callable[[], None]) -> None:
+        """Join a client of a listener that goes on to what it came for."""
+        member: Member | None = None
+
+        def over(session: Session, outcome: Outcome) -> None:
+            left()
+            self._tell_end(session, outcome, of_many=True)
+
+        def opened(channel: Channel) -> None:
+            if other is self._job.near:
+                session = self._begin_session(channel, client, over)
+            else:
+                session = self._begin_session(client, channel, over)
+            if member is not None:
+                member.on_stalled = lambda: session.finish(
+                    Outcome(1, f"{client.name} took nothing for 5 s while others wait: closed")
+                )
+
+        def failed(outcome: Outcome) -> None:
+            client.close()
+            left()
+            self._tell("failed", outcome.text, 2, status=outcome.status)
+
+        if self._hub is not None:
+            member = self._hub.member()
+            opened(member)
+        elif isinstance(other.end, SocketEnd):
+            self._connect(other, opened, failed)
+        else:
+            try:
+                channel = self._open_local(other, client)
+            except (OSError, SockwrightError) as error:
+                failed(failure(error, f"open {other.end}" if isinstance(error, OSError) else ""))
+                return
+            opened(channel)
+
+    def _begin_session(
+        self, near: Channel, far: Channel, over: Callable[[Session, Outcome], None]
+    ) -> Session:
+        job = self._job
+        limits = job.limits
+        if self._keep and far.keeps_boundaries and limits.idle is None:
+            limits = replace(limits, idle=_PEER_SILENCE)
+        session = Session(
+            self._loop, near, far, limits, over,
+            person=isinstance(job.near.end, StandardEnd) and not self._keep,
+            shy=job.far.listen and isinstance(job.near.end, StandardEnd),
+        )  # fmt: skip
+        self._sessions[session] = lambda: None
+        session.start()
+        return session
+
+    def _tell_end(self, session: Session, outcome: Outcome, *, of_many: bool = False) -> None:
+        self._sessions.pop(session, None)
+        quiet = of_many and session.far.keeps_boundaries
+        if outcome.text and not quiet:
+            self._tell("failed", outcome.text, 2, status=outcome.status)
+        if self._lowest == 0:
+            sent, received = session.outward.moved, session.inward.moved
+            took = monotonic() - session.started
+            self._tell(
+                "ended",
+                f"{session.far.name}: {sent} octets sent, {received} received in {took:.3g} s",
+                0,
+                remote=session.far.name,
+                sent=sent,
+                received=received,
+                duration_ns=int(took * 1e9),
+                status=outcome.status,
+            )
+
+
+def _client_name(end: SocketEnd, sock: socket.socket, address: SocketAddress) -> str:
+    """Give what a client is called in messages."""
+    if not address:
+        return f"a client of {end}"
+    return str(SocketEnd(endpoint_of(sock, address), tls=end.tls))
+
+
+def _innermost(channel: Channel) -> Channel:
+    while hasattr(channel, "inner"):
+        channel = channel.inner
+    return channel
+
+
+def _addresses(channel: Channel) -> tuple[str | None, str | None]:
+    """Give the two addresses of a channel's socket, where it has one."""
+    sock = getattr(_innermost(channel), "socket", None)
+    if not isinstance(sock, socket.socket):
+        return None, None
+    found: list[str | None] = []
+    for ask in (sock.getsockname, sock.getpeername):
+        try:
+            found.append(str(endpoint_of(sock, ask())))
+        except OSError:
+            found.append(None)
+    return found[0], found[1]
+
+
+def _variables(peer: Channel | None) -> dict[str, str]:
+    """Give what a program is told of the connection that it serves."""
+    if peer is None:
+        return {}
+    from sockwright.nc.process import connection_variables
+    from sockwright.sockets.endpoint import parse_endpoint
+
+    local, remote = _addresses(peer)
+    if local is None or remote is None:
+        return {}
+    return connection_variables(parse_endpoint(local), parse_endpoint(remote))
