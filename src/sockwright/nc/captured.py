@@ -275,8 +275,8 @@ def _choose(packets: _Packets, path: str, number: int | None, protocol: Protocol
         if found:
             return _Chosen(own, turns.client, turns.count - 1, turns.whole_start)
     if number is None or not count:
-        what = f"{(protocol or 'TCP or UDP').upper()} conversation"
-        raise SockwrightError(f"{path}: the capture holds no {what} that carries octets")
+        what = protocol.upper() if protocol else "TCP or UDP"
+        raise SockwrightError(f"{path}: no {what} conversation in it carries octets")
     raise SockwrightError(f"{path}: conversation {number} is not there, 0 to {count - 1} are")
 
 
