@@ -27,8 +27,12 @@ if TYPE_CHECKING:
         relay,
         spawn,
     )
+    from sockwright.nc.conversing import TapMaker
     from sockwright.nc.ends import End, parse_end
+    from sockwright.nc.files import Transfer, TransferProgress, receive_file, send_file
+    from sockwright.nc.hexdump import HexDump, RawDump, TextDump
     from sockwright.nc.proxy import Proxy, parse_proxy
+    from sockwright.nc.recording import Recorder
     from sockwright.nc.relaying import Relayed
     from sockwright.nc.tap import Tap
     from sockwright.nc.tls import TLSOptions
@@ -37,19 +41,28 @@ __all__ = [
     "Access",
     "Conversation",
     "End",
+    "HexDump",
     "Listener",
     "PortCheck",
     "ProcessConversation",
     "Proxy",
+    "RawDump",
+    "Recorder",
     "Relayed",
     "TLSOptions",
     "Tap",
+    "TapMaker",
+    "TextDump",
+    "Transfer",
+    "TransferProgress",
     "check_ports",
     "connect",
     "listen",
     "parse_end",
     "parse_proxy",
+    "receive_file",
     "relay",
+    "send_file",
     "spawn",
 ]
 
@@ -65,8 +78,12 @@ _MODULES = {
         "relay",
         "spawn",
     ),
+    "conversing": ("TapMaker",),
     "ends": ("End", "parse_end"),
+    "files": ("Transfer", "TransferProgress", "receive_file", "send_file"),
+    "hexdump": ("HexDump", "RawDump", "TextDump"),
     "proxy": ("Proxy", "parse_proxy"),
+    "recording": ("Recorder",),
     "relaying": ("Relayed",),
     "tap": ("Tap",),
     "tls": ("TLSOptions",),

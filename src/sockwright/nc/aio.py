@@ -47,6 +47,7 @@ from sockwright.nc.conversing import (
     ConversationCore,
     ListenerCore,
     Octets,
+    TapMaker,
     Timeout,
     late,
     seconds_of,
@@ -62,7 +63,6 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import (
         AsyncIterator,
-        Callable,
         Iterable,
         Iterator,
         Mapping,
@@ -75,7 +75,6 @@ if TYPE_CHECKING:
     from sockwright.nc.connecting import Door
     from sockwright.nc.process import Process
     from sockwright.nc.proxy import Proxy
-    from sockwright.nc.tap import Tap
     from sockwright.nc.tls import TLSOptions
     from sockwright.sockets.base import BaseSocket
     from sockwright.sockets.endpoint import Endpoint
@@ -204,7 +203,7 @@ class Conversation(ConversationCore):
         *,
         timeout: float | None = None,
         newline: bytes = b"\n",
-        taps: Iterable[Tap] = (),
+        taps: Iterable[TapMaker] = (),
         accepted: bool = False,
     ) -> None:
         super().__init__(carrier, timeout=timeout, newline=newline, taps=taps, accepted=accepted)
@@ -446,7 +445,7 @@ class Listener(ListenerCore):
         *,
         timeout: float | None,
         newline: bytes,
-        taps: Callable[[], Iterable[Tap]],
+        taps: Iterable[TapMaker],
         context: ssl.SSLContext | None,
         fingerprint: str | None,
     ) -> None:
@@ -469,7 +468,7 @@ class Listener(ListenerCore):
         seconds = seconds_of(timeout, self.timeout)
         doing = f"accept on {self.name}"
         carrier = await self.waiter.run(self._accepting(), seconds, doing, "receive")
-        return Conversation(carrier, newline=self.newline, taps=self._new_taps(), accepted=True)
+        return Conversation(carrier, newline=self.newline, taps=self._tap_makers, accepted=True)
 
     async def __aiter__(self) -> AsyncIterator[Conversation]:
         """Give one conversation after another, for ever."""
@@ -501,7 +500,7 @@ async def connect(
     proxy: Proxy | str | None = None,
     local: Endpoint | str | None = None,
     newline: bytes = b"\n",
-    taps: Iterable[Tap] = (),
+    taps: Iterable[TapMaker] = (),
 ) -> Conversation:
     """Begin a conversation as `sockwright.nc.connect` does; `timeout` covers the resolver too.
 
@@ -517,12 +516,12 @@ async def connect(
     if route.first is None:
         carrier = plain_carrier(route.end)
         return Conversation(carrier, timeout=timeout, newline=newline, taps=taps)
+    asks = route.handshake_looks_up
+    machine = await asyncio.to_thread(route.handshake) if asks else route.handshake()
     connected = await _connected(route.first, local, timeout)
     carrier = socket_carrier(connected, str(route.end))
     try:
         left = None if timeout is None else max(0.0, begin + timeout - monotonic())
-        # Plain SOCKS4 knows no names, so that this host may have to look one up.
-        machine = await asyncio.to_thread(route.handshake) if route.proxy else None
         doing = f"connect to {route.end}"
         carrier = await Waiter().run(route.agreeing(carrier, machine), left, doing)
     except BaseException:
@@ -549,7 +548,7 @@ async def spawn(
     environment: Mapping[str, str] | None = None,
     timeout: float | None = None,
     newline: bytes = b"\n",
-    taps: Iterable[Tap] = (),
+    taps: Iterable[TapMaker] = (),
 ) -> ProcessConversation:
     """Start a program as `sockwright.nc.spawn` does.
 
@@ -569,7 +568,7 @@ async def listen(
     timeout: float | None = None,
     tls: TLSWish = None,
     newline: bytes = b"\n",
-    taps: Callable[[], Iterable[Tap]] = tuple,
+    taps: Iterable[TapMaker] = (),
 ) -> Listener:
     """Listen as `sockwright.nc.listen` does.
 

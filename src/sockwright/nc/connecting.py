@@ -82,13 +82,21 @@ class Route:
     tls: TLSOptions | None
     proxy: Proxy | None
 
+    @property
+    def handshake_looks_up(self) -> bool:
+        """Whether `handshake` asks the resolver: plain SOCKS4 knows no names."""
+        if self.proxy is None or not isinstance(self.end, SocketEnd):
+            return False
+        from sockwright.nc.proxy import needs_lookup
+
+        return needs_lookup(self.proxy, self.end.endpoint)
+
     def handshake(self) -> Handshake | None:
-        """Give the machine that talks to the proxy; plain SOCKS4 may ask the resolver for it."""
-        if self.proxy is None:
+        """Give the machine that talks to the proxy, None where there is no proxy."""
+        if self.proxy is None or not isinstance(self.end, SocketEnd):
             return None
         from sockwright.nc.proxy import handshake
 
-        assert isinstance(self.end, SocketEnd)
         return handshake(self.proxy, self.end.endpoint)
 
     def agreeing(self, carrier: Carrier, machine: Handshake | None) -> Steps[Carrier]:

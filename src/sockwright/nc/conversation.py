@@ -42,6 +42,7 @@ from sockwright.nc.conversing import (
     ConversationCore,
     ListenerCore,
     Octets,
+    TapMaker,
     Timeout,
     late,
     seconds_of,
@@ -53,13 +54,12 @@ from sockwright.sockets.stream_socket import BACKLOG
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
     from sockwright.nc.process import Process
     from sockwright.nc.proxy import Proxy
-    from sockwright.nc.tap import Tap
     from sockwright.nc.tls import TLSOptions
     from sockwright.sockets.base import BaseSocket
     from sockwright.sockets.endpoint import Endpoint
@@ -377,7 +377,7 @@ class Listener(ListenerCore):
         """
         seconds = seconds_of(timeout, self.timeout)
         carrier = _run(self._accepting(), seconds, f"accept on {self.name}")
-        return Conversation(carrier, newline=self.newline, taps=self._new_taps(), accepted=True)
+        return Conversation(carrier, newline=self.newline, taps=self._tap_makers, accepted=True)
 
     def __iter__(self) -> Iterator[Conversation]:
         """Give one conversation after another, for ever."""
@@ -404,13 +404,14 @@ def connect(
     proxy: Proxy | str | None = None,
     local: Endpoint | str | None = None,
     newline: bytes = b"\n",
-    taps: Iterable[Tap] = (),
+    taps: Iterable[TapMaker] = (),
 ) -> Conversation:
     """Begin a conversation with `endpoint`: a socket, a program, a file, see `sockwright.nc.ends`.
 
     `timeout` (seconds) covers everything until the first octet can be sent (not the resolver), and
     stays the time limit of each call. `tls` is True or `TLSOptions`; ``tls://host:port`` needs
-    neither. `proxy` is a `Proxy` or its URL, `local` the endpoint to connect from. `taps` look on.
+    neither. `proxy` is a `Proxy` or its URL, `local` the endpoint to connect from. `taps` look on:
+    `HexDump`, `Recorder`, or whatever else has a tap for each conversation.
 
     Raises:
         EndpointError: the endpoint is not well formed, or what is asked for does not fit it.
@@ -458,7 +459,7 @@ def spawn(
     environment: Mapping[str, str] | None = None,
     timeout: float | None = None,
     newline: bytes = b"\n",
-    taps: Iterable[Tap] = (),
+    taps: Iterable[TapMaker] = (),
 ) -> ProcessConversation:
     """Start a program, `words` being its name and arguments, and begin a conversation with it.
 
@@ -482,14 +483,14 @@ def listen(
     timeout: float | None = None,
     tls: TLSWish = None,
     newline: bytes = b"\n",
-    taps: Callable[[], Iterable[Tap]] = tuple,
+    taps: Iterable[TapMaker] = (),
 ) -> Listener:
     """Listen on ``tcp:``, ``tls:``, ``unix:``, ``unix-abstract:``, ``vsock:`` or ``udp:``.
 
     ``tcp://:8080`` is loopback only, ``tcp://*:8080`` every address of the machine; port 0 lets the
     kernel choose, and `local_address` tells the choice. Of ``udp:`` each peer that sends something
     is a conversation. TLS without a certificate makes one, and `fingerprint` has its SHA-256.
-    `timeout` (seconds) is that of accept(). `taps` is called for each conversation.
+    `timeout` (seconds) is that of accept(). `taps` look on at each conversation.
 
     Raises:
         EndpointError: nobody can listen there.

@@ -17,7 +17,7 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from types import EllipsisType
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from sockwright.errors import EndOfStreamError, EndpointError
 from sockwright.nc.carrier import GO_ON, Carrier, Pause, Steps
@@ -44,6 +44,7 @@ __all__ = [
     "ConversationCore",
     "ListenerCore",
     "Octets",
+    "TapMaker",
     "Timeout",
     "late",
     "seconds_of",
@@ -60,6 +61,13 @@ CLEAN_LIMIT = 16 << 20
 _PIECE = 262144
 
 
+class TapMaker(Protocol):
+    """Has a tap for each conversation: `nc.HexDump`, `nc.Recorder`, or anyone's own."""
+
+    def conversation(self) -> Tap:
+        """Give the tap of a conversation that begins."""
+
+
 class ConversationCore:
     """A conversation as far as it does not wait.
 
@@ -73,14 +81,14 @@ class ConversationCore:
         *,
         timeout: float | None = None,
         newline: bytes = b"\n",
-        taps: Iterable[Tap] = (),
+        taps: Iterable[TapMaker] = (),
         accepted: bool = False,
     ) -> None:
         self.timeout = timeout
         self.newline = newline
         self._carrier = carrier
         self._received = Received()
-        self._taps = tuple(taps)
+        self._taps = tuple(maker.conversation() for maker in taps)
         if self._taps:
             local = remote = carrier.name
             with suppress(OSError):
@@ -157,7 +165,13 @@ class ConversationCore:
     # -- what can be done now: for those who have a loop of their own ------------------------
 
     def receive_now(self, limit: int = _PIECE) -> bytes | Pause:
-        """Receive what is there, at most `limit` octets (a message is whole); none are the end."""
+        """Receive what is there, at most `limit` octets (a message is whole); none are the end.
+
+        Raises:
+            ValueError: `limit` is less than 1.
+        """
+        if limit < 1:
+            raise ValueError(f"limit: {limit} is less than 1, and no octets would read as the end")
         if self._received:
             return self._received.take(limit)
         if self._received.ended:
@@ -368,7 +382,7 @@ class ListenerCore:
         *,
         timeout: float | None,
         newline: bytes,
-        taps: Callable[[], Iterable[Tap]],
+        taps: Iterable[TapMaker],
         context: ssl.SSLContext | None,
         fingerprint: str | None,
     ) -> None:
@@ -376,7 +390,7 @@ class ListenerCore:
         self.newline = newline
         self.fingerprint = fingerprint
         self._door = door
-        self._new_taps = taps
+        self._tap_makers = tuple(taps)
         self._context = context
 
     @property
