@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 
     from sockwright.nc.loop import Loop
 
-__all__ = ["DescriptorChannel", "file_channel", "standard_channel"]
+__all__ = [
+    "DescriptorChannel",
+    "SinkChannel",
+    "file_channel",
+    "sink_channel",
+    "standard_channel",
+]
 
 _READ = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR | select.EPOLLRDHUP
 _WRITE = select.EPOLLOUT | select.EPOLLHUP | select.EPOLLERR
@@ -186,6 +192,36 @@ class DescriptorChannel(Channel):
             self._reading = self._writing = _NONE
 
 
+class SinkChannel(DescriptorChannel):
+    """A channel that is only written to, and owns its descriptor.
+
+    Nothing comes from it but its end, once it was told that nothing more will be written.
+    """
+
+    def __init__(self, writing: int, name: str) -> None:
+        super().__init__(_NONE, writing, name, owns=True)
+        self._on_readable: Callable[[], None] | None = None
+        self._ended = False
+
+    def attach(
+        self, loop: Loop, on_readable: Callable[[], None], on_writable: Callable[[], None]
+    ) -> None:
+        """Watch the descriptor, unless it is that of a file."""
+        super().attach(loop, on_readable, on_writable)
+        self._on_readable = on_readable
+
+    def receive_into(self, buffer: memoryview) -> int | None:  # noqa: ARG002  # nothing comes
+        """Give the end, once there is one; see `Channel`."""
+        return 0 if self._ended else None
+
+    def send_eof(self) -> None:
+        """End."""
+        super().send_eof()
+        self._ended = True
+        if self._loop is not None and self._on_readable is not None:
+            self._loop.soon(self._on_readable)
+
+
 def standard_channel(*, reads: bool = True, writes: bool = True) -> DescriptorChannel:
     """Give standard input and standard output of this process.
 
@@ -214,3 +250,18 @@ def file_channel(path: str, *, reads: bool, writes: bool) -> DescriptorChannel:
     return DescriptorChannel(
         descriptor if reads else _NONE, descriptor if writes else _NONE, f"file:{path}", owns=True
     )
+
+
+def sink_channel(path: str, *, force: bool = False, append: bool = False) -> SinkChannel:
+    """Open a file, FIFO or device to write to it.
+
+    A file is made, and one that is there is refused, unless `force` empties it or `append` goes on
+    at its end.
+
+    Raises:
+        OSError: EEXIST, it is there; or what else the kernel says.
+    """
+    from sockwright.nc.output import open_output
+
+    with open_output(path, force=force, append=append) as file:
+        return SinkChannel(os.dup(file.fileno()), f"file:{path}")

@@ -88,7 +88,7 @@ class PtyEnd:
 
 @dataclass(frozen=True, slots=True)
 class FileEnd:
-    """A file, FIFO or device: read from its start where it is a source, written where it is not."""
+    """A file, FIFO or device; whether it is read or written is for who opens it to say."""
 
     path: str
 

@@ -10,13 +10,14 @@ import errno
 import os
 import select
 import socket
+import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sockwright.errors import NotPossibleError, SockwrightError
 from sockwright.nc.channel import Channel, SocketChannel
 from sockwright.nc.datagrams import MessageChannel
-from sockwright.nc.descriptors import file_channel
+from sockwright.nc.descriptors import file_channel, sink_channel
 from sockwright.nc.ends import DiscardEnd, ExecEnd, FileEnd, PtyEnd, SocketEnd
 from sockwright.nc.session import Outcome
 from sockwright.sockets.addresses import candidates, needs_lookup
@@ -68,11 +69,22 @@ def open_here(side: Side, variables: dict[str, str]) -> Channel:
 
         return open_process(end.words, pty=isinstance(end, PtyEnd), environment=variables)
     if isinstance(end, FileEnd):
-        mode = os.stat(end.path).st_mode if os.path.exists(end.path) else 0
-        return file_channel(end.path, reads=bool(mode), writes=not mode)
+        return _file(end, side)
     if isinstance(end, DiscardEnd):
-        return file_channel(os.devnull, reads=False, writes=True)
+        return sink_channel(os.devnull)
     raise NotPossibleError(f"{end} cannot be opened here")
+
+
+def _file(end: FileEnd, side: Side) -> Channel:
+    try:
+        if side.writes is None:
+            device = stat.S_ISCHR(os.stat(end.path).st_mode)
+            return file_channel(end.path, reads=True, writes=device)
+        how = side.writes
+        return sink_channel(end.path, force=how == "anew", append=how == "append")
+    except OSError as error:
+        # What the kernel says of files needs no guess at a cause, as that of sockets does.
+        raise OSError(error.errno, f"open {end}: {error.strerror}") from error
 
 
 class Opening:

@@ -98,7 +98,8 @@ class Side:
 
     `listen` waits for a peer instead of connecting. `local` is the endpoint to connect from,
     `family` 4 or 6 where only one is wanted (0 for both), `numeric` forbids names. `tls` is for
-    ends whose scheme is tls. `framing` says where a datagram ends.
+    ends whose scheme is tls. `framing` says where a datagram ends. `writes` is for a file that is
+    written to: "new" makes it, "anew" empties it, "append" goes on at its end; None reads it.
     """
 
     end: End
@@ -112,6 +113,7 @@ class Side:
     telnet: bool = False
     crlf: bool = False
     options: SocketOptions | None = None
+    writes: Literal["new", "anew", "append"] | None = None
 
 
 @dataclass(frozen=True, slots=True)

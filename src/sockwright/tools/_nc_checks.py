@@ -101,6 +101,8 @@ def check_company(args: Arguments, verb: str = "nc") -> None:
     for name in args.absent:
         raise why_absent(name)
     for name, flag, needed, told in _GO_WITH:
+        if verb == "relay" and name == "force":  # it may be the end that is written
+            continue
         if getattr(args, name) and not any(getattr(args, other) for other in needed):
             # The lines that show how are those of sw nc.
             raise UsageError(f"{flag} goes with {told if verb == 'nc' else told.split(':')[0]}")

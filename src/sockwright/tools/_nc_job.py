@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sockwright.errors import UsageError
-from sockwright.nc.ends import ExecEnd, PtyEnd, SocketEnd, StandardEnd, split_command
+from sockwright.nc.ends import ExecEnd, FileEnd, PtyEnd, SocketEnd, StandardEnd, split_command
 from sockwright.nc.settings import Console, Job, Limits, Serving, Side, SocketOptions
 from sockwright.tools._nc_values import duration, framing, number, size, type_of_service
 from sockwright.tools._nc_where import family, local, peer
@@ -108,6 +109,10 @@ def far_side(args: Arguments) -> Side:
         crlf=args.crlf,
         options=socket_options(args),
     )
+    if isinstance(end, FileEnd):
+        # What is there is read, what is not there is made.
+        there = os.access(end.path, os.F_OK)
+        side = replace(side, writes=None if there else "new")
     if args.frame is not None:
         if not (isinstance(end, SocketEnd) and end.keeps_boundaries):
             raise UsageError("--frame says where a datagram ends, and goes with -u or udp://")
@@ -195,8 +200,6 @@ def read_proxy(args: Arguments, end: End) -> Proxy | None:
         return None
     if not isinstance(end, SocketEnd) or end.endpoint.scheme != "tcp":
         raise UsageError(f"a proxy connects by TCP, not to {end}")
-    import os
-
     from sockwright.nc.proxy import parse_proxy
 
     if args.proxy is not None and not _is_place(text) and args.proxy_type is None:

@@ -13,7 +13,7 @@ from time import time_ns
 from typing import TYPE_CHECKING, ClassVar
 
 from sockwright.errors import UsageError
-from sockwright.nc.ends import SocketEnd, StandardEnd, is_end, parse_end
+from sockwright.nc.ends import FileEnd, SocketEnd, StandardEnd, is_end, parse_end
 from sockwright.nc.events import Event
 from sockwright.nc.settings import Console, Job, Side
 from sockwright.tools._nc_checks import check_company
@@ -25,6 +25,7 @@ from sockwright.tools._nc_where import check_names, family, wants_tls
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Generator, Sequence
+    from typing import Literal
 
     from sockwright.nc.ends import End
     from sockwright.tools._nc_flags import Arguments
@@ -106,6 +107,10 @@ def _job(args: Arguments) -> Job:
         one = replace(far.tls, certificate=None, key=None, client_ca=None)
         far = replace(far, tls=one) if near.listen else far
     far = replace(far, proxy=read_proxy(args, second))
+    if isinstance(second, FileEnd):
+        # Of many clients nobody's octets are to be lost to those of the next.
+        writes: Literal["new", "anew", "append"] = "append" if args.keep else "new"
+        far = replace(far, writes="anew" if args.force else writes)
     if not isinstance(second, SocketEnd) and isinstance(first, SocketEnd):
         near, far = far, near  # the engine looks at, and paces, what goes to the far end
     return Job(
