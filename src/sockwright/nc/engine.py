@@ -27,7 +27,7 @@ from sockwright.errors import SockwrightError, UsageError
 from sockwright.nc.channel import Channel, SocketChannel
 from sockwright.nc.datagrams import Datagrams, MessageChannel, PeerChannel
 from sockwright.nc.descriptors import standard_channel
-from sockwright.nc.ends import EchoEnd, ExecEnd, PtyEnd, SocketEnd, StandardEnd
+from sockwright.nc.ends import EchoEnd, ExecEnd, FileEnd, PtyEnd, SocketEnd, StandardEnd
 from sockwright.nc.events import Event
 from sockwright.nc.loop import Loop
 from sockwright.nc.opening import Opening, failure, open_here
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from sockwright.nc.access import Access
+    from sockwright.nc.ends import End
     from sockwright.nc.hub import Hub, Member
     from sockwright.nc.settings import Job, Side
     from sockwright.sockets.addresses import SocketAddress
@@ -223,7 +224,7 @@ class _Engine:
             try:
                 channel = self._open_local(side, beside)
             except (OSError, SockwrightError) as error:
-                failed(failure(error, f"open {end}" if isinstance(error, OSError) else ""))
+                failed(failure(error, _opening(end)))
                 return
             then(channel)
 
@@ -466,7 +467,7 @@ class _Engine:
             try:
                 channel = self._open_local(other, client)
             except (OSError, SockwrightError) as error:
-                failed(failure(error, f"open {other.end}" if isinstance(error, OSError) else ""))
+                failed(failure(error, _opening(other.end)))
                 return
             opened(channel)
 
@@ -504,6 +505,11 @@ class _Engine:
                 duration_ns=int(took * 1e9),
                 status=outcome.status,
             )
+
+
+def _opening(end: End) -> str:
+    """Give what an error is about; that of a file says so itself."""
+    return "" if isinstance(end, FileEnd) else f"open {end}"
 
 
 def _client_name(end: SocketEnd, sock: socket.socket, address: SocketAddress) -> str:
