@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from sockwright.nc.ends import StandardEnd
 from sockwright.nc.engine import run
 from sockwright.tools._nc_taps import Taps
 from sockwright.tools._rows import Remark
@@ -23,6 +27,7 @@ def do(job: Job, args: Arguments) -> Generator[object, None, int]:
 
     Raises: as `Taps`, and as `nc.engine.run`.
     """
+    _check_standard(job)
     with Taps(args) as taps:
         if taps.conversation is not None:
             job = replace(job, taps=taps.conversation)
@@ -39,6 +44,19 @@ def do(job: Job, args: Arguments) -> Generator[object, None, int]:
         finally:
             events.close()
             yield from _reports(taps)
+
+
+def _check_standard(job: Job) -> None:
+    """See to it that the numbers of standard input and output belong to nothing else.
+
+    Raises: OSError: EBADF, standard output is closed, and something is to be written there.
+    """
+    if StandardEnd() not in {job.near.end, job.far.end}:
+        return
+    if sys.__stdout__ is None and job.receives:  # ``>&-``; the command has filled its place
+        raise OSError(errno.EBADF, "it is closed", "standard output")
+    if sys.__stdin__ is None:  # ``<&-``, which is an input without octets
+        os.open(os.devnull, os.O_RDONLY)
 
 
 def _reports(taps: Taps) -> Generator[Remark, None, None]:
