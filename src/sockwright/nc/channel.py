@@ -36,7 +36,8 @@ class Channel:
     it should have. `unsent` counts what `send` took and the kernel has not got yet: while it is not
     0 closing would lose octets, and `on_writable` will come. `source` and `sink` are descriptors,
     where the kernel may move octets between them and others by itself (splice(2), sendfile(2)), or
-    -1 where they must pass through this object.
+    -1 where they must pass through this object. `closing_tells` is whether close() alone tells the
+    peer that nothing more comes, in good order.
     """
 
     keeps_boundaries = False
@@ -46,9 +47,18 @@ class Channel:
     unsent = 0
     source = -1
     sink = -1
+    closing_tells = False
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str | Callable[[], str]) -> None:
+        """Take the name, or what gives it once somebody asks."""
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        """How messages call this end."""
+        if not isinstance(self._name, str):
+            self._name = self._name()
+        return self._name
 
     def attach(
         self, loop: Loop, on_readable: Callable[[], None], on_writable: Callable[[], None]
@@ -79,7 +89,11 @@ class Channel:
 class SocketChannel(Channel):
     """A connected stream socket, or any other whose send and recv are all it takes; it owns it."""
 
-    def __init__(self, sock: socket.socket, name: str, *, pushed: bytes = b"") -> None:
+    closing_tells = True
+
+    def __init__(
+        self, sock: socket.socket, name: str | Callable[[], str], *, pushed: bytes = b""
+    ) -> None:
         """Take over `sock`; `pushed` was received from it already, and comes first."""
         super().__init__(name)
         sock.setblocking(False)

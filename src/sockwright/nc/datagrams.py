@@ -35,7 +35,11 @@ class MessageChannel(SocketChannel):
     room = LARGEST
 
     def __init__(
-        self, sock: socket.socket, name: str, *, only: SocketAddress | None = None
+        self,
+        sock: socket.socket,
+        name: str | Callable[[], str],
+        *,
+        only: SocketAddress | None = None,
     ) -> None:
         super().__init__(sock, name)
         self.source = self.sink = -1

@@ -186,7 +186,7 @@ class _Engine:
     # -- telling -----------------------------------------------------------------------------------
 
     def _tell(self, kind: str, text: str, importance: int, **more: object) -> None:
-        if importance >= self._lowest or kind == "ended":
+        if importance >= self._lowest:
             self.events.append(Event(kind, text, importance, **more))  # type: ignore[arg-type]
 
     def _note(self, text: str) -> None:
@@ -328,16 +328,20 @@ class _Engine:
     ) -> None:
         """Make a channel of a client, after its TLS handshake if there is one."""
         assert isinstance(side.end, SocketEnd)
-        name = _client_name(side.end, sock, address)
+        end = side.end
         if context is None:
-            kind = SocketChannel if sock.type == socket.SOCK_STREAM else MessageChannel
-            channel: Channel = kind(sock, name)
+            packets = end.keeps_boundaries
+            channel: Channel = (MessageChannel if packets else SocketChannel)(
+                sock, lambda: _client_name(end, sock, address)
+            )
             if self._lowest == 0:
+                name = channel.name
                 self._tell("connected", f"{name} has connected", 0, remote=name)
             on_client(self._dressed(side, channel, accepted=True), left)
             return
         from sockwright.nc.tls_channel import TLSChannel
 
+        name = _client_name(end, sock, address)
         secure = TLSChannel.accepting(sock, name, context)
         self._greeting.add(secure)
         seconds = self._job.limits.connect or _HANDSHAKE

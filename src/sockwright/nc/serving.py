@@ -83,7 +83,10 @@ class Acceptor:
         self._most = serving.max_connections if serving.keep else 1
         self._listening = False
         self._short = False
-        listener.socket.setblocking(False)
+        sock = listener.socket
+        sock.setblocking(False)
+        # As numbers: an enumeration made anew for each client takes longer than accept(2) itself.
+        self._kind = (int(sock.family), int(sock.type), sock.proto)
 
     def start(self) -> None:
         """Begin to accept, or go on."""
@@ -114,7 +117,7 @@ class Acceptor:
                 self.pause()
                 return
             try:
-                sock, address = self.listener.socket.accept()
+                descriptor, address = self.listener.socket._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - what accept() itself is made of
             except BlockingIOError:
                 self._short = False
                 return
@@ -123,6 +126,7 @@ class Acceptor:
             except OSError as error:
                 self._run_short(error)
                 return
+            sock = socket.socket(*self._kind, fileno=descriptor)
             if self._access is not None and not self._let_in(sock, address):
                 sock.close()
                 continue

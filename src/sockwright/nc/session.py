@@ -98,13 +98,12 @@ class Session:
         """Begin: what is there already is moved at once."""
         if self._limits.idle is not None:
             self._watch_for_silence(self._limits.idle, self._idle)
-        self.far.attach(self._loop, self.inward.pump, self._far_writable)
+        self.near.attach(self._loop, self.outward.pump, self._near_writable)
+        # Many clients have said all when they are accepted: those need not be watched at all.
+        self.inward.pump()
         if not self.ended:
-            self.near.attach(self._loop, self.outward.pump, self._near_writable)
-        # Whoever called first may have ended it.
-        for flow in (self.inward, self.outward):
-            if not self.ended:
-                flow.pump()
+            self.far.attach(self._loop, self.inward.pump, self._far_writable)
+            self.outward.pump()
 
     def finish(self, outcome: Outcome) -> None:
         """End it now, whatever is under way; a second call does nothing."""
@@ -130,11 +129,11 @@ class Session:
             self._input_ended()
 
     def _input_ended(self) -> None:
-        held_back = self.shy and self.outward.moved == 0 and not self.inward.done
-        if self._limits.half_close and not held_back and not self._tell_end(self.far):
-            return
         if self.inward.done:
-            self._settle()
+            self._both_ended()
+            return
+        held_back = self.shy and self.outward.moved == 0
+        if self._limits.half_close and not held_back and not self._tell_end(self.far):
             return
         quit_after = self._limits.quit_after
         if self.far.keeps_boundaries:
@@ -145,17 +144,21 @@ class Session:
             self._timers.append(self._loop.later(quit_after, self._gave_up))
 
     def _peer_ended(self) -> None:
-        if not self._tell_end(self.near):
-            return
         if self.outward.done:
-            # Our end too, if it was held back: TLS has a word for it, closing alone has not.
-            if self._tell_end(self.far):
-                self._settle()
+            self._both_ended()
+        elif not self._tell_end(self.near):
+            return
         elif self.person:
             if self.near.terminal or not self.near.gives:
                 self._settle(anyway=True)
             else:
                 self._watch_for_silence(_SILENCE, lambda: self.finish(DONE))
+
+    def _both_ended(self) -> None:
+        for channel in (self.near, self.far):
+            if not channel.closing_tells and not self._tell_end(channel):
+                return
+        self._settle()
 
     def _tell_end(self, channel: Channel) -> bool:
         """Tell one end that nothing more will come; False: the session is over for that."""
