@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockwright.errors import EndpointError
-from sockwright.sockets.addresses import candidates, endpoint_of
+from sockwright.errors import EndpointError, NotPossibleError
+from sockwright.sockets.addresses import Candidate, candidates, endpoint_of
 from sockwright.sockets.endpoint import Delivery, Endpoint, parse_endpoint
 
 hosts = st.one_of(
@@ -28,8 +28,13 @@ deliveries: st.SearchStrategy[Delivery | None] = st.sampled_from(
 
 @st.composite
 def endpoints(draw: st.DrawFn) -> Endpoint:
-    scheme = draw(st.sampled_from(["tcp", "udp", "unix", "unix-abstract", "raw", "packet"]))
+    schemes = ["tcp", "udp", "unix", "unix-abstract", "vsock", "raw", "packet"]
+    scheme = draw(st.sampled_from(schemes))
     match scheme:
+        case "vsock":
+            cid = draw(st.sampled_from(["", "*"]) | st.integers(0, 0xFFFFFFFE).map(str))
+            port = draw(st.integers(0, 0xFFFFFFFE))
+            return Endpoint("vsock", cid, port, delivery=draw(deliveries))
         case "unix":
             path = draw(paths).replace("\0", "/")
             return Endpoint("unix", path=path, delivery=draw(deliveries))
@@ -81,6 +86,9 @@ def test_any_text_is_an_endpoint_or_an_endpoint_error(text: str) -> None:
         ("raw://[::1]?protocol=icmpv6", Endpoint("raw", "::1", protocol=58)),
         ("packet://lo?protocol=0x0800", Endpoint("packet", interface="lo", protocol=0x800)),
         ("packet://", Endpoint("packet")),
+        ("vsock://2:1234", Endpoint("vsock", "2", 1234)),
+        ("vsock://:4294967294", Endpoint("vsock", "", 4294967294)),
+        ("vsock://*:5?type=seqpacket", Endpoint("vsock", "*", 5, delivery="seqpacket")),
     ],
 )
 def test_text_becomes_the_endpoint_it_names(text: str, expected: Endpoint) -> None:
@@ -114,6 +122,13 @@ def test_text_becomes_the_endpoint_it_names(text: str, expected: Endpoint) -> No
         ("raw://a?protocol=1&protocol=2", "stands twice"),
         ("raw://a?protocol=", "has no value"),
         ("packet://averyveryverylongname", "longer than 15 octets"),
+        ("vsock://2", "the port is missing: vsock://2:PORT"),
+        ("vsock://host:5", "'host' is not the number (CID) of a machine"),
+        ("vsock://4294967295:5", "is not the number (CID) of a machine"),
+        ("vsock://2:4294967295", "port 4294967295 is not in 0..4294967294"),
+        ("vsock://2:x", "'x' is not a number in 0..4294967294"),
+        ("vsock://2:5?type=raw", "none of stream, datagram, seqpacket"),
+        ("tcp://a:5?type=stream", "tcp has no option 'type'"),
     ],
 )
 def test_an_endpoint_error_names_what_is_wrong(text: str, part: str) -> None:
@@ -150,3 +165,34 @@ def test_the_kernel_addresses_of_a_zone_become_its_name() -> None:
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
         endpoint = endpoint_of(sock, ("fe80::1", 9, 0, 1))
     assert str(endpoint) == "udp://[fe80::1%lo]:9"
+
+
+def test_the_addresses_of_vsock_are_this_machine_every_one_and_any_port() -> None:
+    def address(text: str, *, passive: bool = False) -> object:
+        return candidates(parse_endpoint(text), passive=passive)[0].address
+
+    every = 0xFFFFFFFF
+    assert address("vsock://2:5") == (2, 5)
+    assert address("vsock://:5") == (1, 5)
+    assert address("vsock://*:0", passive=True) == (every, every)
+    with pytest.raises(EndpointError, match="nobody can be reached"):
+        address("vsock://*:5")
+
+
+def test_a_bound_socket_of_vsock_tells_its_endpoint() -> None:
+    (way,) = candidates(parse_endpoint("vsock://*:0"), passive=True)
+    try:
+        sock = way.open()
+    except NotPossibleError as error:
+        pytest.skip(f"this kernel: {error}")
+    with sock:
+        assert endpoint_of(sock, sock.getsockname()) == Endpoint("vsock", "*", 0)
+        sock.bind(way.address)
+        bound = endpoint_of(sock, sock.getsockname())
+        assert bound.scheme == "vsock"
+        assert bound.port == sock.getsockname()[1] > 0
+
+
+def test_a_missing_family_other_than_vsock_stays_an_error_of_the_kernel() -> None:
+    with pytest.raises(OSError, match="not supported"):
+        Candidate(45, socket.SOCK_STREAM, 0, (2, 5)).open()
