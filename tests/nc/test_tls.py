@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import ssl
 import struct
@@ -492,8 +493,8 @@ def test_octets_on_their_way_survive_a_half_close_in_each_version(
         assert near.received == _LARGE
 
 
-@pytest.mark.parametrize("more", [0, 5, 100])
-def test_a_connection_that_is_cut_off_is_told_from_one_that_ended(
+@pytest.mark.parametrize("more", [1, 5, 100])
+def test_a_connection_that_is_cut_off_in_a_record_is_an_error(
     ends: Ends, good: TLSOptions, trusting: TLSOptions, more: int
 ) -> None:
     far, near, line = ends.pair_with_somebody_between(good, trusting)
@@ -508,6 +509,53 @@ def test_a_connection_that_is_cut_off_is_told_from_one_that_ended(
     assert near.received == b"the first part"
 
 
+def test_a_connection_that_is_cut_off_between_records_is_in_doubt(
+    ends: Ends, good: TLSOptions, trusting: TLSOptions
+) -> None:
+    far, near, line = ends.pair_with_somebody_between(good, trusting)
+    far.send(b"the first part")
+    near.until(lambda: line.pass_on() and near.received)
+    far.send(b"x" * 100)
+    line.cut(0)
+    near.until(lambda: near.ended)
+    near.end()
+    near.until(lambda: near.sent)
+    assert "octets at the end may be missing" in near.channel.doubt
+
+
+@pytest.mark.needs("socat")
+def test_a_peer_that_was_killed_is_told_from_one_that_ended(peers: Peers, ends: Ends) -> None:
+    far = peers.server("socat", "tls")
+    near = ends.client(far.place.port, TLSOptions(ca_file=f"{peers.folder}/cert.pem"))
+    far.feed(b"the first part")
+    near.until(lambda: near.received == b"the first part")
+    assert not near.channel.doubt
+    far.signal(signal.SIGKILL)
+    near.until(lambda: near.ended)
+    near.end()
+    near.until(lambda: near.sent)
+    assert "octets at the end may be missing" in near.channel.doubt
+
+
+@pytest.mark.needs("ncat")
+def test_our_answer_reaches_ncat_which_half_closes_without_a_word(peers: Peers, ends: Ends) -> None:
+    place, listener = peers.place("tls"), ends.listener()
+    accept = ends.server(
+        TLSOptions(certificate=f"{peers.folder}/cert.pem", key=f"{peers.folder}/key.pem")
+    )
+    far = peers.client("ncat", Place("tls", place.folder, listener.getsockname()[1]))
+    near = accept(listener.accept()[0])
+    far.feed(b"question")
+    far.end_input()
+    near.until(lambda: near.ended)
+    assert near.received == b"question"
+    near.send(_LARGE, end=True)
+    near.until(lambda: near.sent)
+    assert not near.channel.doubt
+    near.channel.close()
+    assert far.finish() == (0, _LARGE, [])
+
+
 def test_a_peer_that_only_took_octets_may_leave_without_a_word(
     ends: Ends, good: TLSOptions, trusting: TLSOptions
 ) -> None:
@@ -517,6 +565,7 @@ def test_a_peer_that_only_took_octets_may_leave_without_a_word(
     assert far.received == b"all there is"
     far.channel.socket.shutdown(socket.SHUT_WR)
     near.until(lambda: near.ended)
+    assert not near.channel.doubt
 
 
 def test_octets_that_were_changed_on_the_way_are_refused(

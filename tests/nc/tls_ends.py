@@ -196,7 +196,7 @@ class Line:
             octets = self._outer.recv(more)
             self._inner.sendall(octets)
             more -= len(octets)
-        self.close()
+        self._inner.close()
 
     def close(self) -> None:
         """Cut the line."""

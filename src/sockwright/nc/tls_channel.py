@@ -6,10 +6,16 @@ Rules, beside those of `Channel`:
 - octets count as taken by `send` once the kernel has all that they became. What it has only a part
   of is given to `send` again, as the flow does with everything that was not taken, and is then not
   encrypted again. So a failure names the octets that were lost, and memory is bounded by a piece;
-- the end is a close_notify without FIN: the peer's answer still comes, and so could a peer that
-  takes FIN for the end of everything be told. FIN follows with `close`;
+- the end is a close_notify without FIN, so that a peer to whom FIN is the end of everything still
+  answers. FIN follows with `close`;
 - a close_notify answers that of the peer, at `close` at the latest. Where the session breaks off it
-  is not sent, so that the peer knows that octets are missing.
+  is not sent, so that the peer knows that octets are missing;
+- a peer that ended by FIN alone, between two records, may have been cut off (killed, say, and its
+  kernel closed for it), or may be one that half-closes so and still listens, as ncat does. Our own
+  end tells them apart: the kernel of a peer that is gone answers the close_notify with RST, the
+  other takes it, and FIN behind it. Until that is known `unsent` is not 0; if it took the end
+  `doubt` is empty, else it says what may be missing. Somebody on the way who means harm and passes
+  on our end is not found out so; who cannot have that should not talk TLS with ncat.
 
 Measured on loopback, both ends ours (1 GiB, OpenSSL 3.0, AES-256-GCM, 2 cores): pieces of 64 to
 256 KiB are equally fast, 1 MiB leaves the cache and is slower by a tenth, and reads of less than
@@ -20,6 +26,7 @@ and Python cannot reorder those of TLS 1.3 before 3.15.
 from __future__ import annotations
 
 import select
+import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -29,12 +36,11 @@ from sockwright.nc.tls import TLSOptions, client_context, name_to_verify
 from sockwright.nc.tls_session import TLSSession
 
 if TYPE_CHECKING:
-    import socket
     import ssl
     from collections.abc import Callable
     from typing import Self
 
-    from sockwright.nc.loop import Loop
+    from sockwright.nc.loop import Loop, Timer
 
 __all__ = ["TLSChannel"]
 
@@ -44,12 +50,15 @@ _PIECE = 128 << 10
 # What a peer may still have sent when we close, such as tickets (RFC 8446 section 4.6.1): unread it
 # would make the kernel send RST, and throw away what of ours is on its way.
 _LEFT_BEHIND = 16
+_CLOSED = 7  # TCP_CLOSE, include/net/tcp_states.h
+_ANSWER = 3.0  # seconds for the peer's kernel to acknowledge our end
 
 
 class TLSChannel(Channel):
     """A connected stream socket with TLS inside; it owns the socket.
 
-    `received` came from the socket already (a proxy's last words may have it behind them).
+    `received` came from the socket already (a proxy's last words may have it behind them). `doubt`
+    is for the end: a line about octets that may be missing, or nothing.
     """
 
     def __init__(
@@ -63,12 +72,14 @@ class TLSChannel(Channel):
         received: bytes = b"",
     ) -> None:
         super().__init__(name)
+        self.doubt = ""
         self.session = TLSSession(context, name, server_side=server_side, server_name=server_name)
         if received:
             self.session.feed(received)
         sock.setblocking(False)
         self.socket = sock
         self._left = memoryview(b"")  # encrypted, and not yet taken by the kernel
+        self._asked: Timer | None = None  # runs while we wait for what the peer makes of our end
         self._promised = 0  # octets of the last `send` that are in `_left` and not yet counted
         self._loop: Loop | None = None
 
@@ -152,6 +163,8 @@ class TLSChannel(Channel):
         loop.soon(lambda: self._on_events(_READ | _WRITE))
 
     def _on_events(self, events: int) -> None:
+        if self._asked is not None:
+            self._hear_answer()
         if events & _READ and self._loop is not None:
             self._on_readable()
         if events & _WRITE and self._loop is not None:
@@ -173,6 +186,8 @@ class TLSChannel(Channel):
             if session.pending:
                 self._flush_quietly()
             if count is not None:
+                if session.doubtful:
+                    self.doubt = session.doubt
                 return count
             # What is encrypted passes through the same memory, which is in the cache then.
             try:
@@ -201,6 +216,36 @@ class TLSChannel(Channel):
         """Send close_notify; receiving goes on."""
         self.session.end()
         self._flush_quietly()
+        if self.doubt and not self._left and self._asked is None and self._loop is not None:
+            with suppress(OSError):
+                self.socket.shutdown(socket.SHUT_WR)
+            self._asked = self._loop.later(_ANSWER, lambda: self._answered(in_order=False))
+            self._count()
+            self._hear_answer()
+
+    def _hear_answer(self) -> None:
+        """Look what has become of our end."""
+        try:
+            state = self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+        except OSError:  # not TCP: sending failed if nobody is there
+            state = _CLOSED
+        if state == _CLOSED:
+            self._answered(in_order=self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0)
+
+    def _answered(self, *, in_order: bool) -> None:
+        if self._asked is not None:
+            self._asked.cancel()
+            self._asked = None
+        if in_order:
+            self.doubt = ""
+        self._count()
+        if self._loop is not None:
+            self._loop.soon(lambda: self._on_events(_WRITE))
+
+    def _count(self) -> None:
+        """Count what has to go before the socket may be closed; an answer awaited counts as one."""
+        waiting = len(self._left) + self.session.pending if self.session.sent_end else 0
+        self.unsent = waiting + (self._asked is not None)
 
     def _flush(self) -> bool:
         """Give the kernel what is encrypted; False: it did not take all of it."""
@@ -212,8 +257,7 @@ class TLSChannel(Channel):
         except BlockingIOError:
             return False
         finally:
-            if self.session.sent_end:
-                self.unsent = len(self._left) + self.session.pending
+            self._count()
         return True
 
     def _flush_quietly(self) -> None:
@@ -221,7 +265,10 @@ class TLSChannel(Channel):
         try:
             self._flush()
         except OSError:
-            self.unsent = 0
+            if self.session.sent_end:  # nothing but that is left: see `send`
+                self._left = memoryview(b"")
+                self.session.take()
+                self._count()
 
     def close(self) -> None:
         """Close the socket."""
@@ -230,6 +277,8 @@ class TLSChannel(Channel):
         if self.session.received_end and not self._left:
             self.session.end()
             self._flush_quietly()
+        if self._asked is not None:
+            self._asked.cancel()
         if self._loop is not None:
             self._loop.unwatch(self.socket.fileno())
             self._loop = None

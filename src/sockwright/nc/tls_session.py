@@ -11,9 +11,12 @@ Rules:
   the network afterwards (a reading side answers too: session keys are renewed, RFC 8446 4.6.3);
 - `end` sends close_notify, and receiving goes on: the answer that comes late arrives;
 - the end is what the peer says in a close_notify. A connection that ends without one may have been
-  cut by anybody on the way, so it is an `EndOfStreamError` after the last octet that came. OpenSSL,
-  GnuTLS, Go, curl and socat take it the same way. The exception: a peer that never sent an octet
-  and that was told of our end has taken all there was, and nothing of its own can be missing;
+  cut off by anybody: in the middle of a record that is an `EndOfStreamError`, between two it is the
+  end, but `doubtful`. OpenSSL breaks the session there, so that socat and s_client neither deliver
+  an answer nor exit with 0; here OpenSSL is not told, and sending goes on. For there are peers
+  whose half-close is a FIN and nothing else (ncat), and whoever has the socket can find out that
+  they still listen, see `nc.tls_channel`. Nothing is in doubt where the peer never sent an octet
+  and knew of our end: it took what there was;
 - renegotiation (TLS 1.2) is refused by the contexts of `nc.tls`: writing never waits for reading.
 
 Why not `ssl.SSLSocket`? Its half-close cannot be used: ``unwrap()`` sends close_notify and then
@@ -36,6 +39,7 @@ from sockwright.nc.tls_errors import explained
 __all__ = ["TLSSession"]
 
 _RECORD = 16384
+_HEADER = 5
 _HOOK = "_msg_callback"
 _CERTIFICATE = 11  # the handshake message, RFC 8446 section 4
 
@@ -44,7 +48,8 @@ class TLSSession:
     """One side of a TLS connection with `peer`, as it is called in messages.
 
     A client verifies that the certificate is for `server_name`, as far as `context` verifies.
-    `connection` is what ``ssl`` knows: version, cipher, certificate of the peer.
+    `connection` is what ``ssl`` knows: version, cipher, certificate of the peer. `received_end` is
+    whether the peer has ended, `doubtful` whether it did so without a word, see the rules above.
     """
 
     def __init__(
@@ -67,14 +72,12 @@ class TLSSession:
         if self._witness is not None:
             self._witness.enter(self.connection)
         self._kept = b""  # octets that were decrypted before somebody asked for them
-        self._ended = False
+        self.received_end = False
+        self.doubtful = False
         self._failure: Exception | None = None
         self._received = False
-
-    @property
-    def received_end(self) -> bool:
-        """Whether the peer has ended, with close_notify."""
-        return self._ended and self._failure is None
+        self._cut = False
+        self._record = _Record()
 
     @property
     def pending(self) -> int:
@@ -89,6 +92,9 @@ class TLSSession:
         """Take octets from the network; none at all is the end of the connection."""
         if len(octets):
             self._incoming.write(octets)
+            self._record.pass_over(octets)
+        elif self.established:
+            self._cut = True
         else:
             self._incoming.write_eof()
 
@@ -124,7 +130,7 @@ class TLSSession:
         """Give octets that came, and their number; None: more must be fed; 0: the end.
 
         Raises:
-            EndOfStreamError: the connection ended without close_notify; see the rules above.
+            EndOfStreamError: the connection ended in the middle of a record.
             TLSError: what came is not from the peer, or the peer says so of ours.
         """
         if self._kept:
@@ -132,31 +138,44 @@ class TLSSession:
             buffer[:count] = self._kept[:count]
             self._kept = self._kept[count:]
             return count
+        if self._failure is not None:
+            raise self._failure
         count, size = 0, len(buffer)
         read = self.connection.read
         try:
             # One call gives one record at most.
-            while count < size and not self._ended:
+            while count < size and not self.received_end:
                 got: int = read(size - count, buffer[count:])  # type: ignore[assignment]
-                self._ended = not got
+                self.received_end = not got
                 count += got
         except ssl.SSLWantReadError:
             if not count:
-                return None
+                return self._found_end() if self._cut else None
         except ssl.SSLZeroReturnError:
-            self._ended = True
-        except ssl.SSLEOFError:
-            self._ended = True
-            if self._received or count or not self.sent_end:
-                self._failure = EndOfStreamError(_cut(self.peer), b"")
+            self.received_end = True
         except ssl.SSLError as error:
-            self._ended = True
             self._failure = self.explained(error)
-        if count:
-            self._received = True
-        elif self._failure is not None:
-            raise self._failure
+            if not count:
+                raise self._failure from error
+        self._received = self._received or count > 0
         return count
+
+    def _found_end(self) -> int:
+        """Judge the end of a connection that had no close_notify."""
+        if not self._record.whole:
+            self._failure = EndOfStreamError(self.doubt, b"")
+            raise self._failure
+        self.received_end = True
+        self.doubtful = self._received or not self.sent_end
+        return 0
+
+    @property
+    def doubt(self) -> str:
+        """What to say of an end without close_notify."""
+        return (
+            f"{self.peer} closed the connection without the end of TLS (close_notify): octets at "
+            "the end may be missing, cut off by the peer or on the way"
+        )
 
     def send(self, octets: bytes | bytearray | memoryview) -> None:
         """Encrypt all of `octets`.
@@ -190,11 +209,33 @@ class TLSSession:
             self.connection.unwrap()
 
 
-def _cut(peer: str) -> str:
-    return (
-        f"{peer} closed the connection without the end of TLS (close_notify): octets at the end "
-        "may be missing, cut off by the peer or on the way"
-    )
+class _Record:
+    """Knows where records end (RFC 8446 section 5.1), of the octets that pass by."""
+
+    def __init__(self) -> None:
+        self._header = bytearray()
+        self._left = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether the last record is complete."""
+        return not self._left and not self._header
+
+    def pass_over(self, octets: bytes | bytearray | memoryview) -> None:
+        """Go on to the end of `octets`."""
+        position, size = 0, len(octets)
+        while position < size:
+            if self._left:
+                step = min(self._left, size - position)
+                self._left -= step
+                position += step
+                continue
+            piece = octets[position : position + _HEADER - len(self._header)]
+            self._header += piece
+            position += len(piece)
+            if len(self._header) == _HEADER:
+                self._left = int.from_bytes(self._header[3:], "big")
+                self._header.clear()
 
 
 class _Witness:
