@@ -76,9 +76,10 @@ def _snmp() -> bytes:
 
 
 def _quic() -> bytes:
-    """Return a packet of a version that no server speaks: it lists those it does.
+    """Return an Initial packet of a version that no server speaks: it lists those it does.
 
     RFC 9000 section 6.1; section 15 keeps such versions free, section 14.1 wants 1200 octets.
     """
-    head = struct.pack(">BIB8sB8s", 0xC0, 0x1A2A3A4A, 8, b"sockwrig", 8, b"htprobe.")
-    return head.ljust(1200, b"\0")
+    head = struct.pack(">BIB8sB8sB", 0xC3, 0x1A2A3A4A, 8, b"sockwrig", 8, b"ht probe", 0)
+    room = 1200 - len(head) - 2
+    return head + struct.pack(">H", 0x4000 | room) + bytes(room)
