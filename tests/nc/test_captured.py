@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.nc.wireshark import fields, follow
 
 from sockwright.errors import DecodeError, SockwrightError
@@ -15,8 +19,6 @@ from sockwright.wire import TCP, UDP, VLAN, Ethernet, IPv4, Packet
 from sockwright.wire.fragments import fragment
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sockwright.nc.captured import CapturedConversation
 
 ACK, PSH_ACK, SYN, SYN_ACK, FIN_ACK = "A", "PA", "S", "SA", "FA"
@@ -264,3 +266,29 @@ def test_strangers_captures_give_what_tshark_follows(captures: Path, name: str) 
     at = nodes.index(found.client.removeprefix("tcp://").replace("[", "").replace("]", ""))
     assert octets_of(found, "client") == followed.octets[at]
     assert octets_of(found, "server") == followed.octets[1 - at]
+
+
+@given(st.data())
+def test_no_octets_of_a_capture_raise_any_other_error(data: st.DataObject) -> None:
+    packets = [
+        *handshake(),
+        segment(PSH_ACK, 101, 901, b"question"),
+        segment(PSH_ACK, 901, 109, b"answer", back=True),
+        *fragment(datagram(bytes(600)), 300),
+        segment(FIN_ACK, 109, 907),
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "capture.pcap"
+        write(path, *packets)
+        octets = bytearray(path.read_bytes())
+        for _ in range(data.draw(st.integers(0, 6))):
+            octets[data.draw(st.integers(24, len(octets) - 1))] = data.draw(st.integers(0, 255))
+        path.write_bytes(octets[: data.draw(st.integers(0, len(octets)))])
+        try:
+            found = find_conversation(str(path))
+        except SockwrightError:
+            return
+        pieces = list(found.pieces())
+        for side in found.octets:
+            sent = sum(len(piece.octets) for piece in pieces if piece.sender == side)
+            assert sent == found.octets[side]
