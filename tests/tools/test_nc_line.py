@@ -279,7 +279,7 @@ def test_time_limits_are_those_of_the_flag_that_was_meant() -> None:
     assert job("a 80").limits.quit_after is None
     assert job("-q 0 a 80").limits.quit_after == 0
     assert job("-q 2.5 a 80").limits.quit_after == 2.5
-    assert job("-q -1 a 80").limits.quit_after == float("inf")
+    assert job("-q -1 a 80").limits.quit_after == -1
     assert job("-i 3 a 80").limits.delay == 3
     assert job("--rate 1Mi a 80").limits.rate == 1 << 20
     assert job("--rate 1.5k a 80").limits.rate == 1500

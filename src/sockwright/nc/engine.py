@@ -244,6 +244,7 @@ class _Engine:
             self._openings.discard(opening)
             local, remote = _addresses(channel)
             self._tell("connected", f"connected to {channel.name}", 0, local=local, remote=remote)
+            self._tell_tls(side, channel)
             then(self._dressed(side, channel, accepted=False))
 
         def gave_up(outcome: Outcome) -> None:
@@ -253,6 +254,20 @@ class _Engine:
         opening = Opening(self._loop, side, self._job.limits, self._note, opened, gave_up)
         self._openings.add(opening)
         opening.start()
+
+    def _tell_tls(self, side: Side, channel: Channel) -> None:
+        """Tell what TLS agreed on, and whose certificate was trusted without a reason."""
+        connection = getattr(getattr(_innermost(channel), "session", None), "connection", None)
+        if connection is None:
+            return
+        from sockwright.nc.tls import describe
+
+        agreed, peer = describe(connection)
+        if side.tls is not None and not side.tls.verify and not side.listen:
+            self._tell("note", f"not verified: {peer}", 1)
+        else:
+            self._tell("note", peer, 0)
+        self._tell("note", f"{channel.name}: {agreed}", 0)
 
     def _dressed(self, side: Side, channel: Channel, *, accepted: bool) -> Channel:
         """Put around a peer's channel what the job wants done on the way."""
@@ -272,6 +287,10 @@ class _Engine:
 
             channel = Framed(channel, side.framing)
         limits = job.limits
+        if limits.messages is not None and side is job.far:
+            from sockwright.nc.shaping import Counted
+
+            channel = Counted(channel, limits.messages)
         paced = side is job.far and (limits.rate or limits.delay)
         if side.crlf or side.telnet or paced:
             from sockwright.nc.shaping import shaped
@@ -295,6 +314,7 @@ class _Engine:
         context = self._context(side) if side.end.tls else None
         listener = listen_here(side.end.endpoint, self._job.serving.backlog, side.family)
         self._listeners.append(listener)
+        _set_options(side, listener)
         self._check_program(side, listener.local_address)
         name = str(SocketEnd(listener.local_address, tls=side.end.tls))
 
@@ -380,6 +400,7 @@ class _Engine:
         end = side.end
         bound = bind_here(end.endpoint, side.family)
         self._listeners.append(bound)
+        _set_options(side, bound)
         sock = bound.socket
         sock.setblocking(False)
         self._check_program(side, bound.local_address)
@@ -509,6 +530,14 @@ class _Engine:
                 duration_ns=int(took * 1e9),
                 status=outcome.status,
             )
+
+
+def _set_options(side: Side, listener: BaseSocket) -> None:
+    """Set on a socket that listens, or is bound, what its connections are to inherit."""
+    if side.options is not None:
+        from sockwright.nc.socket_options import set_options
+
+        set_options(listener.socket, side.options)
 
 
 def _opening(end: End) -> str:

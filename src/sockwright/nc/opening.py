@@ -181,6 +181,10 @@ class Opening:
         sock = self._open(way)
         try:
             sock.setblocking(False)
+            if self._side.options is not None:
+                from sockwright.nc.socket_options import set_options
+
+                set_options(sock, self._side.options)
             self._bind(sock, way)
             code = sock.connect_ex(way.address)
             if code == errno.EAGAIN:  # a unix(7) listener whose backlog is full

@@ -149,7 +149,8 @@ class Session:
         elif not self._tell_end(self.near):
             return
         elif self.person:
-            if self.near.terminal or not self.near.gives:
+            enough = self._limits.messages is not None
+            if self.near.terminal or not self.near.gives or enough:
                 self._settle(anyway=True)
             else:
                 self._watch_for_silence(_SILENCE, lambda: self.finish(DONE))

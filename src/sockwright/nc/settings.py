@@ -32,8 +32,8 @@ class Limits:
     either way. `quit_after` is how long to wait for the peer's end after the end of the input; of
     datagrams, whose peers have no end, it is 1 s where nothing is said. `half_close` tells the peer
     of the end of the input (FIN). `delay` is waited between the lines that are sent, `rate` the
-    octets a second that are sent at most. `quit_after` may be infinite (-q -1): datagrams are then
-    waited for for ever, too. `messages` ends the conversation after so many reads of the peer (-W).
+    octets a second that are sent at most. `quit_after` below 0 is for ever, for datagrams, too.
+    `messages` ends the conversation after so many pieces have come from the peer (-W).
     """
 
     connect: float | None = None

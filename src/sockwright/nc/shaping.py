@@ -1,6 +1,7 @@
 """Channels around channels: what is done to octets on their way to and from a peer.
 
     Tapped    lets taps look on (--record, --hexdump); it is nearest to the peer
+    Counted   ends after so many pieces (-W)
     Framed    cuts a stream into messages (--frame)
     Shaped    CRLF (-C), telnet negotiation (-t), so many octets a second (--rate), so long between
               lines (-i)
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from sockwright.nc.settings import Framing, Limits, Side
     from sockwright.nc.tap import Tap
 
-__all__ = ["Around", "Framed", "Shaped", "Tapped", "frames", "shaped"]
+__all__ = ["Around", "Counted", "Framed", "Shaped", "Tapped", "frames", "shaped"]
 
 _CHUNK = 16384  # octets of a piece of a stream, as OpenBSD nc has it
 
@@ -67,6 +68,23 @@ class Around(Channel):
     def close(self) -> None:
         """Close the channel inside."""
         self.inner.close()
+
+
+class Counted(Around):
+    """Ends after so many pieces have come."""
+
+    def __init__(self, inner: Channel, most: int) -> None:
+        super().__init__(inner)
+        self._left = most
+
+    def receive_into(self, buffer: memoryview) -> int | None:
+        """Receive; see `Channel`."""
+        if not self._left:
+            return 0
+        count = self.inner.receive_into(buffer)
+        if count:
+            self._left -= 1
+        return count
 
 
 class Tapped(Around):

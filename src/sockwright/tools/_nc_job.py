@@ -142,7 +142,7 @@ def _quit_after(text: str | None) -> float | None:
     if text is None:
         return None
     # Below 0 is for ever, as in both nc's.
-    return float("inf") if text.startswith("-") and text[1:].isdecimal() else duration(text, "-q")
+    return -1.0 if text.startswith("-") and text[1:].isdecimal() else duration(text, "-q")
 
 
 def serving(args: Arguments) -> Serving:
