@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from sockwright.tools._nc_taps import Taps
 from sockwright.tools._rows import Remark
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
 
     from sockwright.nc.settings import Job
     from sockwright.tools._nc_flags import Arguments
@@ -28,7 +29,7 @@ def do(job: Job, args: Arguments) -> Generator[object, None, int]:
     Raises: as `Taps`, and as `nc.engine.run`.
     """
     _check_standard(job)
-    with Taps(args) as taps:
+    with Taps(args) as taps, _own_path(job):
         if taps.conversation is not None:
             job = replace(job, taps=taps.conversation)
         events = run(job)
@@ -44,6 +45,21 @@ def do(job: Job, args: Arguments) -> Generator[object, None, int]:
         finally:
             events.close()
             yield from _reports(taps)
+
+
+@contextmanager
+def _own_path(job: Job) -> Iterator[None]:
+    """Delete the path of the UNIX socket that is connected from (-s), unless it was there before."""
+    local = job.far.local
+    if local is None or local.scheme != "unix" or os.access(local.path, os.F_OK):
+        yield
+        return
+    from pathlib import Path
+
+    try:
+        yield
+    finally:
+        Path(local.path).unlink(missing_ok=True)
 
 
 def _check_standard(job: Job) -> None:
