@@ -49,7 +49,7 @@ def do(job: Job, args: Arguments) -> Generator[object, None, int]:
 
 @contextmanager
 def _own_path(job: Job) -> Iterator[None]:
-    """Delete the path of the UNIX socket that is connected from (-s), unless it was there before."""
+    """Delete the path of the UNIX socket that is connected from (-s), if it was made here."""
     local = job.far.local
     if local is None or local.scheme != "unix" or os.access(local.path, os.F_OK):
         yield
