@@ -27,11 +27,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+import pytest
+
 from sockwright.sockets import dump
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Self
+
+    from _pytest.mark import ParameterSet
 
 __all__ = [
     "PATIENCE_S",
@@ -41,6 +45,7 @@ __all__ = [
     "Place",
     "Program",
     "Running",
+    "cases",
     "clients",
     "servers",
     "until",
@@ -103,8 +108,8 @@ class Program:
     """A netcat: how it is called, and how it ends.
 
     `kinds` are those of `Place` that it knows as a client, `serves` those as a server.
-    `half_closes` tells whether it sends FIN at the end of its input and still takes an answer,
-    `outlives_fin` whether it goes on sending after the peer's FIN.
+    `half_closes` tells whether it sends FIN at the end of its input and still takes an answer.
+    `outlives_fin` are the roles in which it goes on sending after the peer's FIN.
     """
 
     name: str
@@ -114,7 +119,7 @@ class Program:
     kinds: frozenset[str]
     serves: frozenset[str]
     half_closes: bool = True
-    outlives_fin: bool = True
+    outlives_fin: frozenset[str] = frozenset()
 
 
 def _openbsd(place: Place) -> list[str]:
@@ -233,7 +238,8 @@ def _sw_server(place: Place) -> list[str]:
     return [*words, "-l", *_address(place)]
 
 
-_STREAMS = frozenset({"tcp4", "tcp6", "unix"})
+_CLIENT = frozenset({"client"})
+_BOTH_ROLES = frozenset({"client", "server"})
 _IP = frozenset({"tcp4", "tcp6", "udp4", "udp6"})
 _ALL = _IP | {"unix", "unix-datagram", "tls"}
 
@@ -247,6 +253,7 @@ PROGRAMS = {
             lambda place: [*_openbsd(place), "-l", *_address(place)],
             _ALL - {"tls"},
             _ALL - {"tls"},
+            outlives_fin=_CLIENT,
         ),
         Program(
             "traditional",
@@ -256,11 +263,29 @@ PROGRAMS = {
             frozenset({"tcp4", "udp4"}),
             frozenset({"tcp4", "udp4"}),
             half_closes=False,
-            outlives_fin=False,
         ),
-        Program("ncat", "ncat", _ncat_client, _ncat_server, _ALL, _ALL),
-        Program("socat", "socat", _socat_client, _socat_server, _ALL, _ALL),
-        Program("bash", "bash", _bash, _bash, _IP, frozenset(), half_closes=False),
+        Program(
+            "ncat",
+            "ncat",
+            _ncat_client,
+            _ncat_server,
+            _ALL,
+            _ALL,
+            outlives_fin=_CLIENT,
+        ),
+        Program(
+            "socat", "socat", _socat_client, _socat_server, _ALL, _ALL, outlives_fin=_BOTH_ROLES
+        ),
+        Program(
+            "bash",
+            "bash",
+            _bash,
+            _bash,
+            _IP,
+            frozenset(),
+            half_closes=False,
+            outlives_fin=_CLIENT,
+        ),
         Program(
             "openssl",
             "openssl",
@@ -270,7 +295,7 @@ PROGRAMS = {
             frozenset({"tls"}),
             half_closes=False,
         ),
-        Program("sw", SW, _sw_client, _sw_server, _ALL, _ALL),
+        Program("sw", SW, _sw_client, _sw_server, _ALL, _ALL, outlives_fin=_BOTH_ROLES),
     )
 }
 
@@ -283,6 +308,24 @@ def clients(kind: str, *, but: Iterable[str] = ("sw",)) -> list[str]:
 def servers(kind: str, *, but: Iterable[str] = ("sw",)) -> list[str]:
     """Return the names of the programs that are servers of `kind`."""
     return [name for name, it in PROGRAMS.items() if kind in it.serves and name not in but]
+
+
+def cases(*kinds: str, knows: Callable[[Program, str], bool] | None = None) -> list[ParameterSet]:
+    """Make test cases of (kind, ours, program): `ours` is "client" or "server", theirs the other.
+
+    `knows(program, role)` chooses the programs that are in the role that ours is not in.
+    """
+    found = []
+    for kind in kinds:
+        for ours, names in (("client", servers(kind)), ("server", clients(kind))):
+            role = "server" if ours == "client" else "client"
+            for name in names:
+                program = PROGRAMS[name]
+                if knows is not None and not knows(program, role):
+                    continue
+                mark = pytest.mark.needs(program.needs)
+                found.append(pytest.param(kind, ours, name, id=f"{kind}-{role}-{name}", marks=mark))
+    return found
 
 
 def until(condition: Callable[[], object], what: str, *processes: Running) -> None:
@@ -360,7 +403,7 @@ class Running:
     @property
     def complaints(self) -> list[str]:
         """The lines on standard error, but for the one that says where it listens."""
-        return [line for line in self.errors.splitlines() if not line.startswith("listening on ")]
+        return [line for line in self.errors.splitlines() if "listening on " not in line]
 
     @property
     def received(self) -> bytes:
@@ -437,6 +480,10 @@ class Running:
                 return int(line.split()[1]) * 1024
         raise AssertionError(f"{field} is not known of {self}")
 
+    def until(self, condition: Callable[[], object], what: str) -> None:
+        """Wait until `condition` holds; fail when this ends before."""
+        until(condition, what, self)
+
     def until_state(self, *states: str) -> None:
         """Wait until one of its sockets is in one of the states, such as "CLOSE-WAIT"."""
 
@@ -471,6 +518,8 @@ class Running:
 
     def stop(self) -> None:
         """End it, and what it started, if it did not end; forget its streams."""
+        if self.pidfd < 0:
+            return
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self.process.wait()
@@ -481,6 +530,7 @@ class Running:
             if stream is not None:
                 stream.close()
         os.close(self.pidfd)
+        self.pidfd = -1
 
     def _thread(self, work: Callable[..., None], *arguments: object) -> None:
         thread = threading.Thread(target=work, args=arguments, daemon=True)
@@ -577,6 +627,16 @@ class Peers:
         """Start a program as a client of the server at `place`."""
         words = [*PROGRAMS[name].client(place), *options]
         return self.run(words, place, **how)  # type: ignore[arg-type]
+
+    def join(
+        self, kind: str, ours: str, program: str, *options: str, theirs: tuple[str, ...] = ()
+    ) -> tuple[Running, Running]:
+        """Join ours, a "client" or "server" with `options`, to a program; return ours, theirs."""
+        if ours == "server":
+            mine = self.server("sw", kind, *options)
+            return mine, self.client(program, mine.place, *theirs)
+        other = self.server(program, kind, *theirs)
+        return self.client("sw", other.place, *options), other
 
     def place(self, kind: str) -> Place:
         """Return a place for a server to be: port 0, or a path that is free."""
