@@ -40,7 +40,7 @@ _IP_RECVERR, _IPV6_RECVERR = 11, 25  # linux/in.h, linux/in6.h
 class AskTCP:
     """By connecting. `here` says that the host is this machine.
 
-    A socket whose connection was refused can be connected anew under Linux: `reusable`.
+    A socket that gave one of the codes in `reusable` at once can ask the next port under Linux.
     """
 
     protocol: Literal["tcp", "udp"] = "tcp"
@@ -79,7 +79,10 @@ class AskTCP:
 
 
 class AskUDP:
-    """By a datagram that the usual service of the port answers. `here`: as for `AskTCP`."""
+    """By a datagram that the usual service of the port answers. `here`: as for `AskTCP`.
+
+    One datagram was sent and one refusal came: nothing late can be taken for an answer to the next.
+    """
 
     protocol: Literal["tcp", "udp"] = "udp"
     events = EPOLLIN
@@ -88,7 +91,7 @@ class AskUDP:
         "open|filtered",
         "no answer: the service keeps silent, or a firewall does, or the host limits its ICMP",
     )
-    reusable = frozenset[int]()  # a late answer to the port before would be taken for one of this
+    reusable = frozenset({errno.ECONNREFUSED})
 
     def __init__(self, *, here: bool) -> None:
         self._here = here
