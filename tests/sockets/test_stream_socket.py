@@ -142,6 +142,15 @@ def test_a_stream_that_ends_early_says_how_far_it_came(pair: tuple[Stream, Strea
     assert server.receive() == b""
 
 
+def test_another_delimiter_is_looked_for_from_the_front(pair: tuple[Stream, Stream]) -> None:
+    client, server = pair
+    client.send_all(b"one\ntwo")
+    server.timeout = 0.01
+    with pytest.raises(TimeoutError):
+        server.recv_until(b"END")
+    assert server.recv_until(b"\n") == b"one\n"
+
+
 def test_recv_until_stops_at_its_limit(pair: tuple[Stream, Stream]) -> None:
     client, server = pair
     client.send_all(b"0123456789\n")

@@ -49,6 +49,7 @@ from sockwright.nc.conversing import (
     Octets,
     TapMaker,
     Timeout,
+    interactive,
     late,
     seconds_of,
 )
@@ -93,11 +94,18 @@ class Waiter:
         # Two calls may wait for the same: under TLS a call that sends may have to receive.
         self._futures: dict[tuple[int, str], set[asyncio.Future[None]]] = {}
 
-    async def run(self, steps: Steps[T], seconds: float | None, doing: str, *busy: Direction) -> T:
-        """Go through `steps`, waiting where they wait, `seconds` at most."""
+    async def run(
+        self,
+        steps: Steps[T],
+        seconds: float | None,
+        doing: str,
+        *busy: Direction,
+        spent: float = 0.0,
+    ) -> T:
+        """Go through `steps`, waiting where they wait, `seconds` less `spent` at most."""
         with self.alone(doing, *busy):
             try:
-                return await self._run(steps, seconds, doing)
+                return await self._run(steps, seconds, doing, spent)
             finally:
                 steps.close()
 
@@ -116,14 +124,14 @@ class Waiter:
         finally:
             self._busy.difference_update(busy)
 
-    async def _run(self, steps: Steps[T], seconds: float | None, doing: str) -> T:
+    async def _run(self, steps: Steps[T], seconds: float | None, doing: str, spent: float) -> T:
         try:
             pause = next(steps)
         except StopIteration as done:
             first: T = done.value
             return first
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(None if seconds is None else max(0.0, seconds - spent)):
                 while True:
                     came = await self._wait(pause)
                     try:
@@ -207,7 +215,7 @@ class Conversation(ConversationCore):
         accepted: bool = False,
     ) -> None:
         super().__init__(carrier, timeout=timeout, newline=newline, taps=taps, accepted=accepted)
-        self.waiter = Waiter()
+        self.waiter: Waiter = Waiter()
 
     async def send(self, octets: Octets, *, timeout: Timeout = ...) -> None:
         """Send every octet; where boundaries are kept, as one message.
@@ -380,8 +388,7 @@ class Conversation(ConversationCore):
             OSError: as `send` and `receive`.
         """
         async with Conversation(plain_carrier(to_end("-"))) as standard:
-            steps = relaying(standard, self, until_b_ends=True, change=self._cleaned())
-            await self._do(steps, None, "receive", "send")
+            await self._do(interactive(self, standard), None, "receive", "send")
 
     async def aclose(self) -> None:
         """Close the conversation; a program behind it is ended, within two seconds. Fails never."""
@@ -457,7 +464,7 @@ class Listener(ListenerCore):
             context=context,
             fingerprint=fingerprint,
         )
-        self.waiter = Waiter()
+        self.waiter: Waiter = Waiter()
 
     async def accept(self, *, timeout: Timeout = ...) -> Conversation:
         """Wait for the next peer; the conversation with it starts without a time limit.
@@ -509,7 +516,7 @@ async def connect(
     """
     check_timeout(timeout)
     route = to_route(endpoint, tls, proxy)
-    begin = monotonic()
+    began = monotonic()
     if isinstance(route.end, ExecEnd | PtyEnd):
         carrier = process_carrier(route.end)
         return ProcessConversation(carrier, timeout=timeout, newline=newline, taps=taps)
@@ -521,9 +528,9 @@ async def connect(
     connected = await _connected(route.first, local, timeout)
     carrier = socket_carrier(connected, str(route.end))
     try:
-        left = None if timeout is None else max(0.0, begin + timeout - monotonic())
+        steps, spent = route.agreeing(carrier, machine), monotonic() - began
         doing = f"connect to {route.end}"
-        carrier = await Waiter().run(route.agreeing(carrier, machine), left, doing)
+        carrier = await Waiter().run(steps, timeout, doing, spent=spent)
     except BaseException:
         carrier.close()
         raise

@@ -62,8 +62,8 @@ class Pause:
     def __init__(
         self, waits: tuple[tuple[int, Side], ...] = (), seconds: float | None = None
     ) -> None:
-        self.waits = waits
-        self.seconds = seconds
+        self.waits: tuple[tuple[int, Side], ...] = waits
+        self.seconds: float | None = seconds
 
 
 Steps: TypeAlias = "Generator[Pause, bool, T]"
@@ -203,7 +203,7 @@ class MessageCarrier(SocketCarrier):
 
     def __init__(self, base: BaseSocket, name: str, early: Iterable[bytes] = ()) -> None:
         super().__init__(base, name)
-        self.endless = base.socket.type == socket.SOCK_DGRAM
+        self.endless: bool = base.socket.type == socket.SOCK_DGRAM
         self._early = deque(early)
 
     def receive(self, limit: int) -> bytes | Pause:

@@ -30,6 +30,7 @@ from sockwright.nc.ends import (
 from sockwright.sockets.addresses import candidates, endpoint_of
 from sockwright.sockets.datagram_socket import Datagram, open_datagram
 from sockwright.sockets.endpoint import Endpoint
+from sockwright.sockets.explain import explaining
 
 if TYPE_CHECKING:
     import ssl
@@ -63,6 +64,7 @@ __all__ = [
     "to_end",
     "to_route",
     "wanted_tls",
+    "wrapped",
 ]
 
 D = TypeVar("D", bound="DatagramCore")
@@ -247,6 +249,15 @@ def socket_carrier(base: BaseSocket, name: str) -> SocketCarrier:
     return MessageCarrier(base, name)
 
 
+def wrapped(sock: socket.socket) -> BaseSocket:
+    """Give the class of this package that fits a socket."""
+    from sockwright.sockets.stream_socket import Seqpacket, Stream
+
+    if sock.type == socket.SOCK_STREAM:
+        return Stream(sock)
+    return Seqpacket(sock) if sock.type == socket.SOCK_SEQPACKET else Datagram(sock)
+
+
 def answerable(base: D) -> D:
     """Give a UNIX datagram socket a name, chosen by the kernel, so that its peer can answer."""
     if base.socket.family == socket.AF_UNIX and not base.socket.getsockname():
@@ -382,7 +393,8 @@ class DatagramDoor:
             return self._until_readable
         peer = self._waiting[0][1]
         local = self.base.socket
-        sock = socket.socket(local.family, local.type, local.proto)
+        with explaining(f"accept on {self.base.local_address}"):
+            sock = socket.socket(local.family, local.type, local.proto)
         try:
             opened = _sharing(sock)
             sock.setblocking(False)

@@ -44,6 +44,7 @@ from sockwright.nc.conversing import (
     Octets,
     TapMaker,
     Timeout,
+    interactive,
     late,
     seconds_of,
 )
@@ -70,12 +71,12 @@ T = TypeVar("T")
 _EVENTS = {"read": select.POLLIN, "write": select.POLLOUT}
 
 
-def _run(steps: Steps[T], seconds: float | None, doing: str) -> T:
-    """Go through `steps`, waiting where they wait, `seconds` at most."""
-    deadline: float | None = None
+def _run(steps: Steps[T], seconds: float | None, doing: str, *, began: float | None = None) -> T:
+    """Go through `steps`, waiting where they wait, `seconds` at most, counted from `began`."""
     try:
         pause = next(steps)
-        deadline = None if seconds is None else monotonic() + seconds
+        begin = monotonic() if began is None else began
+        deadline = None if seconds is None else begin + seconds
         while True:
             pause = steps.send(_wait(pause, deadline, seconds, doing))
     except StopIteration as done:
@@ -226,7 +227,7 @@ class Conversation(ConversationCore):
     ) -> bytes:
         """Receive up to and with `delimiter`, or without it with `drop`.
 
-        Of several delimiters the one that comes first counts.
+        Of several delimiters the one that is whole first counts.
 
         Raises:
             EndOfStreamError: the peer ended before the delimiter; `partial` has what came.
@@ -318,8 +319,7 @@ class Conversation(ConversationCore):
             OSError: as `send` and `receive`.
         """
         with Conversation(plain_carrier(to_end("-"))) as standard:
-            steps = relaying(standard, self, until_b_ends=True, change=self._cleaned())
-            _run(steps, None, f"talk to {self.name}")
+            _run(interactive(self, standard), None, f"talk to {self.name}")
 
     def close(self) -> None:
         """Close the conversation; a program behind it is ended, within two seconds. Fails never."""
@@ -424,7 +424,7 @@ def connect(
     """
     check_timeout(timeout)
     route = to_route(endpoint, tls, proxy)
-    begin = monotonic()
+    began = monotonic()
     if isinstance(route.end, ExecEnd | PtyEnd):
         carrier = process_carrier(route.end)
         return ProcessConversation(carrier, timeout=timeout, newline=newline, taps=taps)
@@ -434,8 +434,8 @@ def connect(
     machine = route.handshake()
     carrier = socket_carrier(_connected(route.first, local, timeout), str(route.end))
     try:
-        left = None if timeout is None else max(0.0, begin + timeout - monotonic())
-        carrier = _run(route.agreeing(carrier, machine), left, f"connect to {route.end}")
+        doing = f"connect to {route.end}"
+        carrier = _run(route.agreeing(carrier, machine), timeout, doing, began=began)
     except BaseException:
         carrier.close()
         raise

@@ -31,10 +31,13 @@ if TYPE_CHECKING:
     import socket
     import ssl
     from collections.abc import Callable, Iterable
+    from typing import Self
 
     from sockwright.nc.connecting import Door
+    from sockwright.nc.relaying import Relayed
     from sockwright.nc.tap import Direction, Tap
     from sockwright.nc.tls import TLSOptions
+    from sockwright.sockets.base import BaseSocket
     from sockwright.sockets.endpoint import Endpoint
 
 __all__ = [
@@ -46,6 +49,7 @@ __all__ = [
     "Octets",
     "TapMaker",
     "Timeout",
+    "interactive",
     "late",
     "seconds_of",
 ]
@@ -96,6 +100,27 @@ class ConversationCore:
                 remote = str(carrier.remote_address)
             for tap in self._taps:
                 tap.opened(local, remote, time.time_ns(), accepted=accepted)
+
+    @classmethod
+    def over(
+        cls,
+        sock: BaseSocket | socket.socket,
+        *,
+        timeout: float | None = None,
+        newline: bytes = b"\n",
+        taps: Iterable[TapMaker] = (),
+    ) -> Self:
+        """Begin a conversation over a connected socket of any kind, which it then owns.
+
+        Raises:
+            OSError: ENOTCONN, it is not connected.
+        """
+        from sockwright.nc.connecting import socket_carrier, wrapped
+        from sockwright.sockets.base import BaseSocket
+
+        base = sock if isinstance(sock, BaseSocket) else wrapped(sock)
+        carrier = socket_carrier(base, str(base.remote_address))
+        return cls(carrier, timeout=timeout, newline=newline, taps=taps)
 
     # -- what can be asked at any time --------------------------------------------------------
 
@@ -344,14 +369,6 @@ class ConversationCore:
                 name = parse_endpoint(self.name).host
         self._carrier = yield from starting_tls(self._carrier, options or TLSOptions(), name or "")
 
-    def _cleaned(self) -> Callable[[bytes], bytes] | None:
-        """Give what cleans octets for standard output; None where it is no terminal."""
-        import os
-
-        from sockwright.nc.cleaning import Cleaner
-
-        return Cleaner().clean if os.isatty(1) else None
-
     def _told_of_close(self) -> None:
         """Tell the taps that this conversation is about to be closed."""
         taps, self._taps = self._taps, ()
@@ -440,6 +457,17 @@ def seconds_of(timeout: Timeout, usual: float | None) -> float | None:
     seconds = usual if isinstance(timeout, EllipsisType) else timeout
     check_timeout(seconds)
     return seconds
+
+
+def interactive(talk: ConversationCore, standard: ConversationCore) -> Steps[Relayed]:
+    """Join `talk` to standard input and output until it ends; a terminal gets cleaned octets."""
+    import os
+
+    from sockwright.nc.cleaning import Cleaner
+    from sockwright.nc.relaying import relaying
+
+    cleaner = Cleaner() if os.isatty(1) else None
+    return relaying(standard, talk, until_b_ends=True, cleaner=cleaner)
 
 
 def late(doing: str, seconds: float | None) -> OSError:

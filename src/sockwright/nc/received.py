@@ -37,28 +37,26 @@ class Received(ReceivedOctets):
         self._searched = 0
 
     def until_any(self, delimiters: tuple[bytes, ...], limit: int) -> bytes | None:
-        """Take everything up to and with the delimiter that comes first; else as `until`.
+        """Take everything up to and with the delimiter that is whole first; else as `until`.
 
-        Of two that begin at the same place the longer one counts.
+        The first to end, not the first to begin: so it does not matter in which pieces they come.
         """
         if len(delimiters) == 1:
             return self.until(delimiters[0], limit)
         if not delimiters or not all(delimiters):
             raise ValueError("there is no delimiter, or an empty one")
-        begin = max(0, self._searched - max(map(len, delimiters)) + 1)
+        begin = max(0, self._looked_through_for(delimiters) - max(map(len, delimiters)) + 1)
         self._searched = len(self._octets)
-        found = [
-            (place, -len(delimiter))
+        ends = [
+            place + len(delimiter)
             for delimiter in delimiters
             if (place := self._octets.find(delimiter, begin)) >= 0
         ]
-        place, size = min(found, default=(0, 0))
-        end = place - size
-        if (end > limit) if found else (len(self) >= limit):
+        if (min(ends) > limit) if ends else (len(self) >= limit):
             self._searched = 0
             raise LimitError(f"none of {_listed(delimiters)} within {limit} octets")
-        if found:
-            return self.take(end)
+        if ends:
+            return self.take(min(ends))
         if self._ended:
             self._searched = 0
             raise EndOfStreamError(
@@ -70,7 +68,8 @@ class Received(ReceivedOctets):
 
     def matching(self, pattern: re.Pattern[bytes], limit: int) -> re.Match[bytes] | None:
         """Take everything up to the end of the first match, or None while there is none."""
-        if len(self) > self._searched or self._ended or not self._searched:
+        looked_through = self._looked_through_for(pattern)
+        if len(self) > looked_through or self._ended or not looked_through:
             self._searched = len(self)
             # A copy: a match into the buffer itself would keep it from growing.
             found = pattern.search(bytes(self._octets[:limit]))

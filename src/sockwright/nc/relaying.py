@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 from sockwright.nc.carrier import GO_ON, Pause, Steps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from sockwright.nc.cleaning import Cleaner
     from sockwright.nc.conversing import ConversationCore
 
 __all__ = ["Relayed", "relaying"]
@@ -40,9 +39,9 @@ class _Way:
         self,
         source: ConversationCore,
         sink: ConversationCore,
-        change: Callable[[bytes], bytes] | None = None,
+        cleaner: Cleaner | None = None,
     ) -> None:
-        self._source, self._sink, self._change = source, sink, change
+        self._source, self._sink, self._cleaner = source, sink, cleaner
         self._rest = memoryview(b"")
         self._flushing = False
         self.source_ended = False
@@ -69,10 +68,10 @@ class _Way:
         octets = self._source.receive_now(_PIECE)
         if isinstance(octets, Pause):
             return octets
-        if octets:
-            self._rest = memoryview(octets if self._change is None else self._change(octets))
-        elif not self._source.carrier.endless:
-            self.source_ended = True
+        self.source_ended = not octets and not self._source.carrier.endless
+        if self._cleaner is not None:
+            octets = self._cleaner.finish() if self.source_ended else self._cleaner.clean(octets)
+        self._rest = memoryview(octets)
         return None
 
 
@@ -82,13 +81,13 @@ def relaying(
     *,
     idle: float | None = None,
     until_b_ends: bool = False,
-    change: Callable[[bytes], bytes] | None = None,
+    cleaner: Cleaner | None = None,
 ) -> Steps[Relayed]:
     """Join `a` and `b` until both have ended, or nothing has moved for `idle` seconds.
 
-    With `until_b_ends` the end of `b` is enough. `change` is applied to what goes to `a`.
+    With `until_b_ends` the end of `b` is enough. `cleaner` cleans what goes to `a`.
     """
-    there, back = _Way(a, b), _Way(b, a, change)
+    there, back = _Way(a, b), _Way(b, a, cleaner)
     while True:
         pauses = [pause for way in (there, back) if not way.done and (pause := way.go())]
         if back.done and (there.done or until_b_ends):

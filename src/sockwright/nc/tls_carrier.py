@@ -7,6 +7,8 @@ Rules:
 
 - whoever comes first shakes hands: `receive`, `send` and `send_eof` do it where `handshake` was not
   called, so a listener does not wait for slow clients;
+- an end without close_notify is an error, with all that came before in hand: nobody but the peer
+  knows whether something is missing;
 - one lock is held during each call, since OpenSSL minds two threads in one session.
 """
 
@@ -15,7 +17,7 @@ from __future__ import annotations
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from sockwright.errors import TLSError
+from sockwright.errors import EndOfStreamError, TLSError
 from sockwright.nc.carrier import Carrier, Pause
 from sockwright.nc.tls_session import TLSSession
 
@@ -47,7 +49,7 @@ class TLSCarrier(Carrier):
     ) -> None:
         super().__init__(below.name.replace("tcp:", "tls:", 1))
         self.below = below
-        self.session = TLSSession(
+        self.session: TLSSession = TLSSession(
             context, self.name, server_side=server_side, server_name=server_name
         )
         if early:
@@ -102,7 +104,7 @@ class TLSCarrier(Carrier):
 
         Raises:
             TLSError: the handshake failed, or what came is not from the peer.
-            EndOfStreamError: the connection was cut off, without close_notify.
+            EndOfStreamError: the connection ended without close_notify.
         """
         with self._lock:
             if (pause := self._handshake()) is not None:
@@ -110,6 +112,8 @@ class TLSCarrier(Carrier):
             while (count := self.session.receive_into(self._buffer[:limit])) is None:
                 if (pause := self._pull()) is not None:
                     return pause
+            if not count and self.session.doubtful:
+                raise EndOfStreamError(self.session.doubt, b"")
             return bytes(self._buffer[:count])
 
     def send(self, octets: memoryview) -> int | Pause:

@@ -14,14 +14,16 @@ class ReceivedOctets:
     """Octets in order of arrival, taken from the front.
 
     Rules: an error takes nothing away, so what has arrived can still be taken; a delimiter is
-    looked for only in what is new, so a peer that sends octet by octet costs linear time.
+    looked for only in what is new, so a peer that sends octet by octet costs linear time. What is
+    new for one delimiter is not for another: a call that was too late may be followed by any.
     """
 
-    __slots__ = ("_ended", "_octets", "_searched")
+    __slots__ = ("_ended", "_octets", "_searched", "_sought")
 
     def __init__(self) -> None:
         self._octets = bytearray()
         self._searched = 0
+        self._sought: object = None
         self._ended = False
 
     def __len__(self) -> int:
@@ -73,7 +75,8 @@ class ReceivedOctets:
         _check_limit(limit)
         if not delimiter:
             raise ValueError("the delimiter is empty")
-        found = self._octets.find(delimiter, max(0, self._searched - len(delimiter) + 1))
+        begin = max(0, self._looked_through_for(delimiter) - len(delimiter) + 1)
+        found = self._octets.find(delimiter, begin)
         self._searched = len(self._octets)
         end = found + len(delimiter)
         if (end > limit) if found >= 0 else (len(self) >= limit):
@@ -86,6 +89,12 @@ class ReceivedOctets:
             text = f"the peer ended the stream after {len(self)} octets, before {delimiter!r}"
             raise EndOfStreamError(text, bytes(self._octets))
         return None
+
+    def _looked_through_for(self, sought: object) -> int:
+        """Give how many octets, from the front, were looked through for the same in vain."""
+        if sought != self._sought:
+            self._sought, self._searched = sought, 0
+        return self._searched
 
     def everything(self, limit: int) -> bytes | None:
         """Take all octets once the stream has ended, or None before.
