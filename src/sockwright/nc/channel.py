@@ -31,16 +31,17 @@ _WRITE = select.EPOLLOUT | select.EPOLLHUP | select.EPOLLERR
 class Channel:
     """What the two ends of a session have in common; see the rules above.
 
-    `keeps_boundaries` is whether pieces are messages (datagrams), `terminal` whether a person types
-    here, `gives` whether octets can come from it at all, `room` the most octets that one piece for
-    it should have. `unsent` counts what `send` took and the kernel has not got yet: while it is not
-    0 closing would lose octets, and `on_writable` will come. `source` and `sink` are descriptors,
-    where the kernel may move octets between them and others by itself (splice(2), sendfile(2)), or
-    -1 where they must pass through this object. `closing_tells` is whether close() alone tells the
-    peer that nothing more comes, in good order.
+    `keeps_boundaries` is whether pieces are messages, `endless` whether no end ever comes from it
+    (datagrams), `terminal` whether a person types here, `gives` whether octets can come from it at
+    all, `room` the most octets that one piece for it should have. `unsent` counts what `send` took
+    and the kernel has not got yet: while it is not 0 closing would lose octets, and `on_writable`
+    will come. `source` and `sink` are descriptors, where the kernel may move octets between them
+    and others by itself (splice(2), sendfile(2)), or -1 where they must pass through this object.
+    `closing_tells` is whether close() alone tells the peer in good order that nothing more comes.
     """
 
     keeps_boundaries = False
+    endless = False
     terminal = False
     gives = True
     room = 1 << 30

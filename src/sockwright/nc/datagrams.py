@@ -5,6 +5,7 @@ One piece is one message, both ways; `nc.shaping.Framed` cuts a stream into mess
 
 from __future__ import annotations
 
+import select
 import socket
 from collections import deque
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ __all__ = ["LARGEST", "Datagrams", "MessageChannel", "PeerChannel"]
 LARGEST = 65507  # octets of UDP over IPv4: 65535 less the two headers
 _MOST_WAITING = 256  # messages of one peer that nobody has read yet
 _MOST_PEERS = 1024
+_TURN = 256  # messages that are taken before sessions have their turn
+_FULL = 0.005  # seconds until a full send buffer is tried again
 
 
 class MessageChannel(SocketChannel):
@@ -44,7 +47,7 @@ class MessageChannel(SocketChannel):
         super().__init__(sock, name)
         self.source = self.sink = -1
         self._only = only
-        self._ends = sock.type == socket.SOCK_SEQPACKET
+        self.endless = sock.type == socket.SOCK_DGRAM
 
     def receive_into(self, buffer: memoryview) -> int | None:
         """Receive one message; see `Channel`."""
@@ -58,7 +61,7 @@ class MessageChannel(SocketChannel):
                         continue
             except BlockingIOError:
                 return None
-            if count or self._ends:
+            if count or not self.endless:
                 return count
 
     def send(self, octets: memoryview) -> int:
@@ -71,7 +74,7 @@ class MessageChannel(SocketChannel):
 
     def send_eof(self) -> None:
         """End a connection of packets; datagrams have no end."""
-        if self._ends:
+        if not self.endless:
             super().send_eof()
 
 
@@ -79,6 +82,7 @@ class PeerChannel(Channel):
     """One of many peers of a socket that is not connected; made by `Datagrams`."""
 
     keeps_boundaries = True
+    endless = True
     room = LARGEST
 
     def __init__(self, owner: Datagrams, address: SocketAddress, name: str) -> None:
@@ -87,14 +91,17 @@ class PeerChannel(Channel):
         self._owner = owner
         self._messages: deque[bytes] = deque()
         self._on_readable: Callable[[], None] | None = None
+        self.on_writable: Callable[[], None] | None = None
         self.dropped = 0
 
     def attach(
-        self, loop: Loop, on_readable: Callable[[], None], on_writable: Callable[[], None]
+        self,
+        loop: Loop,  # noqa: ARG002 - the owner is watched
+        on_readable: Callable[[], None],
+        on_writable: Callable[[], None],
     ) -> None:
         """Begin; messages are told of by the owner."""
-        self._on_readable = on_readable
-        self._owner.blocked.append(on_writable)
+        self._on_readable, self.on_writable = on_readable, on_writable
 
     def arrived(self, message: bytes) -> None:
         """Take a message that came for this peer; drop it where too many wait already."""
@@ -115,7 +122,7 @@ class PeerChannel(Channel):
 
     def send(self, octets: memoryview) -> int:
         """Send one message; see `Channel`."""
-        return self._owner.send(bytes(octets), self.address)
+        return self._owner.send(bytes(octets), self)
 
     def send_eof(self) -> None:
         """Do nothing: datagrams have no end."""
@@ -128,56 +135,74 @@ class PeerChannel(Channel):
 class Datagrams:
     """A bound socket with many peers, each a channel of its own.
 
-    `on_peer` is called with the channel of each new peer. There are 1024 at most; then the one that
-    has been silent for longest makes room.
+    `on_peer` is called with the channel of each new peer, `allowed` before that. There are 1024 at
+    most; then `on_crowd` is called with the one that has been silent for longest.
     """
 
     def __init__(
-        self, sock: socket.socket, name_of: Callable[[SocketAddress], str],
-        on_peer: Callable[[PeerChannel], None], on_crowd: Callable[[PeerChannel], None],
-    ) -> None:  # fmt: skip
+        self,
+        loop: Loop,
+        sock: socket.socket,
+        name_of: Callable[[SocketAddress], str],
+        on_peer: Callable[[PeerChannel], None],
+        on_crowd: Callable[[PeerChannel], None],
+    ) -> None:
         sock.setblocking(False)
-        self.socket = sock
-        self.blocked: list[Callable[[], None]] = []
         self.allowed: Callable[[SocketAddress], bool] = lambda _address: True
+        self._loop, self._socket = loop, sock
         self._name_of, self._on_peer, self._on_crowd = name_of, on_peer, on_crowd
         self._peers: dict[SocketAddress, PeerChannel] = {}
-        self._buffer = bytearray(65536)
+        self._blocked: set[PeerChannel] = set()
+        self._buffer = memoryview(bytearray(65536))
+        loop.watch(sock.fileno(), self._on_events, select.EPOLLIN)
 
-    def on_events(self, _events: int) -> None:
+    def _on_events(self, _events: int) -> None:
         """Take what came, and hand it to the peers."""
-        view = memoryview(self._buffer)
-        for _ in range(256):
+        for _ in range(_TURN):
             try:
-                count, address = self.socket.recvfrom_into(self._buffer)
+                count, address = self._socket.recvfrom_into(self._buffer)
             except OSError:  # nothing more, or an ICMP message about something that was sent
-                break
-            if not address:  # an unbound unix(7) socket: nobody that could be answered
-                address = ""
-            peer = self._peers.pop(address, None)
-            if peer is None:
-                if not self.allowed(address):
-                    continue
-                if len(self._peers) >= _MOST_PEERS:
-                    self._on_crowd(next(iter(self._peers.values())))
-                peer = PeerChannel(self, address, self._name_of(address))
-                self._peers[address] = peer
-                self._on_peer(peer)
-            else:
-                self._peers[address] = peer  # again the last that was heard of
-            if count:
-                peer.arrived(bytes(view[:count]))
+                return
+            # An unbound unix(7) socket has no address: nobody that could be answered.
+            peer = self._peer(address or "")
+            if peer is not None and count:
+                peer.arrived(bytes(self._buffer[:count]))
 
-    def send(self, message: bytes, address: SocketAddress) -> int:
+    def _peer(self, address: SocketAddress) -> PeerChannel | None:
+        peer = self._peers.pop(address, None)
+        if peer is not None:
+            self._peers[address] = peer  # again the last that was heard of
+            return peer
+        if not self.allowed(address):
+            return None
+        if len(self._peers) >= _MOST_PEERS:
+            self._on_crowd(next(iter(self._peers.values())))
+        peer = PeerChannel(self, address, self._name_of(address))
+        self._peers[address] = peer
+        self._on_peer(peer)
+        return peer
+
+    def send(self, message: bytes, peer: PeerChannel) -> int:
         """Send a message to a peer; what cannot be delivered is lost, as datagrams are."""
         try:
-            return self.socket.sendto(message, address)
+            self._socket.sendto(message, peer.address)
         except BlockingIOError:
+            if not self._blocked:
+                self._loop.later(_FULL, self._go_on)
+            self._blocked.add(peer)
             return 0
         except OSError:
-            return len(message)
+            pass
+        return len(message)
+
+    def _go_on(self) -> None:
+        blocked, self._blocked = self._blocked, set()
+        for peer in blocked:
+            if peer.on_writable is not None:
+                peer.on_writable()
 
     def forget(self, peer: PeerChannel) -> None:
         """Let a peer go."""
+        self._blocked.discard(peer)
         if self._peers.get(peer.address) is peer:
             del self._peers[peer.address]

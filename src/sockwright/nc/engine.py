@@ -82,7 +82,7 @@ class _Engine:
         self.events: deque[Event] = deque()
         self._loop, self._job = loop, job
         self._lowest = 0 if job.verbose else 2 if job.quiet else 1
-        self._sessions: dict[Session, Callable[[], None]] = {}
+        self._sessions: set[Session] = set()
         self._openings: set[Opening] = set()
         self._greeting: set[Channel] = set()  # clients in the middle of a TLS handshake
         self._listeners: list[Acceptor | BaseSocket] = []
@@ -419,14 +419,14 @@ class _Engine:
                 on_client(self._dressed(side, peer, accepted=True), lambda: None)
 
             def crowded(peer: PeerChannel) -> None:
-                for session in [s for s in self._sessions if _innermost(s.far) is peer]:
-                    session.finish(DONE)
+                for session in list(self._sessions):
+                    if peer in {_innermost(session.near), _innermost(session.far)}:
+                        session.finish(DONE)
 
             server = Datagrams(
-                sock, lambda address: _client_name(end, sock, address), arrived, crowded
+                self._loop, sock, lambda address: _client_name(end, sock, address), arrived, crowded
             )
             server.allowed = allowed
-            self._loop.watch(sock.fileno(), server.on_events, select.EPOLLIN | select.EPOLLET)
             return
 
         def first(_events: int) -> None:
@@ -501,20 +501,21 @@ class _Engine:
     ) -> Session:
         job = self._job
         limits = job.limits
-        if self._keep and far.keeps_boundaries and limits.idle is None:
+        client = near if job.near.listen else far
+        if self._keep and client.endless and limits.idle is None:
             limits = replace(limits, idle=_PEER_SILENCE)
         session = Session(
             self._loop, near, far, limits, over,
             person=isinstance(job.near.end, StandardEnd) and not self._keep,
             shy=job.far.listen and isinstance(job.near.end, StandardEnd),
         )  # fmt: skip
-        self._sessions[session] = lambda: None
+        self._sessions.add(session)
         session.start()
         return session
 
     def _tell_end(self, session: Session, outcome: Outcome, *, of_many: bool = False) -> None:
-        self._sessions.pop(session, None)
-        quiet = of_many and session.far.keeps_boundaries
+        self._sessions.discard(session)
+        quiet = of_many and (session.far.endless or session.near.endless)
         if outcome.text and not quiet:
             self._tell("failed", outcome.text, 2, status=outcome.status)
         if self._lowest == 0:

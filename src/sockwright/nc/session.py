@@ -136,7 +136,7 @@ class Session:
         if self._limits.half_close and not held_back and not self._tell_end(self.far):
             return
         quit_after = self._limits.quit_after
-        if self.far.keeps_boundaries:
+        if self.far.endless:
             wait = _DATAGRAM_SILENCE if quit_after is None else quit_after
             if wait >= 0:
                 self._watch_for_silence(wait, lambda: self.finish(DONE))

@@ -39,7 +39,7 @@ class Around(Channel):
     def __init__(self, inner: Channel) -> None:
         super().__init__(inner.name)
         self.inner = inner
-        self.keeps_boundaries = inner.keeps_boundaries
+        self.keeps_boundaries, self.endless = inner.keeps_boundaries, inner.endless
         self.terminal, self.gives, self.room = inner.terminal, inner.gives, inner.room
 
     @property
