@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from io import BytesIO, FileIO
 from random import Random
 from typing import TYPE_CHECKING
@@ -315,6 +316,33 @@ def test_many_connections_share_a_file(path: Path) -> None:
     for stream, talk in zip(follow(path, "tcp", *range(len(talks))), talks, strict=True):
         assert stream.octets == [b"".join(talk.said["received"]), b"".join(talk.said["sent"])]
     assert not fields(path, "frame.number", display_filter="tcp.analysis.flags")
+
+
+def test_conversations_in_threads_share_a_file(path: Path) -> None:
+    recording = recorder(path)
+    talks = [Talk(recording.conversation(), seed) for seed in range(4)]
+
+    def talk_long(talk: Talk, number: int) -> None:
+        talk.open(f"tcp://127.0.0.1:{5000 + number}", "tcp://127.0.0.1:80")
+        for _ in range(200):
+            talk.say("sent", 300)
+        talk.end()
+
+    threads = [
+        threading.Thread(target=talk_long, args=(talk, number)) for number, talk in enumerate(talks)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    recording.close()
+    found = [find_conversation(str(path), number=number) for number in range(4)]
+    said = {
+        one.client: b"".join(piece.octets for piece in one.pieces() if piece.sender == "client")
+        for one in found
+    }
+    for talk in talks:
+        assert said[talk.ends[0]] == b"".join(talk.said["sent"])
 
 
 _TALKER = """

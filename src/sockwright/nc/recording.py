@@ -11,10 +11,12 @@ Rules
        recorded in clear text, as this process had it.
     4. The first packet of a conversation names both ends in a comment, where the addresses do not.
        Kinds of conversations are kept apart as interfaces, whose comments say what is made up.
-    5. Memory does not grow with what is recorded.
+    5. Memory does not grow with what is recorded. Conversations may be in threads of their own.
 """
 
 from __future__ import annotations
+
+from threading import Lock
 
 from sockwright.nc.made_up import ACK, FIN, PSH, RST, SYN, Way, place_of
 from sockwright.nc.tap import Tap
@@ -62,6 +64,7 @@ class Recorder:
 
     def __init__(self, file: RawFile, report: Callable[[str], object], *, name: str = "") -> None:
         self._report = report
+        self._lock = Lock()
         self._conversations = 0
         self._described: set[int] = set()
         self._file: RecordFile | None = RecordFile(file, name)
@@ -77,12 +80,14 @@ class Recorder:
 
     def conversation(self) -> Tap:
         """Return a tap for one connection."""
-        self._conversations += 1
-        return _RecordedConversation(self, self._conversations - 1)
+        with self._lock:
+            number, self._conversations = self._conversations, self._conversations + 1
+        return _RecordedConversation(self, number)
 
     def close(self) -> None:
         """Close the file; may be called twice."""
-        file, self._file = self._file, None
+        with self._lock:
+            file, self._file = self._file, None
         if file is not None:
             try:
                 file.close()
@@ -93,21 +98,24 @@ class Recorder:
         self, octets: bytes, time_ns: int, kind: int, flags: int, comment: str | None
     ) -> None:
         """Write one packet and let it reach the kernel; raises nothing."""
-        file = self._file
-        if file is None:
-            return
-        try:
-            name, about = _INTERFACES[kind]
-            if kind not in self._described:
-                self._described.add(kind)
-                self._writer.add_interface(
-                    Interface(kind, _ETHERNET, MAX_CAPTURED, name, comment=about)
+        with self._lock:
+            file = self._file
+            if file is None:
+                return
+            try:
+                name, about = _INTERFACES[kind]
+                if kind not in self._described:
+                    self._described.add(kind)
+                    self._writer.add_interface(
+                        Interface(kind, _ETHERNET, MAX_CAPTURED, name, comment=about)
+                    )
+                size = len(octets)
+                self._writer.write(
+                    Record(time_ns, octets, size, _ETHERNET, name, comment, kind, flags)
                 )
-            size = len(octets)
-            self._writer.write(Record(time_ns, octets, size, _ETHERNET, name, comment, kind, flags))
-            file.flush()
-        except OSError as error:
-            self._give_up(error)
+                file.flush()
+            except OSError as error:
+                self._give_up(error)
 
     def _give_up(self, error: OSError) -> None:
         file, self._file = self._file, None
