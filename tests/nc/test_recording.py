@@ -264,7 +264,7 @@ def test_what_is_made_up_is_said(recorded: tuple[Path, list[Talk]]) -> None:
     reader = read(path)
     comments = [record.comment for record in reader if record.comment]
     assert comments == [
-        "tls://[::1]:40002 to tls://[::1]:8443",
+        "tls://[::1]:40002 to tls://[::1]:8443, recorded in clear text",
         "unix: to unix:/run/app.sock",
         "- to exec:cat -n",
         "vsock://1:1024 to vsock://2:5000",

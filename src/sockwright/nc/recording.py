@@ -147,12 +147,14 @@ class _RecordedConversation(Tap):
         self._datagrams = any(
             end.startswith("udp:") or end.endswith("?type=datagram") for end in (local, remote)
         )
+        tls = remote.startswith("tls:") or local.startswith("tls:")
         if not (source.real and target.real):
             self._kind = _LOCAL
-        elif remote.startswith("tls:") or local.startswith("tls:"):
+        elif tls:
             self._kind = _TLS
         if self._kind != _PLAIN:
-            self._comment = f"{client} to {server}"
+            clear = ", recorded in clear text" if tls else ""
+            self._comment = f"{client} to {server}{clear}"
         # Numbers that differ each time, as RFC 9293 section 3.4.1 wants: a clock of 4 microseconds.
         first = time_ns // 4000 & _SEQ_MASK
         flags = (_INBOUND, _OUTBOUND) if accepted else (_OUTBOUND, _INBOUND)
