@@ -7,6 +7,7 @@ the input (Ctrl-D) octets are shown by the loop again.
 
 from __future__ import annotations
 
+import select
 import threading
 from collections import deque
 from typing import TYPE_CHECKING
@@ -27,7 +28,7 @@ _NAME = "standard input and output"
 _ROOM = 64 << 10  # octets of one piece: cleaned they are four times as many at most
 _HEAD_START_S = 0.03  # the first answer of the peer comes before the editor
 _MOST_WAITING = 256 << 10  # characters that the editor has not shown yet
-_PATIENCE_S = 2.0
+_PATIENCE_S = 5.0
 
 
 class CleanedChannel(DescriptorChannel):
@@ -62,15 +63,31 @@ class CleanedChannel(DescriptorChannel):
         """Show what could have been the beginning of something; the terminal stays open."""
         self._write(self._cleaner.finish())
 
+    def close(self) -> None:
+        """Show the rest, however long the terminal takes to take it, and let go of it.
+
+        Raises: KeyboardInterrupt, somebody did not want to wait for that.
+        """
+        waiting = select.poll()
+        waiting.register(1, select.POLLOUT)
+        try:
+            while not self._flush():
+                waiting.poll()
+        finally:
+            self._unwritten = memoryview(b"")
+            super().close()
+
     def _write(self, clean: bytes) -> None:
         self._unwritten = memoryview(bytes(self._unwritten) + clean if self._unwritten else clean)
         self._flush()
 
     def _flush(self) -> bool:
-        """Write what waits; tell whether all of it is written."""
+        """Write what waits; tell whether all of it is written.
+
+        It is not `unsent`: closing the channel does not lose it.
+        """
         while self._unwritten and (taken := super().send(self._unwritten)):
             self._unwritten = self._unwritten[taken:]
-        self.unsent = len(self._unwritten)
         return not self._unwritten
 
 
@@ -128,7 +145,6 @@ class EditingChannel(CleanedChannel):
         if self._editor is None:
             return super().send(octets)
         if self._editor.waiting > _MOST_WAITING:
-            self.unsent = self._editor.waiting
             return 0
         self._write(self._cleaner.clean(octets))
         return len(octets)
@@ -141,11 +157,9 @@ class EditingChannel(CleanedChannel):
         elif clean:
             # The editor counts lines by LF, and the terminal makes CR LF of that in any case.
             self._editor.show(clean.decode().replace("\r\n", "\n"))
-            self.unsent = self._editor.waiting
 
     def _drained(self) -> None:
         if not self._closed:
-            self.unsent = 0 if self._editor is None else self._editor.waiting
             self._on_writable()
 
     # -- the editor comes and goes -----------------------------------------------------------------
@@ -198,7 +212,6 @@ class EditingChannel(CleanedChannel):
         if parting == "interrupt":
             raise KeyboardInterrupt  # out of the loop, as Ctrl-C does elsewhere
         self._ended = True
-        self.unsent = 0
         self._on_readable()
         if not self._closed:
             self._on_writable()
@@ -224,5 +237,7 @@ class EditingChannel(CleanedChannel):
             self._thread.join(_PATIENCE_S)  # it may be that the terminal takes nothing any more
         if self._keys is not None:
             self._keys.close()
-        self._modes.restore()
-        super().close()
+        try:
+            super().close()
+        finally:
+            self._modes.restore()

@@ -27,11 +27,12 @@ from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.data_structures import Size
 from prompt_toolkit.document import Document
 from prompt_toolkit.enums import DEFAULT_BUFFER
-from prompt_toolkit.filters import Condition, has_focus
+from prompt_toolkit.filters import Condition, has_focus, is_searching
 from prompt_toolkit.input import create_input
 from prompt_toolkit.key_binding import KeyBindings
 from prompt_toolkit.keys import Keys
 from prompt_toolkit.output.vt100 import Vt100_Output
+from prompt_toolkit.search import accept_search
 from prompt_toolkit.utils import get_cwidth
 
 from sockwright.nc.cleaning import Cleaner
@@ -50,7 +51,7 @@ __all__ = ["LineEditor", "Parting"]
 Parting = Literal["closed", "end", "interrupt"]
 
 _REDRAWN_S = 0.02  # at most so often when octets arrive
-_LOOKS_AT_SIZE_S = 0.1  # a thread gets no SIGWINCH
+_LOOKS_AT_SIZE_S = 0.2  # a thread gets no SIGWINCH
 # What is asked for by such a line is not for a file.
 _SECRET = re.compile(r"pass\s?(word|phrase|code)|secret|token|\bpin\b", re.IGNORECASE)
 
@@ -99,7 +100,7 @@ class LineEditor:
         )
         self._app = self._session.app
         self._app.min_redraw_interval = _REDRAWN_S
-        self._app.terminal_size_polling_interval = _LOOKS_AT_SIZE_S
+        self._app.terminal_size_polling_interval = None  # it would miss what changes at first
 
     # -- for any thread ----------------------------------------------------------------------------
 
@@ -132,6 +133,7 @@ class LineEditor:
         with self._lock:
             self._loop = asyncio.get_running_loop()
             self._loop.call_soon(self._show_arrived)
+        following = asyncio.create_task(self._follow_size())
         try:
             await self._session.prompt_async(
                 pre_run=self._leave_if_closing, handle_sigint=False, set_exception_handler=False
@@ -139,11 +141,21 @@ class LineEditor:
         except EOFError:  # the terminal has hung up
             self._parting = "end"
         finally:
+            following.cancel()
             with self._lock:
                 self._loop = None  # from now on whoever shows something does so by himself
             self._show_arrived()
             self._output.write(self.unfinished)
             self._output.flush()
+
+    async def _follow_size(self) -> None:
+        """Draw anew what is being typed when the terminal has another size."""
+        size = _size()
+        while True:
+            await asyncio.sleep(_LOOKS_AT_SIZE_S)
+            if size != (size := _size()) and self._app.is_running:
+                self._app.renderer.erase()
+                self._app.invalidate()
 
     def _leave_if_closing(self) -> None:
         if self._closing:
@@ -206,8 +218,9 @@ class LineEditor:
         bindings = KeyBindings()
         typing = has_focus(DEFAULT_BUFFER)
         empty = Condition(lambda: not self._session.default_buffer.text)
-        bindings.add("enter", filter=typing)(self._finish_line)
-        bindings.add("c-j", filter=typing)(self._finish_line)
+        for enter in ("enter", "c-j"):
+            bindings.add(enter, filter=typing)(lambda _: self._finish_line())
+            bindings.add(enter, filter=is_searching)(lambda _: self._finish_search())
         bindings.add("tab", filter=typing)(lambda event: event.current_buffer.insert_text("\t"))
         bindings.add("c-d", filter=typing & empty)(lambda _: self._depart("end"))
         bindings.add("c-c")(lambda _: self._depart("interrupt"))
@@ -215,12 +228,17 @@ class LineEditor:
         bindings.add(Keys.BracketedPaste, filter=typing)(self._paste)
         return bindings
 
-    def _finish_line(self, event: KeyPressEvent) -> None:
-        buffer = event.current_buffer
+    def _finish_search(self) -> None:
+        accept_search()
+        self._finish_line()
+
+    def _finish_line(self) -> None:
+        buffer = self._session.default_buffer
         if not _SECRET.search(self.unfinished):
             buffer.append_to_history()
         line = buffer.text + "\n"
         buffer.reset()
+        buffer.load_history_if_not_yet_loaded()  # not only when it is drawn
         self._send(line)
 
     def _paste(self, event: KeyPressEvent) -> None:
@@ -237,8 +255,8 @@ class LineEditor:
 
     def _send(self, lines: str) -> None:
         octets = lines.encode(errors="surrogateescape")
-        self._print((self._echo.clean(octets) + self._echo.finish()).decode())
         self._on_line(octets)
+        self._print((self._echo.clean(octets) + self._echo.finish()).decode())
 
     def _suspend(self) -> None:
         run_in_terminal(self._modes.suspend)

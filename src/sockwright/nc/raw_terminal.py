@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from typing import TYPE_CHECKING, Literal
+from collections import deque
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from sockwright.nc.descriptors import DescriptorChannel
 from sockwright.nc.terminal import TerminalModes
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = ["EscapeKeys", "RawTerminalChannel"]
 
-Order = Literal["leave", "suspend"]
+Order: TypeAlias = Literal["leave", "suspend"]
+Part: TypeAlias = bytes | Order
 
-_ANNOUNCEMENT = b"keys go to the peer as they are; ~. at the start of a line leaves\r\n"
+_ANNOUNCEMENT = b"raw terminal: ~. at the start of a line leaves\r\n"
 _TILDE, _DOT, _CTRL_Z = b"~"[0], b"."[0], 0x1A
 _LINE_ENDS = b"\r\n"
 
@@ -38,9 +40,9 @@ class EscapeKeys:
         self._at_start = True
         self._tilde = False  # the last key was one, at the start of a line
 
-    def split(self, keys: bytes) -> list[bytes | Order]:
+    def split(self, keys: bytes) -> list[Part]:
         """Return what is for the peer, with orders for us between."""
-        parts: list[bytes | Order] = []
+        parts: list[Part] = []
         plain = bytearray()
         for key in keys:
             if self._tilde:
@@ -79,7 +81,7 @@ class RawTerminalChannel(DescriptorChannel):
         self.on_resize: Callable[[int, int], None] | None = None
         self._modes = TerminalModes(0)
         self._escapes = EscapeKeys()
-        self._typed = memoryview(b"")
+        self._typed: deque[Part] = deque()
         self._handler: Any = None
 
     def attach(
@@ -93,23 +95,23 @@ class RawTerminalChannel(DescriptorChannel):
 
     def receive_into(self, buffer: memoryview) -> int | None:
         """Give the peer's keys; see `Channel`."""
-        while not self._typed:
-            count = super().receive_into(buffer)
-            if not count:
-                return count
-            keys = bytearray()
-            for part in self._escapes.split(bytes(buffer[:count])):
+        while True:
+            while self._typed:
+                part = self._typed.popleft()
                 if part == "leave":
                     raise KeyboardInterrupt
                 if part == "suspend":
                     self._modes.suspend()
-                elif isinstance(part, bytes):
-                    keys += part
-            self._typed = memoryview(bytes(keys))
-        piece = self._typed[: len(buffer)]
-        buffer[: len(piece)] = piece
-        self._typed = self._typed[len(piece) :]
-        return len(piece)
+                    continue
+                piece = part[: len(buffer)]
+                buffer[: len(piece)] = piece
+                if rest := part[len(piece) :]:
+                    self._typed.appendleft(rest)
+                return len(piece)
+            count = super().receive_into(buffer)
+            if not count:
+                return count
+            self._typed.extend(self._escapes.split(bytes(buffer[:count])))
 
     def close(self) -> None:
         """Give the terminal back."""
