@@ -16,6 +16,7 @@ from sockwright.tools._rows import Remark
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+    from typing import NoReturn
 
     from sockwright.nc.settings import Job
     from sockwright.tools._nc_flags import Arguments
@@ -29,7 +30,7 @@ def do(job: Job, args: Arguments) -> Generator[object, None, int]:
     Raises: as `Taps`, and as `nc.engine.run`.
     """
     _check_standard(job)
-    with Taps(args) as taps, _own_path(job):
+    with _ending_in_order(), Taps(args) as taps, _own_path(job):
         if taps.conversation is not None:
             job = replace(job, taps=taps.conversation)
         events = run(job)
@@ -45,6 +46,30 @@ def do(job: Job, args: Arguments) -> Generator[object, None, int]:
         finally:
             events.close()
             yield from _reports(taps)
+
+
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP undo what there is to undo: paths of sockets, programs, terminals."""
+    import signal
+    import threading
+
+    def end(number: int, _frame: object) -> NoReturn:
+        raise SystemExit(128 + number)  # what a shell makes of a program that a signal ended
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python handles signals in its main thread only
+        return
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    # nohup(1) wants it to go on.
+    wanted = [one for one in numbers if signal.getsignal(one) is signal.SIG_DFL]
+    for number in wanted:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in wanted:
+            signal.signal(number, signal.SIG_DFL)
 
 
 @contextmanager
