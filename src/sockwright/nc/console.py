@@ -14,11 +14,12 @@ What becomes of them depends on what they are:
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 from sockwright.errors import UsageError
 from sockwright.nc.channel import Channel
-from sockwright.nc.descriptors import standard_channel
+from sockwright.nc.descriptors import DescriptorChannel, standard_channel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,8 +73,14 @@ def interact(conversation: ConversationCore, settings: Console | None = None) ->
     from sockwright.nc.settings import Console, Limits
 
     outcomes: list[Outcome] = []
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()  # what was printed before is shown before
     with Loop() as loop:
-        near = open_console(settings or Console())
+        settings = settings or Console()
+        # A screen is not closed at the end of what there is to be shown; anything else would be.
+        kept = os.isatty(1) or settings.raw_terminal
+        near = open_console(settings) if kept else _LastingOutput(0, 1, "standard input and output")
         session = Session(
             loop,
             near,
@@ -92,6 +99,13 @@ def interact(conversation: ConversationCore, settings: Console | None = None) ->
         raise ConnectionError(outcomes[0].text)
 
 
+class _LastingOutput(DescriptorChannel):
+    """Standard input and output, which the program goes on to use."""
+
+    def send_eof(self) -> None:
+        """Do nothing: whoever reads it reads what comes later, too."""
+
+
 class _ConversationChannel(Channel):
     """A conversation as an end of a session; it stays open when the channel is closed."""
 
@@ -101,6 +115,7 @@ class _ConversationChannel(Channel):
         self._conversation = conversation
         self._loop: Loop | None = None
         self._watched: set[int] = set()
+        self._told_end = False
 
     def attach(
         self, loop: Loop, on_readable: Callable[[], None], on_writable: Callable[[], None]
@@ -136,9 +151,14 @@ class _ConversationChannel(Channel):
 
     def send_eof(self) -> None:
         """Half-close; see `Channel`."""
-        pause = self._conversation.send_eof_now()
-        if pause is not None:
-            self._wait(pause)
+        if not self._told_end:
+            try:
+                pause = self._conversation.send_eof_now()
+            except OSError:  # the connection is gone; reading will say how
+                pause = None
+            self._told_end = pause is None
+            if pause is not None:
+                self._wait(pause)
 
     def _wait(self, pause: Pause) -> None:
         """Come back when what the conversation waits for may be there."""
