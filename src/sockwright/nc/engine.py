@@ -226,7 +226,8 @@ class _Engine:
             except (OSError, SockwrightError) as error:
                 failed(failure(error, _opening(end)))
                 return
-            then(channel)
+            far = side is self._job.far
+            then(self._dressed(side, channel, accepted=False) if far else channel)
 
     def _open_local(self, side: Side, peer: Channel | None) -> Channel:
         if isinstance(side.end, StandardEnd):
