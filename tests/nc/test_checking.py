@@ -204,6 +204,7 @@ def test_leaving_early_closes_everything() -> None:
         ("127.0.0.1", [1], {"timeout": 0}, ValueError, "above 0 seconds"),
         ("127.0.0.1", [1], {"timeout": float("nan")}, ValueError, "above 0 seconds"),
         ("127.0.0.1", [1], {"at_once": 0}, ValueError, "at least 1"),
+        ("127.0.0.1", [1], {"rate": 0}, ValueError, "above 0"),
         ("127.0.0.1", [1], {"family": socket.AF_INET6}, EndpointError, "no address of the family"),
         ("127.0.0.1", [1], {"local": "::1"}, EndpointError, "no address of the family"),
         ("*", [1], {}, EndpointError, "nobody can be reached there"),
@@ -364,14 +365,22 @@ def test_ports_of_another_host(pair: tuple[Host, Host], family: socket.AddressFa
 def test_checks_of_another_host_are_spread_over_time(pair: tuple[Host, Host]) -> None:
     a, b = pair
 
-    def seconds(rate: float | None) -> float:
+    def seconds(count: int) -> float:
         begin = time.monotonic()
-        rows = list(check_ports(b.ipv4, range(1, 401), timeout=_PATIENCE_S, rate=rate))
-        assert _states(rows) == dict.fromkeys(range(1, 401), "closed")
+        ports = range(1, count + 1)
+        rows = list(check_ports(b.ipv4, ports, timeout=_PATIENCE_S))
+        assert _states(rows) == dict.fromkeys(ports, "closed")
         return time.monotonic() - begin
 
-    assert a.call(lambda: seconds(1000)) > 0.35
-    a.call(lambda: seconds(None))
+    assert a.call(seconds, 500) > 0.35
+    assert min(a.call(seconds, 2) for _ in range(3)) < 0.1  # a few go at once
+
+
+def test_a_rate_that_is_asked_for_counts_everywhere_and_the_first_goes_at_once() -> None:
+    begin = time.monotonic()
+    taken = [time.monotonic() for _ in check_ports("127.77.0.1", [7, 9, 11], rate=5)]
+    assert taken[0] - begin < 0.2 <= taken[1] - begin
+    assert taken[2] - begin >= 0.4
 
 
 @pytest.mark.needs("namespaces", "nft")

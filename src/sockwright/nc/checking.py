@@ -32,7 +32,7 @@ from sockwright.errors import EndpointError
 from sockwright.nc.asking import NO_SUCH_FAMILY, OWN_FAULTS, UNDER_WAY, AskTCP, AskUDP
 from sockwright.nc.port_check import PortCheck, unix_verdict, verdict
 from sockwright.nc.ports import HIGHEST_PORT, service_names
-from sockwright.nc.rate import Rate
+from sockwright.nc.rate import BURST, Rate
 from sockwright.sockets.addresses import candidates, to_endpoint
 from sockwright.sockets.endpoint import Endpoint
 from sockwright.sockets.explain import explained
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_RATE", "PortCheck", "check_path", "check_ports"]
 
 DEFAULT_RATE = 1000.0
-"""New checks a second where the host is not this one."""
+"""New checks a second where nothing else is asked for, of hosts that are not this one."""
 
 _BEGUN_IN_A_ROW = 32  # before the answers to others are looked at, or their times would be wrong
 
@@ -69,8 +69,9 @@ def check_ports(
     A host with several addresses is asked address by address until one says open; else the row is
     that of the first. `timeout` is in seconds, for each port and address; `at_once` how many are
     under way at most. `family` is AF_INET or AF_INET6 (0: both), `local` an address of this machine
-    to ask from, `rate` how many checks begin in a second, outside this machine (None: as many as
-    can). The host is looked up before this returns, which may take its time.
+    to ask from, `rate` how many checks begin in a second (None: as many as can; `DEFAULT_RATE`
+    counts for other hosts only). The host is looked up before this returns, which may take its
+    time.
 
     Raises:
         ValueError: a port, a time or a number is out of range.
@@ -89,8 +90,7 @@ def check_ports(
         raise EndpointError(f"{host} has no address of the family that is asked for")
     here = all(each.is_here() for each in addresses)
     asking = AskUDP(here=here) if udp else AskTCP(here=here)
-    # What would be begun within a tenth of a second may begin at once.
-    pace = None if here or rate is None or len(ports) <= rate / 10 else Rate(rate)
+    pace = None if rate is None or (here and rate == DEFAULT_RATE) else _pace(rate)
     checks = _Checks(host, addresses, sources, asking, timeout)
     return checks.rows(dict.fromkeys(ports), _within_limit(at_once), pace)
 
@@ -164,6 +164,15 @@ def _within_limit(at_once: int) -> int:
 
     soft, _ = getrlimit(RLIMIT_NOFILE)
     return at_once if soft == RLIM_INFINITY else max(1, min(at_once, soft // 2))
+
+
+def _pace(rate: float) -> Rate:
+    """Return the limit of checks a second; the first, or those of a tenth of a second, go at once.
+
+    Raises:
+        ValueError: it is not above 0.
+    """
+    return Rate(rate, monotonic() - (max(BURST, 1 / rate) if rate > 0 else 0))
 
 
 class _Task(NamedTuple):
