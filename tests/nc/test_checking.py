@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
 import subprocess
@@ -546,3 +547,13 @@ def test_each_probe_is_what_the_usual_service_of_its_port_expects(tmp_path: Path
         protocols, malformed, *_ = line.split("\t")
         assert name in protocols.split(":"), (port, line)
         assert not malformed, (port, line)
+
+
+@pytest.mark.needs("namespaces", "nc.openbsd")
+def test_it_is_measured_beside_nc(project: Path) -> None:
+    script = project / "benchmarks" / "bench_checking.py"
+    command = [sys.executable, str(script), "--json", "--rounds", "1", "--ports", "2000"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode in {0, 1}, done.stderr
+    names = [json.loads(line)["name"] for line in done.stdout.splitlines()]
+    assert names[:4] == ["check_ports", "check_ports, UDP", "sw nc -z", "nc"]
