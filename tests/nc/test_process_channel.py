@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,7 @@ import pytest
 
 from sockwright.nc.channel import SocketChannel
 from sockwright.nc.loop import Loop
-from sockwright.nc.process_channel import ProcessChannel, Programs, open_process
+from sockwright.nc.process_channel import ProcessChannel, open_process
 from sockwright.nc.session import DONE, Outcome, Session
 from sockwright.nc.settings import Limits
 
@@ -28,15 +30,16 @@ class Served:
 
     def __init__(self) -> None:
         self.loop = Loop()
-        self.programs = Programs()
+        self.channels: list[ProcessChannel] = []
         self.peers: list[socket.socket] = []
         self.sessions: list[Session] = []
         self.statuses: list[int] = []
         self.outcomes: list[Outcome] = []
 
     def start(self, words: list[str], *, pty: bool = False) -> tuple[socket.socket, ProcessChannel]:
-        near = open_process(words, pty=pty, programs=self.programs)
+        near = open_process(words, pty=pty)
         near.on_exit = self.statuses.append
+        self.channels.append(near)
         ours, peer = socket.socketpair()
         peer.settimeout(_PATIENCE_S)
         self.peers.append(peer)
@@ -58,7 +61,8 @@ class Served:
 
     def until_over(self) -> None:
         """Until every session has ended and every program was reaped."""
-        self.until(lambda: len(self.outcomes) == len(self.peers) and not len(self.programs))
+        many = len(self.peers)
+        self.until(lambda: len(self.outcomes) == len(self.statuses) == many)
 
     def receive(self, peer: socket.socket) -> bytes:
         """Let the loop run until the peer has been told of the end; give what it was sent."""
@@ -89,7 +93,9 @@ def served() -> Iterator[Served]:
     yield one
     for session in one.sessions:
         session.finish(DONE)
-    one.programs.close()
+    for channel in one.channels:
+        channel.close()
+        channel.finish()
     for peer in one.peers:
         peer.close()
     one.loop.close()
@@ -186,20 +192,34 @@ def _came(served: Served, peer: socket.socket) -> bool:
         return False
 
 
-def test_programs_that_heed_nothing_all_end_together(served: Served) -> None:
-    code = "trap '' TERM; echo ready; while :; do sleep 1; done"
-    for _ in range(3):
-        peer, _ = served.start(["sh", "-c", code])
-        served.until(lambda peer=peer: _came(served, peer))  # type: ignore[misc]
-    served.programs.close()
-    assert served.statuses == [-signal.SIGKILL] * 3
+def test_programs_that_heed_nothing_end_with_the_interpreter_all_together() -> None:
+    code = """
+import os
+from sockwright.nc.loop import Loop
+from sockwright.nc.process_channel import open_process
+
+stubborn = ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done"]
+with Loop() as loop:
+    for _ in range(4):
+        channel = open_process(stubborn)
+        os.set_blocking(channel.process.stdout, True)
+        channel.receive_into(memoryview(bytearray(10)))
+        channel.on_exit = lambda status: print(status, flush=True)
+        channel.attach(loop, lambda: None, lambda: None)
+        channel.close()
+"""
+    begin = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True
+    )
+    assert done.stdout.split() == ["-9"] * 4
+    assert time.monotonic() - begin < 3
 
 
 def test_a_program_that_was_never_joined_is_ended(served: Served) -> None:
-    channel = open_process(["cat"], programs=served.programs)
+    channel = open_process(["cat"])
     channel.close()
     assert channel.status == -signal.SIGTERM
-    assert not len(served.programs)
 
 
 def test_a_program_on_a_terminal_talks_and_hears_the_end(served: Served) -> None:
@@ -234,7 +254,7 @@ def test_the_end_reaches_a_terminal_that_is_full(served: Served) -> None:
     served.until_over()
 
 
-def test_a_thousand_programs_leave_nothing_behind(served: Served) -> None:
+def test_hundreds_of_programs_leave_nothing_behind(served: Served) -> None:
     for _ in range(10):
         for _ in range(20):
             peer, _ = served.start(["true"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import select
+from contextlib import suppress
 from time import monotonic
 
 from sockwright.nc.channel import Channel
@@ -12,50 +14,14 @@ from sockwright.nc.process import Process, start
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from typing import Self
 
     from sockwright.nc.loop import Loop, Timer
 
-__all__ = ["ProcessChannel", "Programs", "open_process"]
+__all__ = ["ProcessChannel", "open_process"]
 
 _READ = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR
 _WRITE = select.EPOLLOUT | select.EPOLLHUP | select.EPOLLERR
 _TRY_AGAIN_S = 0.05
-
-
-class Programs:
-    """The programs that a run has started and not yet reaped; its end waits for theirs.
-
-    A closed channel ends its program by and by, while the loop runs. Where the loop is about to
-    stop, `close` does the rest: it takes as long as the slowest program, two seconds at most.
-    """
-
-    def __init__(self) -> None:
-        self._running: set[ProcessChannel] = set()
-
-    def __len__(self) -> int:
-        return len(self._running)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def add(self, channel: ProcessChannel) -> None:
-        """Remember a channel whose program runs."""
-        self._running.add(channel)
-
-    def discard(self, channel: ProcessChannel) -> None:
-        """Forget a channel whose program has been reaped."""
-        self._running.discard(channel)
-
-    def close(self) -> None:
-        """End all programs that still run, all at the same time, and reap them."""
-        for channel in list(self._running):
-            channel.close()
-        for channel in list(self._running):
-            channel.finish()
 
 
 class ProcessChannel(Channel):
@@ -67,12 +33,11 @@ class ProcessChannel(Channel):
     counts it.
     """
 
-    def __init__(self, process: Process, name: str, programs: Programs | None = None) -> None:
+    def __init__(self, process: Process, name: str) -> None:
         super().__init__(name)
         self.process = process
         self.on_exit: Callable[[int], None] | None = None
         self.unread = 0
-        self._programs = programs
         self._loop: Loop | None = None
         self._steps: Iterator[float | None] | None = None
         self._timer: Timer | None = None
@@ -85,8 +50,6 @@ class ProcessChannel(Channel):
         # does it drop what a program does not read.
         if not process.terminal:
             self.source = process.stdout
-        if programs is not None:
-            programs.add(self)
 
     @property
     def status(self) -> int | None:
@@ -153,7 +116,11 @@ class ProcessChannel(Channel):
                 self._on_writable()
 
     def close(self) -> None:
-        """Let go of the program, and see to it that it ends."""
+        """Let go of the program, and see to it that it ends.
+
+        The loop does that by and by. Where it stops before, the end of the interpreter does the
+        rest, all at the same time: two seconds at most.
+        """
         if self._steps is not None:
             return
         self.source = -1
@@ -168,6 +135,7 @@ class ProcessChannel(Channel):
             self.finish()
         else:
             self._loop.watch(self._pidfd, self._on_ended, select.EPOLLIN)
+            atexit.register(self.finish)
             self._take_step()
 
     def finish(self) -> None:
@@ -199,9 +167,9 @@ class ProcessChannel(Channel):
             if self._timer is not None:
                 self._timer.cancel()
             if self._loop is not None:
-                self._loop.unwatch(self._pidfd)
-            if self._programs is not None:
-                self._programs.discard(self)
+                with suppress(ValueError):  # the loop is closed
+                    self._loop.unwatch(self._pidfd)
+            atexit.unregister(self.finish)
             if self.on_exit is not None:
                 self.on_exit(status)
         return True
@@ -212,16 +180,13 @@ def open_process(
     *,
     pty: bool = False,
     environment: Mapping[str, str] | None = None,
-    programs: Programs | None = None,
 ) -> ProcessChannel:
     """Start a program as one end of a session; see `sockwright.nc.process.start`.
 
     `environment` is added to the small one that it gets (see `process.connection_variables`).
-    `programs` waits for its end when the run ends, and ends it if need be; without, a program that
-    outlives the loop is left to itself, with its input and output closed.
 
     Raises:
         NotPossibleError, OSError: as `start`.
     """
     process = start(words, pty=pty, variables=environment)
-    return ProcessChannel(process, f"{'pty' if pty else 'exec'}:{process.name}", programs)
+    return ProcessChannel(process, f"{'pty' if pty else 'exec'}:{process.name}")
