@@ -22,7 +22,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from time import monotonic
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -51,7 +51,6 @@ from sockwright.nc.conversing import (
     Timeout,
     interactive,
     late,
-    seconds_of,
 )
 from sockwright.nc.ends import ExecEnd, FileEnd, PtyEnd, SocketEnd
 from sockwright.nc.relaying import Relayed, relaying
@@ -65,7 +64,6 @@ if TYPE_CHECKING:
     from collections.abc import (
         AsyncIterator,
         Iterable,
-        Iterator,
         Mapping,
         Sequence,
     )
@@ -84,13 +82,17 @@ __all__ = ["Conversation", "Listener", "ProcessConversation", "connect", "listen
 
 T = TypeVar("T")
 Direction = Literal["send", "receive"]
+_NOTHING: frozenset[Direction] = frozenset()
+_SEND: frozenset[Direction] = frozenset(("send",))
+_RECEIVE: frozenset[Direction] = frozenset(("receive",))
+_BOTH = _SEND | _RECEIVE
 
 
 class Waiter:
     """Runs the steps of one conversation or listener in an event loop."""
 
     def __init__(self) -> None:
-        self._busy: set[Direction] = set()
+        self._busy = _NOTHING
         # Two calls may wait for the same: under TLS a call that sends may have to receive.
         self._futures: dict[tuple[int, str], set[asyncio.Future[None]]] = {}
 
@@ -98,38 +100,50 @@ class Waiter:
         self,
         steps: Steps[T],
         seconds: float | None,
-        doing: str,
-        *busy: Direction,
+        *doing: str,
+        busy: frozenset[Direction] = _NOTHING,
         spent: float = 0.0,
     ) -> T:
-        """Go through `steps`, waiting where they wait, `seconds` less `spent` at most."""
-        with self.alone(doing, *busy):
-            try:
-                return await self._run(steps, seconds, doing, spent)
-            finally:
-                steps.close()
-
-    @contextmanager
-    def alone(self, doing: str, *busy: Direction) -> Iterator[None]:
-        """Keep others from sending or receiving, whichever `busy` says.
+        """Go through `steps`, waiting where they wait, `seconds` less `spent` at most.
 
         Raises:
-            RuntimeError: another task is at it.
+            RuntimeError: another task does what `busy` says already.
+            TimeoutError: it took longer; the words of `doing` say what.
         """
-        if again := self._busy.intersection(busy):
-            raise RuntimeError(f"{doing}: another task is about to {again.pop()} already")
-        self._busy.update(busy)
-        try:
-            yield
-        finally:
-            self._busy.difference_update(busy)
-
-    async def _run(self, steps: Steps[T], seconds: float | None, doing: str, spent: float) -> T:
+        self.take(busy)
         try:
             pause = next(steps)
         except StopIteration as done:
             first: T = done.value
             return first
+        else:
+            return await self._run(steps, pause, seconds, doing, spent)
+        finally:
+            self.give_back(busy)
+            steps.close()
+
+    def take(self, busy: frozenset[Direction]) -> None:
+        """Keep other tasks from sending or receiving, whichever `busy` says, until `give_back`.
+
+        Raises:
+            RuntimeError: another task is at it.
+        """
+        if again := self._busy & busy:
+            raise RuntimeError(f"another task is about to {' and '.join(again)} already")
+        self._busy |= busy
+
+    def give_back(self, busy: frozenset[Direction]) -> None:
+        """Let other tasks at it again."""
+        self._busy -= busy
+
+    async def _run(
+        self,
+        steps: Steps[T],
+        pause: Pause,
+        seconds: float | None,
+        doing: tuple[str, ...],
+        spent: float,
+    ) -> T:
         try:
             async with asyncio.timeout(None if seconds is None else max(0.0, seconds - spent)):
                 while True:
@@ -141,7 +155,7 @@ class Waiter:
                         return result
         except TimeoutError as error:
             if error.errno is None:
-                raise late(doing, seconds) from error
+                raise late(seconds, *doing) from error
             raise
 
     async def _wait(self, pause: Pause) -> bool:
@@ -223,7 +237,7 @@ class Conversation(ConversationCore):
         Raises:
             TimeoutError, OSError: as the blocking `Conversation.send`.
         """
-        await self._do(self._sending(octets), timeout, "send")
+        await self._do(self._sending(octets), timeout, _SEND)
 
     send_all = send
     """What `sockwright.sockets.aio.Stream` calls it."""
@@ -234,7 +248,7 @@ class Conversation(ConversationCore):
         Raises:
             TimeoutError, OSError: as `send`.
         """
-        await self._do(self._sending_line(line), timeout, "send")
+        await self._do(self._sending_line(line), timeout, _SEND)
 
     async def send_after(
         self,
@@ -251,7 +265,7 @@ class Conversation(ConversationCore):
         """
         sending = self._sending(octets)
         steps = self._answering(delimiter, limit, sending)
-        return await self._do(steps, timeout, "receive", "send")
+        return await self._do(steps, timeout, _BOTH)
 
     async def send_line_after(
         self,
@@ -268,7 +282,7 @@ class Conversation(ConversationCore):
         """
         sending = self._sending_line(line)
         steps = self._answering(delimiter, limit, sending)
-        return await self._do(steps, timeout, "receive", "send")
+        return await self._do(steps, timeout, _BOTH)
 
     async def send_eof(self, *, timeout: Timeout = ...) -> None:
         """Say that nothing more will be sent; receiving goes on.
@@ -276,7 +290,7 @@ class Conversation(ConversationCore):
         Raises:
             TimeoutError, OSError: as the blocking `Conversation.send_eof`.
         """
-        await self._do(self._sending_eof(), timeout, "send")
+        await self._do(self._sending_eof(), timeout, _SEND)
 
     async def receive(self, limit: int = LINE_LIMIT, *, timeout: Timeout = ...) -> bytes:
         """Receive at least one and at most `limit` octets, or one message; none are the end.
@@ -284,7 +298,7 @@ class Conversation(ConversationCore):
         Raises:
             TimeoutError, OSError: as the blocking `Conversation.receive`.
         """
-        return await self._do(self._receiving(limit), timeout, "receive")
+        return await self._do(self._receiving(limit), timeout, _RECEIVE)
 
     async def recv_line(
         self, *, keep_end: bool = False, limit: int = LINE_LIMIT, timeout: Timeout = ...
@@ -294,7 +308,7 @@ class Conversation(ConversationCore):
         Raises:
             EndOfStreamError, LimitError, TimeoutError, OSError: as the blocking one.
         """
-        return await self._do(self._receiving_line(limit, keep_end=keep_end), timeout, "receive")
+        return await self._do(self._receiving_line(limit, keep_end=keep_end), timeout, _RECEIVE)
 
     async def recv_lines(
         self, count: int, *, keep_end: bool = False, limit: int = LINE_LIMIT, timeout: Timeout = ...
@@ -305,7 +319,7 @@ class Conversation(ConversationCore):
             EndOfStreamError, LimitError, TimeoutError, OSError: as `recv_line`.
         """
         steps = self._receiving_lines(count, limit, keep_end=keep_end)
-        return await self._do(steps, timeout, "receive")
+        return await self._do(steps, timeout, _RECEIVE)
 
     async def recv_until(
         self,
@@ -321,7 +335,7 @@ class Conversation(ConversationCore):
             EndOfStreamError, LimitError, TimeoutError, OSError: as the blocking one.
         """
         steps = self._receiving_until(delimiter, limit, drop=drop)
-        return await self._do(steps, timeout, "receive")
+        return await self._do(steps, timeout, _RECEIVE)
 
     async def recv_exactly(self, count: int, *, timeout: Timeout = ...) -> bytes:
         """Receive exactly `count` octets.
@@ -329,7 +343,7 @@ class Conversation(ConversationCore):
         Raises:
             EndOfStreamError, TimeoutError, OSError: as the blocking one.
         """
-        return await self._do(self._receiving_exactly(count), timeout, "receive")
+        return await self._do(self._receiving_exactly(count), timeout, _RECEIVE)
 
     async def recv_regex(
         self,
@@ -343,7 +357,7 @@ class Conversation(ConversationCore):
         Raises:
             EndOfStreamError, LimitError, TimeoutError, OSError: as the blocking one.
         """
-        return await self._do(self._receiving_match(pattern, limit), timeout, "receive")
+        return await self._do(self._receiving_match(pattern, limit), timeout, _RECEIVE)
 
     async def receive_all(self, *, limit: int = TOTAL_LIMIT, timeout: Timeout = ...) -> bytes:
         """Receive until the peer ends, 64 MiB at most where `limit` says nothing else.
@@ -351,7 +365,7 @@ class Conversation(ConversationCore):
         Raises:
             LimitError, TimeoutError, OSError: as the blocking one.
         """
-        return await self._do(self._receiving_all(limit), timeout, "receive")
+        return await self._do(self._receiving_all(limit), timeout, _RECEIVE)
 
     async def clean(self, quiet: float = 0.05, *, limit: int = CLEAN_LIMIT) -> bytes:
         """Take whatever comes until nothing has come for `quiet` seconds; give it.
@@ -359,11 +373,11 @@ class Conversation(ConversationCore):
         Raises:
             OSError: as `receive`.
         """
-        return await self._do(self._cleaning(quiet, limit), None, "receive")
+        return await self._do(self._cleaning(quiet, limit), None, _RECEIVE)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Give the lines without their ends until the peer ends; of messages, each as it is."""
-        while (line := await self._do(self._next_line(LINE_LIMIT), ..., "receive")) is not None:
+        while (line := await self._do(self._next_line(LINE_LIMIT), ..., _RECEIVE)) is not None:
             yield line
 
     async def start_tls(
@@ -379,7 +393,7 @@ class Conversation(ConversationCore):
             TLSError, TimeoutError: as the blocking `Conversation.start_tls`.
         """
         steps = self._starting_tls(tls, server_name)
-        await self._do(steps, timeout, "receive", "send")
+        await self._do(steps, timeout, _BOTH)
 
     async def interact(self) -> None:
         """Join this conversation to standard input and output until the peer ends.
@@ -388,14 +402,14 @@ class Conversation(ConversationCore):
             OSError: as `send` and `receive`.
         """
         async with Conversation(plain_carrier(to_end("-"))) as standard:
-            await self._do(interactive(self, standard), None, "receive", "send")
+            await self._do(interactive(self, standard), None, _BOTH)
 
     async def aclose(self) -> None:
         """Close the conversation; a program behind it is ended, within two seconds. Fails never."""
         self._told_of_close()
         self.waiter.stop()
         try:
-            await self.waiter.run(self.carrier.ending(), None, f"close {self.name}")
+            await self.waiter.run(self.carrier.ending(), None, "close", self.name)
         finally:
             self.carrier.close()
 
@@ -405,10 +419,11 @@ class Conversation(ConversationCore):
         self.waiter.stop()
         self.carrier.close()
 
-    async def _do(self, steps: Steps[T], timeout: Timeout, *busy: Direction) -> T:
-        seconds = seconds_of(timeout, self.timeout)
-        word = "receive from" if busy[0] == "receive" else "send to"
-        return await self.waiter.run(steps, seconds, f"{word} {self.name}", *busy)
+    async def _do(self, steps: Steps[T], timeout: Timeout, busy: frozenset[Direction]) -> T:
+        doing = "send to" if busy is _SEND else "receive from"
+        return await self.waiter.run(
+            steps, self._seconds(timeout), doing, self._carrier.name, busy=busy
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -438,9 +453,10 @@ class ProcessConversation(Conversation):
             TimeoutError: it runs on.
         """
         assert isinstance(self.carrier, ProcessCarrier)
-        seconds = seconds_of(timeout, self.timeout)
-        doing = f"wait for the end of {self.name}"
-        return await self.waiter.run(self.carrier.waiting(), seconds, doing)
+        steps = self.carrier.waiting()
+        return await self.waiter.run(
+            steps, self._seconds(timeout), "wait for the end of", self.name
+        )
 
 
 class Listener(ListenerCore):
@@ -472,9 +488,9 @@ class Listener(ListenerCore):
         Raises:
             TimeoutError, OSError: as the blocking `Listener.accept`.
         """
-        seconds = seconds_of(timeout, self.timeout)
-        doing = f"accept on {self.name}"
-        carrier = await self.waiter.run(self._accepting(), seconds, doing, "receive")
+        carrier = await self.waiter.run(
+            self._accepting(), self._seconds(timeout), "accept on", self.name, busy=_RECEIVE
+        )
         return Conversation(carrier, newline=self.newline, taps=self._tap_makers, accepted=True)
 
     async def __aiter__(self) -> AsyncIterator[Conversation]:
@@ -529,8 +545,7 @@ async def connect(
     carrier = socket_carrier(connected, str(route.end))
     try:
         steps, spent = route.agreeing(carrier, machine), monotonic() - began
-        doing = f"connect to {route.end}"
-        carrier = await Waiter().run(steps, timeout, doing, spent=spent)
+        carrier = await Waiter().run(steps, timeout, "connect to", str(route.end), spent=spent)
     except BaseException:
         carrier.close()
         raise
@@ -610,10 +625,12 @@ async def relay(
             else await stack.enter_async_context(await _side(side, reads=reads))
             for side, reads in ((a, True), (b, False))
         ]
-        doing = f"join {first.name} and {second.name}"
-        with second.waiter.alone(doing, "receive", "send"):
-            steps = relaying(first, second, idle=idle)
-            return await first.waiter.run(steps, None, doing, "receive", "send")
+        steps = relaying(first, second, idle=idle)
+        second.waiter.take(_BOTH)
+        try:
+            return await first.waiter.run(steps, None, "join", first.name, busy=_BOTH)
+        finally:
+            second.waiter.give_back(_BOTH)
 
 
 async def _side(place: Place, *, reads: bool) -> Conversation:

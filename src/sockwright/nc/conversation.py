@@ -46,7 +46,6 @@ from sockwright.nc.conversing import (
     Timeout,
     interactive,
     late,
-    seconds_of,
 )
 from sockwright.nc.ends import ExecEnd, FileEnd, PtyEnd
 from sockwright.nc.relaying import Relayed, relaying
@@ -71,14 +70,21 @@ T = TypeVar("T")
 _EVENTS = {"read": select.POLLIN, "write": select.POLLOUT}
 
 
-def _run(steps: Steps[T], seconds: float | None, doing: str, *, began: float | None = None) -> T:
-    """Go through `steps`, waiting where they wait, `seconds` at most, counted from `began`."""
+def _run(steps: Steps[T], seconds: float | None, *doing: str, began: float | None = None) -> T:
+    """Go through `steps`, waiting where they wait, `seconds` at most, counted from `began`.
+
+    Raises:
+        TimeoutError: it took longer; the words of `doing` say what.
+    """
     try:
         pause = next(steps)
         begin = monotonic() if began is None else began
         deadline = None if seconds is None else begin + seconds
         while True:
-            pause = steps.send(_wait(pause, deadline, seconds, doing))
+            came = _wait(pause, deadline)
+            if came is None:
+                raise late(seconds, *doing)
+            pause = steps.send(came)
     except StopIteration as done:
         result: T = done.value
         return result
@@ -86,27 +92,19 @@ def _run(steps: Steps[T], seconds: float | None, doing: str, *, began: float | N
         steps.close()
 
 
-def _wait(pause: Pause, deadline: float | None, seconds: float | None, doing: str) -> bool:
-    """Wait for `pause`; give whether what it waits for came, or False where its time has passed.
-
-    Raises:
-        TimeoutError: the deadline has passed.
-    """
+def _wait(pause: Pause, deadline: float | None) -> bool | None:
+    """Wait for `pause`: True, it came; False, its own time has passed; None, the deadline has."""
     own = pause.seconds
     left = None if deadline is None else deadline - monotonic()
     if not pause.waits and own is None:  # letting others run is the kernel's business here
-        if left is not None and left <= 0:
-            raise late(doing, seconds)
-        return True
+        return None if left is not None and left <= 0 else True
     poll = select.poll()
     for descriptor, side in pause.waits:
         poll.register(descriptor, _EVENTS[side])
     first = min((limit for limit in (own, left) if limit is not None), default=None)
     if poll.poll(None if first is None else max(0.0, first) * 1000):
         return True
-    if left is not None and (own is None or left <= own):
-        raise late(doing, seconds)
-    return False
+    return None if left is not None and (own is None or left <= own) else False
 
 
 class Conversation(ConversationCore):
@@ -319,15 +317,15 @@ class Conversation(ConversationCore):
             OSError: as `send` and `receive`.
         """
         with Conversation(plain_carrier(to_end("-"))) as standard:
-            _run(interactive(self, standard), None, f"talk to {self.name}")
+            _run(interactive(self, standard), None, "talk to", self.name)
 
     def close(self) -> None:
         """Close the conversation; a program behind it is ended, within two seconds. Fails never."""
         self._told_of_close()
-        _run(self.carrier.ending(), None, f"close {self.name}")
+        _run(self.carrier.ending(), None, "close", self.name)
 
     def _do(self, steps: Steps[T], timeout: Timeout, doing: str) -> T:
-        return _run(steps, seconds_of(timeout, self.timeout), f"{doing} {self.name}")
+        return _run(steps, self._seconds(timeout), doing, self._carrier.name)
 
     def __enter__(self) -> Self:
         return self
@@ -375,8 +373,7 @@ class Listener(ListenerCore):
             TimeoutError: nobody came.
             OSError: EMFILE, this process has too many open descriptors: close some, go on.
         """
-        seconds = seconds_of(timeout, self.timeout)
-        carrier = _run(self._accepting(), seconds, f"accept on {self.name}")
+        carrier = _run(self._accepting(), self._seconds(timeout), "accept on", self.name)
         return Conversation(carrier, newline=self.newline, taps=self._tap_makers, accepted=True)
 
     def __iter__(self) -> Iterator[Conversation]:
@@ -434,8 +431,8 @@ def connect(
     machine = route.handshake()
     carrier = socket_carrier(_connected(route.first, local, timeout), str(route.end))
     try:
-        doing = f"connect to {route.end}"
-        carrier = _run(route.agreeing(carrier, machine), timeout, doing, began=began)
+        steps = route.agreeing(carrier, machine)
+        carrier = _run(steps, timeout, "connect to", str(route.end), began=began)
     except BaseException:
         carrier.close()
         raise
@@ -527,7 +524,7 @@ def relay(
     with ExitStack() as stack:
         first = a if isinstance(a, Conversation) else stack.enter_context(_side(a, reads=True))
         second = b if isinstance(b, Conversation) else stack.enter_context(_side(b, reads=False))
-        return _run(relaying(first, second, idle=idle), None, f"join {first.name}")
+        return _run(relaying(first, second, idle=idle), None, "join", first.name)
 
 
 def _side(place: Place, *, reads: bool) -> Conversation:

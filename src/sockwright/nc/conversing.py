@@ -51,7 +51,6 @@ __all__ = [
     "Timeout",
     "interactive",
     "late",
-    "seconds_of",
 ]
 
 T = TypeVar("T")
@@ -72,10 +71,37 @@ class TapMaker(Protocol):
         """Give the tap of a conversation that begins."""
 
 
-class ConversationCore:
+class _TimeLimited:
+    """Has a time limit for each of its calls."""
+
+    def __init__(self, timeout: float | None) -> None:
+        self.timeout = timeout
+
+    @property
+    def timeout(self) -> float | None:
+        """The time limit of each call in seconds, on the monotonic clock; None is for ever."""
+        return self._timeout
+
+    @timeout.setter
+    def timeout(self, seconds: float | None) -> None:
+        check_timeout(seconds)
+        self._timeout = seconds
+
+    def _seconds(self, timeout: Timeout) -> float | None:
+        """Give the time limit of one call.
+
+        Raises:
+            TypeError, ValueError: as `sockwright.sockets.base.check_timeout`.
+        """
+        if isinstance(timeout, EllipsisType):
+            return self._timeout
+        check_timeout(timeout)
+        return timeout
+
+
+class ConversationCore(_TimeLimited):
     """A conversation as far as it does not wait.
 
-    `timeout` is the time limit of each call in seconds, on the monotonic clock; None is for ever.
     `newline` is what `send_line` puts behind a line.
     """
 
@@ -88,7 +114,7 @@ class ConversationCore:
         taps: Iterable[TapMaker] = (),
         accepted: bool = False,
     ) -> None:
-        self.timeout = timeout
+        super().__init__(timeout)
         self.newline = newline
         self._carrier = carrier
         self._received = Received()
@@ -386,10 +412,10 @@ def _without_end(line: bytes) -> bytes:
     return line[:-2] if line.endswith(b"\r\n") else line.removesuffix(b"\n")
 
 
-class ListenerCore:
+class ListenerCore(_TimeLimited):
     """A listener as far as it does not wait.
 
-    `timeout` is the time limit of accept() in seconds, None for ever. `fingerprint` is the SHA-256
+    `fingerprint` is the SHA-256
     of a certificate that was made for this listener, None where there was no need.
     """
 
@@ -403,7 +429,7 @@ class ListenerCore:
         context: ssl.SSLContext | None,
         fingerprint: str | None,
     ) -> None:
-        self.timeout = timeout
+        super().__init__(timeout)
         self.newline = newline
         self.fingerprint = fingerprint
         self._door = door
@@ -448,17 +474,6 @@ class ListenerCore:
         return TLSCarrier(carrier, self._context, server_side=True)
 
 
-def seconds_of(timeout: Timeout, usual: float | None) -> float | None:
-    """Give the time limit of a call in seconds.
-
-    Raises:
-        TypeError, ValueError: as `sockwright.sockets.base.check_timeout`.
-    """
-    seconds = usual if isinstance(timeout, EllipsisType) else timeout
-    check_timeout(seconds)
-    return seconds
-
-
 def interactive(talk: ConversationCore, standard: ConversationCore) -> Steps[Relayed]:
     """Join `talk` to standard input and output until it ends; a terminal gets cleaned octets."""
     import os
@@ -470,7 +485,7 @@ def interactive(talk: ConversationCore, standard: ConversationCore) -> Steps[Rel
     return relaying(standard, talk, until_b_ends=True, cleaner=cleaner)
 
 
-def late(doing: str, seconds: float | None) -> OSError:
-    """Give the error of a call that took longer than `seconds`."""
+def late(seconds: float | None, *doing: str) -> OSError:
+    """Give the error of a call that took longer than `seconds`; `doing` are words."""
     hint = "" if seconds is None else f"not within {seconds:g} seconds"
-    return explained(TimeoutError(), doing, hint=hint)
+    return explained(TimeoutError(), " ".join(doing), hint=hint)
