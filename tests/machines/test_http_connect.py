@@ -177,6 +177,7 @@ def test_looking_for_the_end_takes_time_in_proportion_to_the_answer() -> None:
         ("h", 80, "a:b", "", "no colon"),
         ("h", 80, "a", "b\r\nX: y", "no control characters"),
         ("h", 80, "a", "\udcff", "not text that UTF-8 has"),
+        ("h", 80, "a", "b" * 4095, "more than 4096 octets"),
     ],
 )
 def test_nothing_can_be_smuggled_into_the_request(

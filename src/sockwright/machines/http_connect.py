@@ -24,6 +24,7 @@ __all__ = ["MAX_HEAD", "HttpConnect"]
 MAX_HEAD = 65536
 """Octets of the answer up to its empty line, with all 1xx answers before it."""
 
+_MAX_CREDENTIALS = 4096  # octets of user and password: proxies take 8192 for a whole request
 _MAX_REASON = 80  # characters of the proxy's words that are repeated
 
 # What the codes mean here, RFC 9110 section 15.
@@ -159,9 +160,12 @@ def _basic(user: str, password: str) -> bytes:
     from binascii import b2a_base64
 
     try:
-        return b2a_base64(pair.encode(), newline=False)
+        octets = pair.encode()
     except UnicodeError:
         raise ValueError("the user or the password is not text that UTF-8 has") from None
+    if len(octets) > _MAX_CREDENTIALS:
+        raise ValueError(f"user and password have more than {_MAX_CREDENTIALS} octets")
+    return b2a_base64(octets, newline=False)
 
 
 def _printable(octets: bytes) -> str:
