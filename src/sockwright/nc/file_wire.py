@@ -406,14 +406,14 @@ def open_wire(stream: OctetStream | socket.socket, file: str, idle: float | None
         ValueError: it keeps boundaries, where a file would be cut into messages.
     """
     peer = _peer_of(stream)
+    inside = stream if isinstance(stream, socket.socket) else getattr(stream, "socket", None)
+    keeps_boundaries = isinstance(inside, socket.socket) and inside.type != socket.SOCK_STREAM
+    if keeps_boundaries or getattr(stream, "keeps_boundaries", False):
+        raise ValueError(f"{peer} keeps boundaries; a file needs a stream of octets")
     if isinstance(stream, socket.socket):
         from sockwright.sockets.stream_socket import Stream
 
         return _socket_wire(Stream(stream), stream, peer, file, idle)
-    inside = getattr(stream, "socket", None)
-    keeps_boundaries = isinstance(inside, socket.socket) and inside.type != socket.SOCK_STREAM
-    if keeps_boundaries or getattr(stream, "keeps_boundaries", False):
-        raise ValueError(f"{peer} keeps boundaries; a file needs a stream of octets")
     if not _is_plain(stream):
         inside = None  # it is not for us: TLS, or somebody looks on
     return _socket_wire(stream, inside, peer, file, idle)

@@ -72,12 +72,14 @@ class SourceFile:
         self.close()
 
     def _size(self) -> int:
-        mode = os.fstat(self.descriptor).st_mode
-        if stat.S_ISDIR(mode):
+        status = os.fstat(self.descriptor)
+        if stat.S_ISREG(status.st_mode):
+            return status.st_size
+        if stat.S_ISBLK(status.st_mode):
+            return os.lseek(self.descriptor, 0, os.SEEK_END)
+        if stat.S_ISDIR(status.st_mode):
             raise FileRefusedError(f"{self.path} is a directory; name a file")
-        if not stat.S_ISREG(mode) and not stat.S_ISBLK(mode):
-            raise FileRefusedError(_no_size(self.path, mode))
-        return os.lseek(self.descriptor, 0, os.SEEK_END)
+        raise FileRefusedError(_no_size(self.path, status.st_mode))
 
     def _state(self) -> tuple[int, int]:
         status = os.fstat(self.descriptor)
