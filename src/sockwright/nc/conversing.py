@@ -437,6 +437,11 @@ class ListenerCore(_TimeLimited):
         self._context = context
 
     @property
+    def socket(self) -> socket.socket:
+        """The socket that listens, which does not block."""
+        return self._door.base.socket
+
+    @property
     def local_address(self) -> Endpoint:
         """The endpoint that is listened on, as the kernel tells it."""
         return self._door.base.local_address
