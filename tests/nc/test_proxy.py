@@ -131,11 +131,25 @@ def _microsocks(peers: Peers, *options: str) -> Proxy:
     return Proxy("socks5", Endpoint("tcp", "127.0.0.1", server.until_listening().port))
 
 
+def _free_port() -> int:
+    """Return a port that was free a moment ago, for servers that take no port 0."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def _tinyproxy(peers: Peers, *lines: str) -> Proxy:
+    configuration = peers.folder / "tinyproxy.conf"
+    settings = [f"Port {_free_port()}", "Listen 127.0.0.1", "Allow 127.0.0.1", *lines]
+    configuration.write_text("\n".join([*settings, ""]))
+    server = peers.run(["tinyproxy", "-d", "-c", str(configuration)])
+    return Proxy("http", Endpoint("tcp", "127.0.0.1", server.until_listening().port))
+
+
 def _dante(peers: Peers) -> Endpoint:
     """Start Dante, which knows all versions of SOCKS, with a rule against port 9."""
-    with socket.socket() as sock:  # Dante takes no port 0
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
+    port = _free_port()
     configuration = peers.folder / "danted.conf"
     privileged, user = ("root", "nobody") if os.geteuid() == 0 else ([str(os.geteuid())] * 2)
     configuration.write_text(
@@ -211,6 +225,26 @@ def test_http_to_a_closed_port_says_that_the_target_is_not_reached(ncat: Proxy) 
     with pytest.raises(ProxyError, match=r"no connection to 127\.0\.0\.1:1: 504 ") as caught:
         _through(ncat, "127.0.0.1", 1)
     assert caught.value.code == 504
+
+
+@pytest.mark.needs("tinyproxy")
+def test_http_through_tinyproxy(peers: Peers, target: Listener[Stream]) -> None:
+    proxy = _tinyproxy(peers, "BasicAuth me secret")
+    allowed = Proxy("http", proxy.endpoint, "me", "secret")
+    _converse(allowed, "127.0.0.1", target)
+    _converse(allowed, "localhost", target)
+    with pytest.raises(ProxyError, match=r"407 .*: it wants a user and a password") as caught:
+        _through(proxy, "127.0.0.1", 9)
+    assert caught.value.code == 407
+    with pytest.raises(ProxyError, match=r"127\.0\.0\.1:1: 500 "):
+        _through(allowed, "127.0.0.1", 1)
+
+
+@pytest.mark.needs("tinyproxy")
+def test_http_to_a_port_that_the_proxy_forbids(peers: Peers) -> None:
+    proxy = _tinyproxy(peers, "ConnectPort 443")
+    with pytest.raises(ProxyError, match=r"403 .*: its rules do not allow this connection"):
+        _through(proxy, "127.0.0.1", 9)
 
 
 @pytest.mark.needs("microsocks")

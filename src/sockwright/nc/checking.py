@@ -59,7 +59,7 @@ def check_ports(
     *,
     udp: bool = False,
     timeout: float = 3.0,
-    at_once: int = 500,
+    at_once: int = 4000,
     family: int = 0,
     local: str = "",
     rate: float | None = DEFAULT_RATE,
