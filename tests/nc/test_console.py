@@ -156,6 +156,18 @@ def test_a_line_without_an_end_is_the_prompt_of_what_is_typed() -> None:
         assert talk.lines == ["Welcome", "login: bob", "Password:", "right", "x"]
 
 
+def test_a_line_of_ours_is_shown_above_a_line_that_has_not_ended() -> None:
+    program = _PROGRAM.replace("loop.step()", "loop.step(); near.announce('ours')")
+    with Talk(program=program) as talk:
+        talk.say("login")
+        talk.until_edits()
+        talk.press("bob")
+        talk.until_shown("loginbob")
+        talk.say(": ")
+        talk.until(lambda _: "ours" in talk.lines and talk.lines[-1] == "login: bob")
+        assert set(talk.lines[:-1]) == {"ours"}
+
+
 def test_the_line_before_comes_back_by_arrow_and_by_search() -> None:
     with Talk().until_edits() as talk:
         for line in ("first thing", "second thing"):

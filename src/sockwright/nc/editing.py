@@ -7,6 +7,7 @@ the input (Ctrl-D) octets are shown by the loop again.
 
 from __future__ import annotations
 
+import os
 import select
 import threading
 from collections import deque
@@ -161,6 +162,17 @@ class EditingChannel(CleanedChannel):
     def _drained(self) -> None:
         if not self._closed:
             self._on_writable()
+
+    def announce(self, line: str) -> bool:
+        """Show a clean line that is ours, not the peer's, above what is being typed.
+
+        False: nothing is being typed, or errors go elsewhere; whoever has the line prints it as
+        anywhere.
+        """
+        if self._editor is None or not os.isatty(2):
+            return False
+        self._editor.announce(line)
+        return True
 
     # -- the editor comes and goes -----------------------------------------------------------------
 

@@ -112,6 +112,12 @@ class LineEditor:
             if self._loop is not None and len(self._arrived) == 1:
                 self._loop.call_soon_threadsafe(self._show_arrived)
 
+    def announce(self, line: str) -> None:
+        """Show a clean line of ours, above the unfinished one; returns at once."""
+        with self._lock:
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._show_line, line)
+
     def close(self) -> None:
         """Have `run` return, when all that was given to `show` has been shown; returns at once."""
         with self._lock:
@@ -186,15 +192,24 @@ class LineEditor:
             if drained:
                 self._on_drained()
 
+    def _show_line(self, line: str) -> None:
+        self._show_arrived()
+        self._write([line])
+
     def _print(self, text: str) -> None:
         """Show clean text behind the unfinished line, and what is being typed below it again."""
         *lines, last = (self.unfinished + text).split("\n")
         lines += self._cut_at_width(last)
         if lines:
-            if self._app.is_running:
-                self._app.renderer.erase()
-            self._output.write("\n".join(lines) + "\n")
-            self._output.flush()
+            self._write(lines)
+        self._app.invalidate()
+
+    def _write(self, lines: list[str]) -> None:
+        """Write whole lines where the unfinished one is shown, which is drawn again below them."""
+        if self._app.is_running:
+            self._app.renderer.erase()
+        self._output.write("\n".join(lines) + "\n")
+        self._output.flush()
         self._app.invalidate()
 
     def _cut_at_width(self, line: str) -> list[str]:
