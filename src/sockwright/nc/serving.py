@@ -4,7 +4,8 @@ Rules:
 
 - while as many are served as may be, nobody is accepted: further clients wait in the backlog;
 - when no descriptor is free (EMFILE, ENFILE) or no memory, accepting pauses until a client has
-  left, half a second at most, and one line says so; nobody who is served notices;
+  left, half a second at most, and one line says so; nobody who is served notices. Where nobody is
+  served, nobody will leave: too low a limit of this process is an error then;
 - clients that come faster than they can be served share the turns with those that are served.
 """
 
@@ -149,7 +150,8 @@ class Acceptor:
 
     def _run_short(self, error: OSError) -> None:
         """Wait until there are descriptors again."""
-        if error.errno not in _SHORT_OF:
+        never = error.errno == errno.EMFILE and not self.served
+        if error.errno not in _SHORT_OF or never:
             raise explained(error, "accept a connection")
         self.pause()
         if not self._short:
