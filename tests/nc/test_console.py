@@ -243,6 +243,7 @@ def test_an_end_before_the_editor_came_is_no_trouble() -> None:
         talk.peer.close()
         assert talk.finish() == 0
         assert talk.lines == ["short"]
+        assert "\x1b" not in talk.written
         _is_back(talk)
 
 

@@ -212,6 +212,7 @@ class EditingChannel(CleanedChannel):
         else:
             editor.unfinished = self._unfinished.decode()
             self._editor = editor
+            self._modes.drawn = True
             self._turn.set()
 
     def _part(self, editor: LineEditor, parting: Parting) -> None:

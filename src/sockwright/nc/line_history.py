@@ -22,7 +22,7 @@ __all__ = ["LineHistory", "history_path"]
 
 _MOST_LINES = 1000
 _MOST_OCTETS = 4096  # of a line that is worth keeping
-_MOST_READ = 4 * _MOST_LINES * _MOST_OCTETS
+_MOST_READ = 1 << 20
 _HOW = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
@@ -49,9 +49,8 @@ class LineHistory(History):
         if self._path is None:
             return []
         try:
-            octets = _read(self._path)
-            lines = octets.split(b"\n")[:-1]
-            if len(lines) > 2 * _MOST_LINES or len(octets) == _MOST_READ:
+            lines, whole = _read(self._path)
+            if len(lines) > 2 * _MOST_LINES or not whole:
                 _replace(self._path, lines[-_MOST_LINES:])
         except OSError:
             return []
@@ -68,18 +67,19 @@ class LineHistory(History):
             _write(os.open(self._path, how, 0o600), octets + b"\n")
 
 
-def _read(path: str) -> bytes:
-    """Read the last part of a file of the user's."""
+def _read(path: str) -> tuple[list[bytes], bool]:
+    """Read the last lines of a file of the user's; tell whether those are all."""
     descriptor = os.open(path, os.O_RDONLY | _HOW)
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
-            return b""
+            return [], True
         begin = max(0, status.st_size - _MOST_READ)
         octets = os.pread(descriptor, _MOST_READ, begin)
     finally:
         os.close(descriptor)
-    return octets.partition(b"\n")[2] if begin else octets
+    lines = octets.split(b"\n")
+    return lines[1 if begin else 0 : -1], not begin
 
 
 def _replace(path: str, lines: list[bytes]) -> None:

@@ -90,6 +90,7 @@ class RawTerminalChannel(DescriptorChannel):
         """Take the terminal."""
         self._watch_size(loop)
         self._modes.take_keys()
+        self._modes.drawn = True
         os.write(1, _ANNOUNCEMENT)
         super().attach(loop, on_readable, on_writable)
 

@@ -31,6 +31,9 @@ _IFLAG, _OFLAG, _CFLAG, _LFLAG, _CC = 0, 1, 2, 3, 6
 class TerminalModes:
     """How the terminal behind `descriptor` treats keys; as it was again after `restore`.
 
+    `drawn` is set by whoever lets control sequences be written to the terminal: it is then told to
+    draw as usual, too.
+
     Raises: termios.error, it is no terminal.
     """
 
@@ -39,11 +42,7 @@ class TerminalModes:
         self._before = termios.tcgetattr(descriptor)
         self._now: list[Any] | None = None
         self._handlers: dict[int, Any] = {}
-
-    @property
-    def changed(self) -> bool:
-        """Whether `restore` has something to do."""
-        return self._now is not None
+        self.drawn = False
 
     def hide_keys(self) -> None:
         """Let keys be read at once and not be shown; Ctrl-C is still a signal."""
@@ -91,7 +90,7 @@ class TerminalModes:
 
     def _give_back(self) -> None:
         with suppress(OSError):
-            if os.isatty(1):
+            if self.drawn and os.isatty(1):
                 os.write(1, _ORDINARY)
         with suppress(termios.error):  # the terminal is gone
             termios.tcsetattr(self._descriptor, termios.TCSANOW, self._before)
