@@ -10,10 +10,11 @@ import asyncio
 import inspect
 import os
 import re
+import resource
 import signal
 import socket
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -369,6 +370,27 @@ async def test_nobody_there_is_said(do: Kind, tmp_path: Path) -> None:
 
 
 @case
+async def test_a_listener_without_descriptors_says_so_and_goes_on(do: Kind) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    async with do.listening("tcp://:0") as listener, do.opened(listener.local_address) as client:
+        spare: list[int] = []
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (_descriptors() + 50, hard))
+            with suppress(OSError):
+                while True:
+                    spare.append(os.dup(0))
+            with pytest.raises(OSError, match="too many open descriptors"):
+                await do(listener.accept)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            for descriptor in spare:
+                os.close(descriptor)
+        await do(client.send_line, b"still here")
+        async with do.accepted(listener) as server:
+            assert await do(server.recv_line) == b"still here"
+
+
+@case
 async def test_what_does_not_fit_is_refused(do: Kind, tmp_path: Path) -> None:
     for place, how, what in (
         ("tcp:/x", {}, "two slashes"),
@@ -434,6 +456,27 @@ async def test_each_sender_to_a_udp_port_is_a_conversation(do: Kind) -> None:
             assert await do(with_ann.receive) == b"more"
             with pytest.raises(TimeoutError):
                 await do(listener.accept, timeout=0.02)
+
+
+@pytest.mark.parametrize("place", ["udp://*:0", "udp://[::1]:0"])
+@case
+async def test_a_udp_port_of_every_address_answers_both_families(do: Kind, place: str) -> None:
+    async with do.listening(place) as listener:
+        port = listener.local_address.port
+        hosts = ["127.0.0.1", "[::1]"] if "*" in place else ["[::1]"]
+        for host in hosts:
+            async with do.opened(f"udp://{host}:{port}") as client:
+                await do(client.send, b"question")
+                async with do.accepted(listener) as server:
+                    await do(server.send, await do(server.receive) + b"?")
+                assert await do(client.receive) == b"question?"
+
+
+@case
+async def test_a_udp_port_has_one_listener(do: Kind) -> None:
+    async with do.listening("udp://127.0.0.1:0") as listener:
+        with pytest.raises(OSError, match="EADDRINUSE"):
+            await do(do.api.listen, listener.local_address)
 
 
 @case
@@ -747,6 +790,30 @@ async def test_a_relay_opens_and_closes_what_is_named(do: Kind, tmp_path: Path) 
     result = await do(do.api.relay, "exec:echo hello", f"file:{tmp_path}/out")
     assert (tmp_path / "out").read_bytes() == b"hello\n"
     assert result == nc.Relayed(6, 0, ended=True)
+
+
+@case
+async def test_a_relay_joins_tls_and_a_program(do: Kind) -> None:
+    async with do.listening("tls://127.0.0.1:0") as listener:
+
+        async def serve() -> Any:
+            async with do.accepted(listener) as server, do.spawned(["rev"]) as program:
+                return await do(do.api.relay, server, program)
+
+        serving = asyncio.create_task(serve())
+        async with do.opened(listener.name, tls=nc.TLSOptions(verify=False)) as client:
+            await do(client.send, b"abc\ndef\n")
+            await do(client.send_eof)
+            assert await do(client.receive_all) == b"cba\nfed\n"
+        assert await serving == nc.Relayed(8, 8, ended=True)
+
+
+@case
+async def test_a_relay_says_which_end_failed(do: Kind) -> None:
+    async with do.pair() as (far, near):
+        await do(far.send, b"x" * 1000)
+        with pytest.raises(BrokenPipeError, match="exec:true"):
+            await do(do.api.relay, near, "exec:true")
 
 
 @case

@@ -20,13 +20,12 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
 from contextlib import AsyncExitStack
 from time import monotonic
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from sockwright.nc.carrier import Pause, ProcessCarrier, Steps
+from sockwright.nc.aio_waiter import BOTH, RECEIVE, SEND, Busy, Waiter
+from sockwright.nc.carrier import ProcessCarrier, Steps
 from sockwright.nc.connecting import (
     Place,
     TLSWish,
@@ -50,7 +49,6 @@ from sockwright.nc.conversing import (
     TapMaker,
     Timeout,
     interactive,
-    late,
 )
 from sockwright.nc.ends import ExecEnd, FileEnd, PtyEnd, SocketEnd
 from sockwright.nc.relaying import Relayed, relaying
@@ -81,136 +79,6 @@ if TYPE_CHECKING:
 __all__ = ["Conversation", "Listener", "ProcessConversation", "connect", "listen", "relay", "spawn"]
 
 T = TypeVar("T")
-Direction = Literal["send", "receive"]
-_NOTHING: frozenset[Direction] = frozenset()
-_SEND: frozenset[Direction] = frozenset(("send",))
-_RECEIVE: frozenset[Direction] = frozenset(("receive",))
-_BOTH = _SEND | _RECEIVE
-
-
-class Waiter:
-    """Runs the steps of one conversation or listener in an event loop."""
-
-    def __init__(self) -> None:
-        self._busy = _NOTHING
-        # Two calls may wait for the same: under TLS a call that sends may have to receive.
-        self._futures: dict[tuple[int, str], set[asyncio.Future[None]]] = {}
-
-    async def run(
-        self,
-        steps: Steps[T],
-        seconds: float | None,
-        *doing: str,
-        busy: frozenset[Direction] = _NOTHING,
-        spent: float = 0.0,
-    ) -> T:
-        """Go through `steps`, waiting where they wait, `seconds` less `spent` at most.
-
-        Raises:
-            RuntimeError: another task does what `busy` says already.
-            TimeoutError: it took longer; the words of `doing` say what.
-        """
-        self.take(busy)
-        try:
-            pause = next(steps)
-        except StopIteration as done:
-            first: T = done.value
-            return first
-        else:
-            return await self._run(steps, pause, seconds, doing, spent)
-        finally:
-            self.give_back(busy)
-            steps.close()
-
-    def take(self, busy: frozenset[Direction]) -> None:
-        """Keep other tasks from sending or receiving, whichever `busy` says, until `give_back`.
-
-        Raises:
-            RuntimeError: another task is at it.
-        """
-        if again := self._busy & busy:
-            raise RuntimeError(f"another task is about to {' and '.join(again)} already")
-        self._busy |= busy
-
-    def give_back(self, busy: frozenset[Direction]) -> None:
-        """Let other tasks at it again."""
-        self._busy -= busy
-
-    async def _run(
-        self,
-        steps: Steps[T],
-        pause: Pause,
-        seconds: float | None,
-        doing: tuple[str, ...],
-        spent: float,
-    ) -> T:
-        try:
-            async with asyncio.timeout(None if seconds is None else max(0.0, seconds - spent)):
-                while True:
-                    came = await self._wait(pause)
-                    try:
-                        pause = steps.send(came)
-                    except StopIteration as done:
-                        result: T = done.value
-                        return result
-        except TimeoutError as error:
-            if error.errno is None:
-                raise late(seconds, *doing) from error
-            raise
-
-    async def _wait(self, pause: Pause) -> bool:
-        if not pause.waits:
-            await asyncio.sleep(pause.seconds or 0)
-            return pause.seconds is None
-        if pause.seconds is None:
-            await self._any(pause)
-            return True
-        try:
-            async with asyncio.timeout(pause.seconds) as limit:
-                await self._any(pause)
-        except TimeoutError:
-            if limit.expired():
-                return False
-            raise
-        return True
-
-    async def _any(self, pause: Pause) -> None:
-        loop = asyncio.get_running_loop()
-        future = loop.create_future()
-        for wait in pause.waits:
-            futures = self._futures.setdefault(wait, set())
-            if not futures:
-                add = loop.add_reader if wait[1] == "read" else loop.add_writer
-                add(wait[0], _wake, futures)
-            futures.add(future)
-        try:
-            await future
-        finally:
-            for wait in pause.waits:
-                if (still := self._futures.get(wait)) is not None:
-                    still.discard(future)
-                    if not still:
-                        self._forget(loop, wait)
-
-    def _forget(self, loop: asyncio.AbstractEventLoop, wait: tuple[int, str]) -> None:
-        del self._futures[wait]
-        if not loop.is_closed():
-            (loop.remove_reader if wait[1] == "read" else loop.remove_writer)(wait[0])
-
-    def stop(self) -> None:
-        """Wake whoever waits with EBADF; descriptors are closed after this, not before."""
-        for wait, futures in list(self._futures.items()):
-            for future in futures:
-                if not future.done():
-                    future.set_exception(OSError(errno.EBADF, os.strerror(errno.EBADF)))
-            for future in list(futures)[:1]:
-                self._forget(future.get_loop(), wait)
-
-
-def _wake(futures: set[asyncio.Future[None]]) -> None:
-    for future in futures:
-        if not future.done():
-            future.set_result(None)
 
 
 class Conversation(ConversationCore):
@@ -237,7 +105,7 @@ class Conversation(ConversationCore):
         Raises:
             TimeoutError, OSError: as the blocking `Conversation.send`.
         """
-        await self._do(self._sending(octets), timeout, _SEND)
+        await self._do(self._sending(octets), timeout, SEND)
 
     send_all = send
     """What `sockwright.sockets.aio.Stream` calls it."""
@@ -248,7 +116,7 @@ class Conversation(ConversationCore):
         Raises:
             TimeoutError, OSError: as `send`.
         """
-        await self._do(self._sending_line(line), timeout, _SEND)
+        await self._do(self._sending_line(line), timeout, SEND)
 
     async def send_after(
         self,
@@ -265,7 +133,7 @@ class Conversation(ConversationCore):
         """
         sending = self._sending(octets)
         steps = self._answering(delimiter, limit, sending)
-        return await self._do(steps, timeout, _BOTH)
+        return await self._do(steps, timeout, BOTH)
 
     async def send_line_after(
         self,
@@ -282,7 +150,7 @@ class Conversation(ConversationCore):
         """
         sending = self._sending_line(line)
         steps = self._answering(delimiter, limit, sending)
-        return await self._do(steps, timeout, _BOTH)
+        return await self._do(steps, timeout, BOTH)
 
     async def send_eof(self, *, timeout: Timeout = ...) -> None:
         """Say that nothing more will be sent; receiving goes on.
@@ -290,7 +158,7 @@ class Conversation(ConversationCore):
         Raises:
             TimeoutError, OSError: as the blocking `Conversation.send_eof`.
         """
-        await self._do(self._sending_eof(), timeout, _SEND)
+        await self._do(self._sending_eof(), timeout, SEND)
 
     async def receive(self, limit: int = LINE_LIMIT, *, timeout: Timeout = ...) -> bytes:
         """Receive at least one and at most `limit` octets, or one message; none are the end.
@@ -298,7 +166,7 @@ class Conversation(ConversationCore):
         Raises:
             TimeoutError, OSError: as the blocking `Conversation.receive`.
         """
-        return await self._do(self._receiving(limit), timeout, _RECEIVE)
+        return await self._do(self._receiving(limit), timeout, RECEIVE)
 
     async def recv_line(
         self, *, keep_end: bool = False, limit: int = LINE_LIMIT, timeout: Timeout = ...
@@ -308,7 +176,7 @@ class Conversation(ConversationCore):
         Raises:
             EndOfStreamError, LimitError, TimeoutError, OSError: as the blocking one.
         """
-        return await self._do(self._receiving_line(limit, keep_end=keep_end), timeout, _RECEIVE)
+        return await self._do(self._receiving_line(limit, keep_end=keep_end), timeout, RECEIVE)
 
     async def recv_lines(
         self, count: int, *, keep_end: bool = False, limit: int = LINE_LIMIT, timeout: Timeout = ...
@@ -319,7 +187,7 @@ class Conversation(ConversationCore):
             EndOfStreamError, LimitError, TimeoutError, OSError: as `recv_line`.
         """
         steps = self._receiving_lines(count, limit, keep_end=keep_end)
-        return await self._do(steps, timeout, _RECEIVE)
+        return await self._do(steps, timeout, RECEIVE)
 
     async def recv_until(
         self,
@@ -335,7 +203,7 @@ class Conversation(ConversationCore):
             EndOfStreamError, LimitError, TimeoutError, OSError: as the blocking one.
         """
         steps = self._receiving_until(delimiter, limit, drop=drop)
-        return await self._do(steps, timeout, _RECEIVE)
+        return await self._do(steps, timeout, RECEIVE)
 
     async def recv_exactly(self, count: int, *, timeout: Timeout = ...) -> bytes:
         """Receive exactly `count` octets.
@@ -343,7 +211,7 @@ class Conversation(ConversationCore):
         Raises:
             EndOfStreamError, TimeoutError, OSError: as the blocking one.
         """
-        return await self._do(self._receiving_exactly(count), timeout, _RECEIVE)
+        return await self._do(self._receiving_exactly(count), timeout, RECEIVE)
 
     async def recv_regex(
         self,
@@ -357,7 +225,7 @@ class Conversation(ConversationCore):
         Raises:
             EndOfStreamError, LimitError, TimeoutError, OSError: as the blocking one.
         """
-        return await self._do(self._receiving_match(pattern, limit), timeout, _RECEIVE)
+        return await self._do(self._receiving_match(pattern, limit), timeout, RECEIVE)
 
     async def receive_all(self, *, limit: int = TOTAL_LIMIT, timeout: Timeout = ...) -> bytes:
         """Receive until the peer ends, 64 MiB at most where `limit` says nothing else.
@@ -365,7 +233,7 @@ class Conversation(ConversationCore):
         Raises:
             LimitError, TimeoutError, OSError: as the blocking one.
         """
-        return await self._do(self._receiving_all(limit), timeout, _RECEIVE)
+        return await self._do(self._receiving_all(limit), timeout, RECEIVE)
 
     async def clean(self, quiet: float = 0.05, *, limit: int = CLEAN_LIMIT) -> bytes:
         """Take whatever comes until nothing has come for `quiet` seconds; give it.
@@ -373,11 +241,11 @@ class Conversation(ConversationCore):
         Raises:
             OSError: as `receive`.
         """
-        return await self._do(self._cleaning(quiet, limit), None, _RECEIVE)
+        return await self._do(self._cleaning(quiet, limit), None, RECEIVE)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Give the lines without their ends until the peer ends; of messages, each as it is."""
-        while (line := await self._do(self._next_line(LINE_LIMIT), ..., _RECEIVE)) is not None:
+        while (line := await self._do(self._next_line(LINE_LIMIT), ..., RECEIVE)) is not None:
             yield line
 
     async def start_tls(
@@ -393,7 +261,7 @@ class Conversation(ConversationCore):
             TLSError, TimeoutError: as the blocking `Conversation.start_tls`.
         """
         steps = self._starting_tls(tls, server_name)
-        await self._do(steps, timeout, _BOTH)
+        await self._do(steps, timeout, BOTH)
 
     async def interact(self) -> None:
         """Join this conversation to standard input and output until the peer ends.
@@ -402,7 +270,7 @@ class Conversation(ConversationCore):
             OSError: as `send` and `receive`.
         """
         async with Conversation(plain_carrier(to_end("-"))) as standard:
-            await self._do(interactive(self, standard), None, _BOTH)
+            await self._do(interactive(self, standard), None, BOTH)
 
     async def aclose(self) -> None:
         """Close the conversation; a program behind it is ended, within two seconds. Fails never."""
@@ -419,8 +287,8 @@ class Conversation(ConversationCore):
         self.waiter.stop()
         self.carrier.close()
 
-    async def _do(self, steps: Steps[T], timeout: Timeout, busy: frozenset[Direction]) -> T:
-        doing = "send to" if busy is _SEND else "receive from"
+    async def _do(self, steps: Steps[T], timeout: Timeout, busy: Busy) -> T:
+        doing = "send to" if busy is SEND else "receive from"
         return await self.waiter.run(
             steps, self._seconds(timeout), doing, self._carrier.name, busy=busy
         )
@@ -489,7 +357,7 @@ class Listener(ListenerCore):
             TimeoutError, OSError: as the blocking `Listener.accept`.
         """
         carrier = await self.waiter.run(
-            self._accepting(), self._seconds(timeout), "accept on", self.name, busy=_RECEIVE
+            self._accepting(), self._seconds(timeout), "accept on", self.name, busy=RECEIVE
         )
         return Conversation(carrier, newline=self.newline, taps=self._tap_makers, accepted=True)
 
@@ -626,11 +494,11 @@ async def relay(
             for side, reads in ((a, True), (b, False))
         ]
         steps = relaying(first, second, idle=idle)
-        second.waiter.take(_BOTH)
+        second.waiter.take(BOTH)
         try:
-            return await first.waiter.run(steps, None, "join", first.name, busy=_BOTH)
+            return await first.waiter.run(steps, None, "join", first.name, busy=BOTH)
         finally:
-            second.waiter.give_back(_BOTH)
+            second.waiter.give_back(BOTH)
 
 
 async def _side(place: Place, *, reads: bool) -> Conversation:

@@ -54,6 +54,7 @@ __all__ = [
     "TLSWish",
     "answerable",
     "keeps_datagrams",
+    "name_to_verify",
     "not_before_tls",
     "open_door",
     "plain_carrier",
@@ -112,7 +113,7 @@ class Route:
         if machine is not None:
             early = yield from _asking(machine, carrier)
         if self.tls is not None:
-            return (yield from starting_tls(carrier, self.tls, _name_of(self.end), early))
+            return (yield from starting_tls(carrier, self.tls, name_to_verify(self.end), early))
         if early:
             return _Preceded(carrier, early)
         return carrier
@@ -266,13 +267,9 @@ def answerable(base: D) -> D:
 
 
 def starting_tls(
-    carrier: Carrier,
-    options: TLSOptions,
-    name: str,
-    early: bytes = b"",
-    context: ssl.SSLContext | None = None,
+    carrier: Carrier, options: TLSOptions, name: str, early: bytes = b""
 ) -> Steps[Carrier]:
-    """Begin TLS as a client, or as a server with its `context`; `name` is what is verified.
+    """Begin TLS as a client; `name` is what is verified, `early` what has come already.
 
     Raises:
         TLSError: the handshake failed, or the certificate is not trusted.
@@ -281,17 +278,13 @@ def starting_tls(
     from sockwright.nc.tls import client_context
     from sockwright.nc.tls_carrier import TLSCarrier
 
-    if context is not None:
-        secure = TLSCarrier(carrier, context, server_side=True, early=early)
-    else:
-        asked = options.server_name or name
-        if not asked and options.verify:
-            raise UsageError(
-                f"{carrier.name} has no name to verify: say which, TLSOptions(server_name=...)"
-            )
-        secure = TLSCarrier(
-            carrier, client_context(options), server_name=asked or None, early=early
+    asked = options.server_name or name
+    if not asked and options.verify:
+        raise UsageError(
+            f"{carrier.name} has no name to verify: say which, TLSOptions(server_name=...)"
         )
+    context = client_context(options)
+    secure = TLSCarrier(carrier, context, server_name=asked or None, early=early)
     while (pause := secure.handshake()) is not None:
         yield pause
     return secure
@@ -330,8 +323,8 @@ class _Preceded(SocketCarrier):
         return super().receive(limit)
 
 
-def _name_of(end: End) -> str:
-    """Give the name that the certificate of `end` must have."""
+def name_to_verify(end: End) -> str:
+    """Give the name that the certificate of `end` must have, none where it has no name."""
     if not isinstance(end, SocketEnd) or end.endpoint.scheme != "tcp":
         return ""
     return end.endpoint.host or "localhost"
@@ -382,6 +375,7 @@ class DatagramDoor:
     def __init__(self, base: Datagram) -> None:
         self.base = base
         base.socket.setblocking(False)
+        base.reuse_port = True  # only now: two listeners on one port are an error as ever
         self._until_readable = Pause(((base.fileno(), "read"),))
         self._waiting: deque[tuple[bytes, SocketAddress]] = deque()
 
@@ -395,8 +389,12 @@ class DatagramDoor:
         local = self.base.socket
         with explaining(f"accept on {self.base.local_address}"):
             sock = socket.socket(local.family, local.type, local.proto)
+        opened = Datagram(sock)
         try:
-            opened = _sharing(sock)
+            opened.reuse_port = True
+            if sock.family == socket.AF_INET6:
+                only = local.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
             sock.setblocking(False)
             sock.bind(local.getsockname())
             sock.connect(peer)
@@ -436,7 +434,7 @@ def open_door(place: Place, backlog: int) -> Door:
     endpoint = end.endpoint
     if endpoint.scheme == "udp":
         ways = candidates(endpoint, passive=True, delivery="datagram")
-        return DatagramDoor(open_datagram(_sharing, endpoint, None, ways, []))
+        return DatagramDoor(open_datagram(Datagram, endpoint, None, ways, []))
     if endpoint.delivery == "datagram":
         raise EndpointError(
             f"{endpoint}: datagrams of UNIX sockets have no connections to accept; receive them "
@@ -444,11 +442,6 @@ def open_door(place: Place, backlog: int) -> Door:
         )
     kind = Seqpacket if endpoint.delivery == "seqpacket" else Stream
     return StreamDoor(listen(endpoint, kind, backlog=backlog))
-
-
-def _sharing(sock: socket.socket) -> Datagram:
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    return Datagram(sock)
 
 
 def _peer_name(connection: BaseSocket, local: Endpoint) -> str:

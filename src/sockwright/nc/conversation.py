@@ -322,7 +322,10 @@ class Conversation(ConversationCore):
     def close(self) -> None:
         """Close the conversation; a program behind it is ended, within two seconds. Fails never."""
         self._told_of_close()
-        _run(self.carrier.ending(), None, "close", self.name)
+        try:
+            _run(self.carrier.ending(), None, "close", self.name)
+        finally:  # Ctrl-C
+            self.carrier.close()
 
     def _do(self, steps: Steps[T], timeout: Timeout, doing: str) -> T:
         return _run(steps, self._seconds(timeout), doing, self._carrier.name)
@@ -515,7 +518,7 @@ def relay(
 
     An end of one is passed on to the other, whose answer still comes back. With `idle`, it is over
     after so many seconds without an octet: datagrams have no other end. Ends that are named here
-    are opened and closed here, of files `a` is read and `b` written; conversations stay open.
+    are opened and closed here, of files `a` is read and `b` made anew; conversations stay open.
 
     Raises:
         EndpointError, NotPossibleError, OSError and others: as `connect`, `send` and `receive`.

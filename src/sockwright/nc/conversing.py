@@ -19,11 +19,10 @@ from contextlib import suppress
 from types import EllipsisType
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
-from sockwright.errors import EndOfStreamError, EndpointError
+from sockwright.errors import EndOfStreamError
 from sockwright.nc.carrier import GO_ON, Carrier, Pause, Steps
 from sockwright.nc.received import Received
 from sockwright.sockets.base import check_timeout
-from sockwright.sockets.endpoint import parse_endpoint
 from sockwright.sockets.explain import explained
 
 if TYPE_CHECKING:
@@ -385,15 +384,14 @@ class ConversationCore(_TimeLimited):
         return self._received.take(limit)
 
     def _starting_tls(self, options: TLSOptions | None, server_name: str | None) -> Steps[None]:
-        from sockwright.nc.connecting import not_before_tls, starting_tls
+        from sockwright.nc.connecting import name_to_verify, not_before_tls, starting_tls
+        from sockwright.nc.ends import is_end, parse_end
         from sockwright.nc.tls import TLSOptions
 
         not_before_tls(self.pending, self.name)
-        name = server_name
-        if name is None:
-            with suppress(EndpointError):
-                name = parse_endpoint(self.name).host
-        self._carrier = yield from starting_tls(self._carrier, options or TLSOptions(), name or "")
+        if server_name is None:
+            server_name = name_to_verify(parse_end(self.name)) if is_end(self.name) else ""
+        self._carrier = yield from starting_tls(self._carrier, options or TLSOptions(), server_name)
 
     def _told_of_close(self) -> None:
         """Tell the taps that this conversation is about to be closed."""
@@ -415,8 +413,8 @@ def _without_end(line: bytes) -> bytes:
 class ListenerCore(_TimeLimited):
     """A listener as far as it does not wait.
 
-    `fingerprint` is the SHA-256
-    of a certificate that was made for this listener, None where there was no need.
+    `fingerprint` is the SHA-256 of a certificate that was made for this listener, None where there
+    was no need.
     """
 
     def __init__(
