@@ -5,7 +5,8 @@ Rules
     2. A client that fails is one line; the others go on, and so does the listener.
     3. When no descriptor is free, nobody is accepted until a client has left, and one line says so.
     4. A client that takes nothing for `IDLE` seconds, or -w, is let go, or others could not come.
-    5. However it ends, each client's connection is reset and its thread has ended.
+    5. The threads end with the process, and the kernel resets their connections then. To shut these
+       down would send FIN, and half a file would look like a whole one.
 """
 
 from __future__ import annotations
@@ -57,35 +58,32 @@ def serve_many(
     poll = select.poll()
     poll.register(clients.news, select.POLLIN)
     short = False
-    try:
-        while True:
-            if clients.full or short:
-                with suppress(KeyError):
-                    poll.unregister(listener.fileno())
+    while True:
+        if clients.full or short:
+            with suppress(KeyError):
+                poll.unregister(listener.fileno())
+        else:
+            poll.register(listener.fileno(), select.POLLIN)
+        ready = {descriptor for descriptor, _ in poll.poll(_PAUSE_MS if short else None)}
+        short = False
+        if clients.news in ready:
+            yield from clients.told()
+            yield from taps_reports(taps)
+        if listener.fileno() in ready:
+            try:
+                conversation = listener.accept(timeout=0)
+            except TimeoutError:  # it went before we came
+                continue
+            except OSError as error:
+                if error.errno not in _SHORT_OF:
+                    raise
+                short = True
+                yield Remark(f"{error.strerror}; nobody is accepted until one has left")
+                continue
+            if may_come(conversation, access):
+                clients.serve(conversation)
             else:
-                poll.register(listener.fileno(), select.POLLIN)
-            ready = {descriptor for descriptor, _ in poll.poll(_PAUSE_MS if short else None)}
-            short = False
-            if clients.news in ready:
-                yield from clients.told()
-                yield from taps_reports(taps)
-            if listener.fileno() in ready:
-                try:
-                    conversation = listener.accept(timeout=0)
-                except TimeoutError:  # it went before we came
-                    continue
-                except OSError as error:
-                    if error.errno not in _SHORT_OF:
-                        raise
-                    short = True
-                    yield Remark(f"{error.strerror}; nobody is accepted until one has left")
-                    continue
-                if may_come(conversation, access):
-                    clients.serve(conversation)
-                else:
-                    yield turned_away(conversation)
-    finally:
-        clients.close()
+                yield turned_away(conversation)
 
 
 class _Clients:
@@ -122,18 +120,6 @@ class _Clients:
                 del self._threads[row]
             else:
                 yield row
-
-    def close(self) -> None:
-        """Reset everybody's connection, and wait until their threads have ended."""
-        for conversation in list(self._threads.values()):
-            sock = conversation.socket
-            if sock is not None:
-                with suppress(OSError):  # it wakes the thread, which then resets and closes
-                    sock.shutdown(2)
-        for thread in list(self._threads):
-            thread.join()
-        os.close(self.news)
-        os.close(self._ring)
 
     def _serve(self, conversation: Conversation) -> None:
         try:

@@ -6,8 +6,9 @@ first. Connections are those of `nc.conversation`, so TLS, proxies, taps and pro
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sockwright.errors import UsageError
@@ -201,11 +202,9 @@ def taps_reports(taps: Taps) -> Iterator[Remark]:
 
 
 def _interrupted(file: SourceFile | PartFile, progress: TransferProgress) -> Iterator[Remark]:
-    if isinstance(file, PartFile):
-        if progress.done:
-            yield Remark(
-                f"{file.part} keeps {progress.done} octets, --resume on both sides goes on with "
-                "them"
-            )
+    if isinstance(file, SourceFile):
+        yield Remark(f"{progress.done} of {progress.total} octets of {file.path} were sent")
         return
-    yield Remark(f"{progress.done} of {progress.total} octets of {file.path} were sent")
+    with suppress(OSError):  # nothing came
+        kept = Path(file.part).stat().st_size
+        yield Remark(f"{file.part} keeps {kept} octets, --resume on both sides goes on with them")
