@@ -1,12 +1,15 @@
-"""The progress bar leaves standard output alone."""
+"""The progress bar leaves standard output alone, and shows octets and their rate."""
 
 from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
+
+import pytest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,3 +49,45 @@ def test_rows_go_to_the_file_while_the_bar_is_on_the_terminal(tmp_path: Path) ->
     ]
     assert word == "end"
     assert [number for number, _ in numbers] == [str(number) for number in range(int(count))]
+
+
+# Says that octets move, until standard input ends.
+_OCTETS = """
+import select, sys, time
+from sockwright.cli.progress import Bar
+done, total = 0, 4_000_000
+def octets():
+    return done, total
+bar = Bar(lambda: done / total, octets)
+while not select.select([sys.stdin], [], [], 0.001)[0]:
+    done = min(done + 500, total // 2)
+bar.stop()
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "shown"),
+    [
+        (_OCTETS, rb"50%.*2\.0/4\.0 MB.*[kM]B/s.*\d:\d\d:\d\d"),
+        (_OCTETS.replace("return done, total", "return done, None"), rb"2\.0/\? MB.*[kM]B/s"),
+    ],
+    ids=["of a size", "of no known size"],
+)
+def test_octets_are_shown_with_their_rate_and_what_is_left(program: str, shown: bytes) -> None:
+    terminal, theirs = pty.openpty()
+    environment = os.environ | {"COLUMNS": "120", "TERM": "xterm"}
+    running = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stderr=theirs, env=environment
+    )
+    os.close(theirs)
+    try:
+        seen = b""
+        while not re.search(shown, re.sub(rb"\x1b\[[0-9;?]*[a-zA-Z]", b"", seen)):
+            octets = os.read(terminal, 4096)
+            assert octets, seen
+            seen += octets
+        running.communicate(timeout=20)
+    finally:
+        running.kill()
+        os.close(terminal)
+    assert running.returncode == 0
