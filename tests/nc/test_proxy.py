@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import pwd
 import socket
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.nc.peers import until
 
 from sockwright.errors import EndpointError, ProxyError
 from sockwright.nc.proxy import Proxy, handshake, needs_lookup, parse_proxy
@@ -151,7 +153,8 @@ def _dante(peers: Peers) -> Endpoint:
     """Start Dante, which knows all versions of SOCKS, with a rule against port 9."""
     port = _free_port()
     configuration = peers.folder / "danted.conf"
-    privileged, user = ("root", "nobody") if os.geteuid() == 0 else ([str(os.geteuid())] * 2)
+    privileged = pwd.getpwuid(os.geteuid()).pw_name
+    user = "nobody" if privileged == "root" else privileged
     configuration.write_text(
         f"""
         logoutput: stderr
@@ -296,8 +299,12 @@ def test_socks_4_and_5_through_dante(peers: Peers, target: Listener[Stream]) -> 
 def test_socks_4a_through_twisted(peers: Peers, target: Listener[Stream]) -> None:
     # Dante reads no names in version 4.
     words = ["twistd3", "--nodaemon", "--pidfile=", "--logfile=-"]
-    server = peers.run([*words, "socks", "-i", "127.0.0.1", "-p", "0"])
-    endpoint = Endpoint("tcp", "127.0.0.1", server.until_listening().port)
+    server = peers.run(
+        [*words, "socks", "-i", "127.0.0.1", "-p", "0"], environment={"PYTHONPATH": ""}
+    )
+    until(lambda: b" starting on " in server.received, "Twisted says its port", server)
+    port = int(server.received.partition(b" starting on ")[2].split()[0])
+    endpoint = Endpoint("tcp", "127.0.0.1", port)
     for proxy in (Proxy("socks4a", endpoint, "me"), Proxy("socks4", endpoint)):
         _converse(proxy, "localhost", target)
         _converse(proxy, "127.0.0.1", target)
