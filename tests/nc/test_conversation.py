@@ -810,10 +810,11 @@ async def test_a_relay_joins_tls_and_a_program(do: Kind) -> None:
 
 @case
 async def test_a_relay_says_which_end_failed(do: Kind) -> None:
-    async with do.pair() as (far, near):
+    async with do.pair() as (far, near), do.spawned(["sh", "-c", "exec <&-; echo; cat"]) as deaf:
+        assert await do(deaf.recv_line) == b""
         await do(far.send, b"x" * 1000)
-        with pytest.raises(BrokenPipeError, match="exec:true"):
-            await do(do.api.relay, near, "exec:true")
+        with pytest.raises(BrokenPipeError, match="send to exec:sh"):
+            await do(do.api.relay, near, deaf)
 
 
 @case

@@ -20,12 +20,14 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import AsyncExitStack
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
 from sockwright.nc.aio_waiter import BOTH, RECEIVE, SEND, Busy, Waiter
 from sockwright.nc.carrier import ProcessCarrier, Steps
+from sockwright.nc.cleaning import Cleaner
 from sockwright.nc.connecting import (
     Place,
     TLSWish,
@@ -48,9 +50,8 @@ from sockwright.nc.conversing import (
     Octets,
     TapMaker,
     Timeout,
-    interactive,
 )
-from sockwright.nc.ends import ExecEnd, FileEnd, PtyEnd, SocketEnd
+from sockwright.nc.ends import ExecEnd, FileEnd, PtyEnd, SocketEnd, StandardEnd
 from sockwright.nc.relaying import Relayed, relaying
 from sockwright.sockets.addresses import needs_lookup
 from sockwright.sockets.base import check_timeout
@@ -266,11 +267,16 @@ class Conversation(ConversationCore):
     async def interact(self) -> None:
         """Join this conversation to standard input and output until the peer ends.
 
+        Octets to a terminal are cleaned of what could act on it. The kernel edits lines: other
+        tasks go on meanwhile, which an editor here would stop.
+
         Raises:
             OSError: as `send` and `receive`.
         """
-        async with Conversation(plain_carrier(to_end("-"))) as standard:
-            await self._do(interactive(self, standard), None, BOTH)
+        cleaner = Cleaner() if os.isatty(1) else None
+        async with Conversation(plain_carrier(StandardEnd())) as standard:
+            steps = relaying(standard, self, until_b_ends=True, cleaner=cleaner)
+            await self._do(steps, None, BOTH)
 
     async def aclose(self) -> None:
         """Close the conversation; a program behind it is ended, within two seconds. Fails never."""

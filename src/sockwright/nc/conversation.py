@@ -44,7 +44,6 @@ from sockwright.nc.conversing import (
     Octets,
     TapMaker,
     Timeout,
-    interactive,
     late,
 )
 from sockwright.nc.ends import ExecEnd, FileEnd, PtyEnd
@@ -308,16 +307,22 @@ class Conversation(ConversationCore):
         """
         self._do(self._starting_tls(tls, server_name), timeout, "begin TLS with")
 
-    def interact(self) -> None:
-        """Join this conversation to standard input and output until the peer ends, or Ctrl-C.
+    def interact(self, *, raw_terminal: bool = False) -> None:
+        """Join this conversation to standard input and output until the peer ends.
 
-        Octets to a terminal are cleaned of what could act on it.
+        On a terminal lines are edited, with history, and what comes is cleaned of what could act
+        on it; with `raw_terminal` each key goes to the peer, and the screen is the peer's, as for a
+        shell on a terminal of its own. Ctrl-D tells the peer the end of the input.
 
         Raises:
-            OSError: as `send` and `receive`.
+            KeyboardInterrupt: Ctrl-C; the conversation goes on.
+            ConnectionError: it broke; the message says how.
+            UsageError: raw terminal mode was asked for where there is no terminal.
         """
-        with Conversation(plain_carrier(to_end("-"))) as standard:
-            _run(interactive(self, standard), None, "talk to", self.name)
+        from sockwright.nc.console import interact
+        from sockwright.nc.settings import Console
+
+        interact(self, Console(raw_terminal=raw_terminal))
 
     def close(self) -> None:
         """Close the conversation; a program behind it is ended, within two seconds. Fails never."""

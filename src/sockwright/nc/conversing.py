@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from typing import Self
 
     from sockwright.nc.connecting import Door
-    from sockwright.nc.relaying import Relayed
     from sockwright.nc.tap import Direction, Tap
     from sockwright.nc.tls import TLSOptions
     from sockwright.sockets.base import BaseSocket
@@ -48,7 +47,6 @@ __all__ = [
     "Octets",
     "TapMaker",
     "Timeout",
-    "interactive",
     "late",
 ]
 
@@ -475,17 +473,6 @@ class ListenerCore(_TimeLimited):
         from sockwright.nc.tls_carrier import TLSCarrier
 
         return TLSCarrier(carrier, self._context, server_side=True)
-
-
-def interactive(talk: ConversationCore, standard: ConversationCore) -> Steps[Relayed]:
-    """Join `talk` to standard input and output until it ends; a terminal gets cleaned octets."""
-    import os
-
-    from sockwright.nc.cleaning import Cleaner
-    from sockwright.nc.relaying import relaying
-
-    cleaner = Cleaner() if os.isatty(1) else None
-    return relaying(standard, talk, until_b_ends=True, cleaner=cleaner)
 
 
 def late(seconds: float | None, *doing: str) -> OSError:
