@@ -6,7 +6,8 @@ Rules:
   calls `on_readable` or `on_writable` once it may have changed (edge-triggered: an event comes only
   after None or 0 was returned, so whoever is called goes on until then, or asks the loop to be
   called `soon`);
-- an `OSError` out of any of them ends the session with one line;
+- an `OSError` out of any of them, or a `SockwrightError` that says it all, ends the session with
+  one line; so does a `doubt` at the end, a line about octets that may be missing;
 - `name` is how messages call the end: "tcp://127.0.0.1:8080", "standard input".
 """
 
@@ -49,6 +50,7 @@ class Channel:
     source = -1
     sink = -1
     closing_tells = False
+    doubt = ""
 
     def __init__(self, name: str | Callable[[], str]) -> None:
         """Take the name, or what gives it once somebody asks."""

@@ -30,9 +30,9 @@ from sockwright.nc.descriptors import standard_channel
 from sockwright.nc.ends import EchoEnd, ExecEnd, FileEnd, PtyEnd, SocketEnd, StandardEnd
 from sockwright.nc.events import Event
 from sockwright.nc.loop import Loop
-from sockwright.nc.opening import Opening, failure, open_here
+from sockwright.nc.opening import Opening, open_here
 from sockwright.nc.serving import Acceptor, bind_here, listen_here
-from sockwright.nc.session import DONE, Outcome, Session
+from sockwright.nc.session import DONE, Outcome, Session, outcome_of
 from sockwright.sockets.addresses import endpoint_of
 
 if TYPE_CHECKING:
@@ -88,6 +88,7 @@ class _Engine:
         self._listeners: list[Acceptor | BaseSocket] = []
         self._hub: Hub | None = None
         self._contexts: dict[int, ssl.SSLContext] = {}
+        self._bound: str | None = None  # what datagrams come to
         self._keep = job.serving.keep
 
     # -- begin and end -----------------------------------------------------------------------------
@@ -160,7 +161,7 @@ class _Engine:
         return hub_made
 
     def _output_failed(self, error: OSError) -> None:
-        outcome = failure(error, "write to standard output")
+        outcome = outcome_of(error, "write to standard output")
         if isinstance(error, BrokenPipeError):
             self.status = 141
             return
@@ -224,7 +225,7 @@ class _Engine:
             try:
                 channel = self._open_local(side, beside)
             except (OSError, SockwrightError) as error:
-                failed(failure(error, _opening(end)))
+                failed(outcome_of(error, _opening(end)))
                 return
             far = side is self._job.far
             then(self._dressed(side, channel, accepted=False) if far else channel)
@@ -252,7 +253,7 @@ class _Engine:
             self._openings.discard(opening)
             failed(outcome)
 
-        opening = Opening(self._loop, side, self._job.limits, self._note, opened, gave_up)
+        opening = Opening(self._loop, side, self._job.limits, opened, gave_up)
         self._openings.add(opening)
         opening.start()
 
@@ -278,10 +279,14 @@ class _Engine:
 
             taps = job.taps()
             local, remote = _addresses(channel)
+            if local is None and accepted:  # one of many peers of a socket for datagrams
+                local = self._bound
+            tls = isinstance(side.end, SocketEnd) and side.end.tls
+            here, there = local or str(job.near.end), remote or channel.name
+            if tls:
+                here, there = here.replace("tcp:", "tls:", 1), there.replace("tcp:", "tls:", 1)
             for tap in taps:
-                tap.opened(
-                    local or str(job.near.end), remote or channel.name, time_ns(), accepted=accepted
-                )
+                tap.opened(here, there, time_ns(), accepted=accepted)
             channel = Tapped(channel, taps)
         if channel.keeps_boundaries:
             from sockwright.nc.shaping import Framed
@@ -377,7 +382,7 @@ class _Engine:
             timer.cancel()
             self._greeting.discard(secure)
             secure.close()
-            outcome = failure(error, f"begin TLS with {name}")
+            outcome = outcome_of(error, f"begin TLS with {name}")
             if self._keep:
                 self._tell("refused", outcome.text, 2, remote=name)
                 left()
@@ -405,7 +410,7 @@ class _Engine:
         sock = bound.socket
         sock.setblocking(False)
         self._check_program(side, bound.local_address)
-        name = str(bound.local_address)
+        name = self._bound = str(bound.local_address)
         self._tell("listening", f"listening on {name}", 1, local=name)
 
         def allowed(address: SocketAddress) -> bool:
@@ -493,7 +498,7 @@ class _Engine:
             try:
                 channel = self._open_local(other, client)
             except (OSError, SockwrightError) as error:
-                failed(failure(error, _opening(other.end)))
+                failed(outcome_of(error, _opening(other.end)))
                 return
             opened(channel)
 

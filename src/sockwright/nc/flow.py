@@ -21,6 +21,8 @@ import os
 import stat
 from typing import TYPE_CHECKING, Protocol
 
+from sockwright.errors import SockwrightError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -32,6 +34,7 @@ __all__ = ["Flow", "Owner"]
 _ROUNDS = 8  # reads before others have their turn
 _BULK = 1 << 20  # octets after which the kernel is asked to do it
 _PIPE = 1 << 20
+_LARGEST_MESSAGE = 1 << 16
 _NOT_WAITING = 2  # SPLICE_F_NONBLOCK
 _CANNOT = {errno.EINVAL, errno.ENOSYS, errno.EBADF, errno.EOPNOTSUPP}
 
@@ -42,8 +45,11 @@ class Owner(Protocol):
     def flow_ended(self, flow: Flow) -> None:
         """Hear that the source has ended, and that the sink took all of it."""
 
-    def flow_failed(self, flow: Flow, channel: Channel, error: OSError) -> None:
-        """Hear of an error of the source or the sink, which `channel` is."""
+    def flow_failed(self, flow: Flow, channel: Channel, error: Exception) -> None:
+        """Hear of an error of the source or the sink, which `channel` is.
+
+        It is an `OSError`, or a `SockwrightError` that says all there is to say.
+        """
 
 
 class Flow:
@@ -55,7 +61,6 @@ class Flow:
 
     __slots__ = (
         "_bulk",
-        "_end_seen",
         "_in_pipe",
         "_loop",
         "_move",
@@ -76,7 +81,6 @@ class Flow:
         self._loop = loop
         self._owner = owner
         self._pending: memoryview | None = None
-        self._end_seen = False
         self._pipe: tuple[int, int] | None = None
         self._in_pipe = 0
         self._move: Callable[[], bool] = self._copy
@@ -103,7 +107,7 @@ class Flow:
             self._pipe = None
             self._loop.pipes -= 1
 
-    def _fail(self, channel: Channel, error: OSError) -> bool:
+    def _fail(self, channel: Channel, error: Exception) -> bool:
         self.done = True
         self._owner.flow_failed(self, channel, error)
         return False
@@ -117,15 +121,15 @@ class Flow:
 
     def _copy(self) -> bool:
         source, sink = self.source, self.sink
-        # With very many sessions each keeps less: together at most 64 MiB.
-        buffer = self._loop.buffer[: min(self._loop.share, sink.room)]
+        if source.keeps_boundaries:  # a message that does not fit would be cut off
+            buffer = self._loop.buffer[:_LARGEST_MESSAGE]
+        else:  # with very many sessions each keeps less: together at most 64 MiB
+            buffer = self._loop.buffer[: min(self._loop.share, sink.room)]
         for _ in range(_ROUNDS):
             if self._pending is None:
-                if self._end_seen:
-                    return self._finish()
                 try:
                     count = source.receive_into(buffer)
-                except OSError as error:
+                except (OSError, SockwrightError) as error:
                     return self._fail(source, error)
                 if count is None or self.done:
                     return False
@@ -137,7 +141,7 @@ class Flow:
                 count = len(octets)
             try:
                 taken = sink.send(octets)
-            except OSError as error:
+            except (OSError, SockwrightError) as error:
                 if self._pending is None:
                     self._pending = memoryview(bytes(octets))
                 return self._fail(sink, error)

@@ -19,9 +19,8 @@ from sockwright.nc.channel import Channel, SocketChannel
 from sockwright.nc.datagrams import MessageChannel
 from sockwright.nc.descriptors import file_channel, sink_channel
 from sockwright.nc.ends import DiscardEnd, ExecEnd, FileEnd, PtyEnd, SocketEnd
-from sockwright.nc.session import Outcome
+from sockwright.nc.session import Outcome, outcome_of
 from sockwright.sockets.addresses import candidates, needs_lookup
-from sockwright.sockets.explain import explained
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,28 +30,11 @@ if TYPE_CHECKING:
     from sockwright.sockets.addresses import Candidate
     from sockwright.sockets.endpoint import Endpoint
 
-__all__ = ["Opening", "failure", "open_here"]
+__all__ = ["Opening", "open_here"]
 
 _STAGGER = 0.25  # seconds, "Connection Attempt Delay" of RFC 8305 section 8
 _FULL = 0.02  # seconds until a full backlog of a unix(7) listener is tried again
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
-
-
-def failure(error: Exception, doing: str = "") -> Outcome:
-    """Give the exit status and the line for an error of opening something."""
-    if isinstance(error, SockwrightError):
-        return Outcome(error.exit_status, str(error))
-    if isinstance(error, OSError):
-        said = explained(error, doing) if doing else error
-        status = 3 if isinstance(error, TimeoutError) else 5 if _forbidden(error) else 1
-        return Outcome(status, str(said.strerror or said))
-    raise error
-
-
-def _forbidden(error: OSError) -> bool:
-    return isinstance(error, PermissionError) or error.errno in {
-        errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT,
-    }  # fmt: skip
 
 
 def open_here(side: Side, variables: dict[str, str]) -> Channel:
@@ -94,12 +76,12 @@ class Opening:
     """
 
     def __init__(
-        self, loop: Loop, side: Side, limits: Limits, say: Callable[[str], None],
+        self, loop: Loop, side: Side, limits: Limits,
         on_open: Callable[[Channel], None], on_error: Callable[[Outcome], None],
     ) -> None:  # fmt: skip
         assert isinstance(side.end, SocketEnd)
         self._loop, self._side, self._end = loop, side, side.end
-        self._say, self._on_open, self._on_error = say, on_open, on_error
+        self._on_open, self._on_error = on_open, on_error
         self._target: Endpoint = side.proxy.endpoint if side.proxy else self._end.endpoint
         self._ways: list[Candidate] = []
         self._trying: dict[int, socket.socket] = {}
@@ -122,7 +104,7 @@ class Opening:
         try:
             ways = candidates(self._target)
         except (OSError, SockwrightError) as error:
-            self._fail(failure(error))
+            self._fail(outcome_of(error))
             return
         self._looked_up(ways)
 
@@ -153,7 +135,7 @@ class Opening:
         if self._over:
             return
         if isinstance(ways, Exception):
-            self._fail(failure(ways))
+            self._fail(outcome_of(ways))
             return
         wanted = _FAMILIES.get(self._side.family)
         self._ways = [way for way in ways if wanted in {None, way.family}]
@@ -175,7 +157,7 @@ class Opening:
                 self._timers.append(self._loop.later(_STAGGER, self._try_next))
             return
         if not self._over and not self._trying and self._last is not None:
-            self._fail(failure(self._last, f"connect to {self._target}"))
+            self._fail(outcome_of(self._last, f"connect to {self._target}"))
 
     def _try(self, way: Candidate) -> None:
         sock = self._open(way)
@@ -193,7 +175,7 @@ class Opening:
                 sock.close()
                 return
             if code not in {0, errno.EINPROGRESS}:
-                raise OSError(code, os.strerror(code))
+                raise OSError(code, os.strerror(code))  # noqa: TRY301 - as connect(2) would
         except BaseException:
             sock.close()
             raise
@@ -261,7 +243,7 @@ class Opening:
             machine = handshake(self._side.proxy, self._end.endpoint)
             sock.send(machine.to_send())
         except (OSError, SockwrightError) as error:
-            self._fail(failure(error, f"ask the proxy {self._target}"))
+            self._fail(outcome_of(error, f"ask the proxy {self._target}"))
             return
 
         def answered(_events: int) -> None:
@@ -272,7 +254,7 @@ class Opening:
                     sock.send(octets)
             except (OSError, SockwrightError) as error:
                 self._loop.unwatch(descriptor)
-                self._fail(failure(error, f"ask the proxy {self._target}"))
+                self._fail(outcome_of(error, f"ask the proxy {self._target}"))
                 return
             if machine.done:
                 self._loop.unwatch(descriptor)
@@ -301,13 +283,13 @@ class Opening:
             )
         except (OSError, SockwrightError) as error:
             sock.close()
-            self._fail(failure(error))
+            self._fail(outcome_of(error))
             return
         self._stage = secure = channel
         secure.handshake(
             self._loop,
             lambda: self._opened(secure),
-            lambda error: self._fail(failure(error, f"begin TLS with {self._end}")),
+            lambda error: self._fail(outcome_of(error, f"begin TLS with {self._end}")),
         )
 
     def _plain(self, sock: socket.socket, first: bytes) -> Channel:

@@ -17,10 +17,11 @@ peer. Each direction ends for itself, as RFC 9293 section 3.6 has it:
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from sockwright.errors import SockwrightError
 from sockwright.nc.flow import Flow
 from sockwright.sockets.explain import explained
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from sockwright.nc.loop import Loop, Timer
     from sockwright.nc.settings import Limits
 
-__all__ = ["DONE", "Outcome", "Session"]
+__all__ = ["DONE", "Outcome", "Session", "outcome_of"]
 
 _SILENCE = 1.0  # seconds; see the rules above
 _DATAGRAM_SILENCE = 1.0
@@ -47,6 +48,19 @@ class Outcome:
 
 
 DONE = Outcome()
+_NOT_HERE = {errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT}
+
+
+def outcome_of(error: Exception, doing: str = "") -> Outcome:
+    """Give the exit status and the line for an error met while `doing` something."""
+    if isinstance(error, SockwrightError):
+        return Outcome(error.exit_status, str(error))
+    if isinstance(error, OSError):
+        said = explained(error, doing) if doing else error
+        forbidden = isinstance(error, PermissionError) or error.errno in _NOT_HERE
+        status = 3 if isinstance(error, TimeoutError) else 5 if forbidden else 1
+        return Outcome(status, str(said.strerror or said))
+    raise error
 
 
 class Session:
@@ -97,7 +111,8 @@ class Session:
     def start(self) -> None:
         """Begin: what is there already is moved at once."""
         if self._limits.idle is not None:
-            self._watch_for_silence(self._limits.idle, self._idle)
+            # Of all the time, by each of many: a look now and then will do.
+            self._watch_for_silence(self._limits.idle, self._idle, looks=2)
         self.near.attach(self._loop, self.outward.pump, self._near_writable)
         # Many clients have said all when they are accepted: those need not be watched at all.
         self.inward.pump()
@@ -148,12 +163,19 @@ class Session:
             self._both_ended()
         elif not self._tell_end(self.near):
             return
+        elif self.near.endless:
+            self._watch_for_silence(_DATAGRAM_SILENCE, lambda: self.finish(DONE))
         elif self.person:
             enough = self._limits.messages is not None
             if self.near.terminal or not self.near.gives or enough:
-                self._settle(anyway=True)
+                self._leave()
             else:
-                self._watch_for_silence(_SILENCE, lambda: self.finish(DONE))
+                self._watch_for_silence(_SILENCE, self._leave)
+
+    def _leave(self) -> None:
+        """Take leave of a peer that has ended, though the near end has not."""
+        self.outward.stop()
+        self._both_ended()
 
     def _both_ended(self) -> None:
         for channel in (self.near, self.far):
@@ -165,7 +187,7 @@ class Session:
         """Tell one end that nothing more will come; False: the session is over for that."""
         try:
             channel.send_eof()
-        except OSError as error:
+        except (OSError, SockwrightError) as error:
             self.flow_failed(self.outward if channel is self.far else self.inward, channel, error)
             return False
         return not self.ended
@@ -182,28 +204,27 @@ class Session:
         else:
             self.inward.pump()
 
-    def _settle(self, *, anyway: bool = False) -> None:
+    def _settle(self) -> None:
         """Finish, if both directions are over and the kernel has all of it."""
-        if self.outward.done and self.inward.done:
-            anyway = True
-        if anyway and not self.ended and not self.far.unsent and not self.near.unsent:
-            self.finish(DONE)
+        over = self.outward.done and self.inward.done and not self.ended
+        if over and not self.far.unsent and not self.near.unsent:
+            doubt = self.far.doubt or self.near.doubt
+            self.finish(Outcome(1, doubt) if doubt else DONE)
 
-    def flow_failed(self, flow: Flow, channel: Channel, error: OSError) -> None:
+    def flow_failed(self, flow: Flow, channel: Channel, error: Exception) -> None:
         """Hear that a direction failed: the other may still have something to deliver."""
         lost = flow.waiting
         flow.stop()
         if self.ended:
             return
-        if channel is self.near and self.person and error.errno == errno.EPIPE:
+        if channel is self.near and self.person and isinstance(error, BrokenPipeError):
             self.finish(Outcome(_OUTPUT_CLOSED))
             return
         doing = ("write to " if channel is flow.sink else "read from ") + channel.name
-        text = str(explained(error, doing).strerror)
+        failure = outcome_of(error, doing)
         if lost:
-            text += f"; {lost} octets were not delivered"
-        failure = self._failure or Outcome(1, text)
-        self._failure = failure
+            failure = replace(failure, text=f"{failure.text}; {lost} octets were not delivered")
+        self._failure = failure = self._failure or failure
         if flow is self.outward and channel is self.far and not self.inward.done:
             self._watch_for_silence(_SILENCE, lambda: self.finish(failure))
             self.inward.pump()
@@ -212,21 +233,25 @@ class Session:
 
     # -- time --------------------------------------------------------------------------------------
 
-    def _watch_for_silence(self, seconds: float, then: Callable[[], None]) -> None:
-        """Call `then` when nothing was moved either way for so long."""
+    def _watch_for_silence(
+        self, seconds: float, then: Callable[[], None], *, looks: int = 8
+    ) -> None:
+        """Call `then` when nothing was moved either way for so long, or up to 1/`looks` longer."""
         moved = self.outward.moved + self.inward.moved
+        quiet = 0
 
         def look() -> None:
-            nonlocal moved
+            nonlocal moved, quiet
             now = self.outward.moved + self.inward.moved
-            if now == moved:
+            quiet = quiet + 1 if now == moved else 0
+            moved = now
+            if quiet == looks:
                 then()
             else:
-                moved = now
-                self._timers.append(self._loop.later(seconds, look))
+                self._timers.append(self._loop.later(seconds / looks, look))
                 self._timers = [timer for timer in self._timers if timer.call is not None]
 
-        self._timers.append(self._loop.later(seconds, look))
+        self._timers.append(self._loop.later(seconds / looks, look))
 
     def _idle(self) -> None:
         self.finish(

@@ -53,6 +53,11 @@ class Around(Channel):
         """Attach the channel inside."""
         self.inner.attach(loop, on_readable, on_writable)
 
+    @property
+    def doubt(self) -> str:  # type: ignore[override]
+        """What the channel inside doubts."""
+        return self.inner.doubt
+
     def receive_into(self, buffer: memoryview) -> int | None:
         """Receive; see `Channel`."""
         return self.inner.receive_into(buffer)
@@ -113,7 +118,11 @@ class Tapped(Around):
 
     def send(self, octets: memoryview) -> int:
         """Send; see `Channel`."""
-        taken = self.inner.send(octets)
+        try:
+            taken = self.inner.send(octets)
+        except (ConnectionResetError, BrokenPipeError):
+            self._close(reset=True)
+            raise
         if taken:
             now = time_ns()
             for tap in self._taps:
