@@ -115,6 +115,15 @@ def test_udp_ports_answer_or_are_refused_or_keep_silent(family: int, address: st
     assert rows[answering].protocol == "udp"
 
 
+def test_a_listener_that_accepts_nobody_gives_no_answer() -> None:
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        waiting = stack.enter_context(socket.create_connection(listener.getsockname()))
+        (row,) = check_ports("127.0.0.1", [waiting.getpeername()[1]], timeout=0.05)
+    assert row.state == "filtered"
+    assert row.reason.endswith("or too many wait for accept()")
+
+
 def test_an_empty_answer_of_udp_is_an_answer() -> None:
     with _udp(socket.AF_INET, "127.0.0.1", b"") as port:
         (row,) = check_ports("127.0.0.1", [port], udp=True, timeout=_PATIENCE_S)

@@ -48,7 +48,7 @@ class AskTCP:
     times = 1  # the kernel repeats its SYN
     silence: tuple[State, str] = (
         "filtered",
-        "no answer in time: a firewall drops it, or the host is down",
+        "no answer in time: a firewall drops it, the host is down, or too many wait for accept()",
     )
     reusable = frozenset({errno.ECONNREFUSED})
 
