@@ -327,7 +327,9 @@ class _Engine:
         def arrived(sock: socket.socket, address: SocketAddress) -> None:
             self._greet(side, sock, address, context, on_client, acceptor.left)
 
-        acceptor = Acceptor(self._loop, listener, self._job.serving, access, arrived, self._note)
+        acceptor = Acceptor(
+            self._loop, listener, self._job.serving, access, arrived, say=self._note
+        )
         self._listeners.append(acceptor)
         acceptor.start()
         self._tell("listening", f"listening on {name}", 1, local=name)

@@ -75,6 +75,7 @@ class Acceptor:
         serving: Serving,
         access: Access | None,
         on_client: Callable[[socket.socket, SocketAddress], None],
+        *,
         say: Callable[[str], None],
     ) -> None:
         self.listener = listener
