@@ -516,6 +516,7 @@ class _Engine:
             self._loop, near, far, limits, over,
             person=isinstance(job.near.end, StandardEnd) and not self._keep,
             shy=job.far.listen and isinstance(job.near.end, StandardEnd),
+            patient=job.far.proxy is not None,
         )  # fmt: skip
         self._sessions.add(session)
         session.start()

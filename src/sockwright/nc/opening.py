@@ -157,7 +157,8 @@ class Opening:
                 self._timers.append(self._loop.later(_STAGGER, self._try_next))
             return
         if not self._over and not self._trying and self._last is not None:
-            self._fail(outcome_of(self._last, f"connect to {self._target}"))
+            proxy = "the proxy " if self._side.proxy else ""
+            self._fail(outcome_of(self._last, f"connect to {proxy}{self._target}"))
 
     def _try(self, way: Candidate) -> None:
         sock = self._open(way)

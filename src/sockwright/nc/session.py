@@ -5,6 +5,8 @@ peer. Each direction ends for itself, as RFC 9293 section 3.6 has it:
 
 - The near end has ended: the peer is told (FIN), and what it still says is waited for, until it
   ends too. `quit_after` limits that. Datagrams have no end: after a second without one it is over.
+- Through a proxy FIN is held back until the peer has been silent for three seconds, or has ended:
+  of five proxies that were tried four drop what the peer has yet to say when they see it.
 - A listener whose input was empty from the start (</dev/null) has nothing to end: its FIN follows
   the peer's. Several clients (ncat among them) would leave at ours, whatever they had yet to send.
 - The peer has ended: what it sent is delivered, and the near end is told. A conversation with a
@@ -36,6 +38,7 @@ __all__ = ["DONE", "Outcome", "Session", "outcome_of"]
 
 _SILENCE = 1.0  # seconds; see the rules above
 _DATAGRAM_SILENCE = 1.0
+_PROXY_SILENCE = 3.0
 _OUTPUT_CLOSED = 141  # as a program that SIGPIPE ended
 
 
@@ -67,7 +70,7 @@ class Session:
     """Moves octets both ways between `near` and `far`, until `on_end(session, outcome)`.
 
     `person` is whether the near end is standard input and output; `shy` whether an empty input says
-    nothing of its end, see the rules above. The two channels are closed at the end, `near` too.
+    nothing of its end, `patient` whether FIN is held back for a proxy; see the rules above. The two channels are closed at the end, `near` too.
     """
 
     __slots__ = (
@@ -81,6 +84,7 @@ class Session:
         "inward",
         "near",
         "outward",
+        "patient",
         "person",
         "shy",
         "started",
@@ -96,9 +100,10 @@ class Session:
         *,
         person: bool = False,
         shy: bool = False,
+        patient: bool = False,
     ) -> None:
         self.near, self.far = near, far
-        self.person, self.shy = person, shy
+        self.person, self.shy, self.patient = person, shy, patient
         self.outward = Flow(loop, near, far, self)
         self.inward = Flow(loop, far, near, self)
         self.ended = False
@@ -148,8 +153,11 @@ class Session:
             self._both_ended()
             return
         held_back = self.shy and self.outward.moved == 0
-        if self._limits.half_close and not held_back and not self._tell_end(self.far):
-            return
+        if self._limits.half_close and not held_back:
+            if self.patient:
+                self._watch_for_silence(_PROXY_SILENCE, lambda: self._tell_end(self.far))
+            elif not self._tell_end(self.far):
+                return
         quit_after = self._limits.quit_after
         if self.far.endless:
             wait = _DATAGRAM_SILENCE if quit_after is None else quit_after
