@@ -149,7 +149,10 @@ def port_of(process: subprocess.Popen[bytes]) -> int:
     deadline = time.monotonic() + PATIENCE_S
     descriptors = Path(f"/proc/{process.pid}/fd")
     while time.monotonic() < deadline and process.poll() is None:
-        links = {os.readlink(path) for path in descriptors.iterdir()}  # noqa: PTH115
+        links = set()
+        for path in descriptors.iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed since
+                links.add(str(path.readlink()))
         for row in dump("tcp", states="listening"):
             if f"socket:[{row.inode}]" in links:
                 return int(row.local_port)
@@ -446,7 +449,7 @@ def contests(options: argparse.Namespace, folder: Path) -> Iterator[Contest]:
             "relay",
             (("GB/s", "GB/s"), ("CPU", "CPU-s/GB")),
             lambda: relay(
-                lambda port: [SW, "relay", f"tcp://{HOST}:0", f"tcp://{HOST}:{port}"], octets
+                lambda port: [SW, "relay", "-l", f"tcp://{HOST}:0", f"tcp://{HOST}:{port}"], octets
             ),
             (
                 Peer(

@@ -61,3 +61,18 @@ def test_sockets_are_listed_beside_ss(project: Path) -> None:
     # A fifth of the sockets that the limits are for, on a machine that does other things too.
     (library,) = (row for row in rows if row["limit"] == 0.5)
     assert library["ratio"] < 1.2, library
+
+
+@pytest.mark.needs("nc.openbsd", "ncat", "socat", "openssl")
+def test_octets_are_moved_beside_the_other_netcats(project: Path) -> None:
+    script = project / "benchmarks" / "bench_nc.py"
+    options = ["--json", "--rounds", "1", "--gib", "0.0625"]
+    options += ["--connections", "2000", "--clients", "1000"]
+    command = [sys.executable, str(script), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(rows) == 14
+    # So few octets say nothing of rates, but each client has had its echo in little memory.
+    (clients,) = (row for row in rows if row["name"] == "1000 clients")
+    assert clients["ok"]
