@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import os
+import re
+import select
 import signal
 import socket
 import stat
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import pytest
 from tests.nc.screen import Screen
 
+from sockwright.nc.process import start
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
 _PATIENCE_S = 20
+_SW = Path(sys.executable).with_name("sw")
 # Joins standard input and output to a socket; the settings of the console are the second word.
 _PROGRAM = """
 import socket, sys
@@ -445,6 +450,75 @@ def test_a_raw_terminal_comes_back_when_the_peer_ends() -> None:
         talk.peer.close()
         assert talk.finish() == 0
         _is_back(talk)
+
+
+def test_in_the_background_of_a_shell_it_runs_on_and_shows_what_comes() -> None:
+    with _Shell() as shell:
+        shell.type(f"{_SW} nc -l 0 &\r")
+        port = int(shell.until(rb"listening on tcp://127.0.0.1:(\d+)"))
+        with socket.create_connection(("127.0.0.1", port), timeout=_PATIENCE_S) as peer:
+            peer.sendall(b"in the background\n")
+            shell.until(rb"(in the background)")
+            shell.type("jobs\r")
+            shell.until(rb"(Running) ")
+        shell.type("wait; echo over=$?\r")
+        shell.until(rb"(over=0)")
+
+
+def test_a_shell_stops_it_and_brings_it_back() -> None:
+    with _Shell() as shell, socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(_PATIENCE_S)
+        shell.type(f"{_SW} nc 127.0.0.1 {listener.getsockname()[1]}\r")
+        peer, _ = listener.accept()
+        with peer:
+            peer.settimeout(_PATIENCE_S)
+            shell.until(rb"\x1b\[\?(2004)h")
+            shell.type("before\x1a")
+            shell.until(rb"(Stopped) ")
+            shell.type("stty -a\r")
+            shell.until(rb"(icanon) .* echo ")
+            shell.type("fg\r")
+            shell.until(rb"\x1b\[\?(2004)h.*before")
+            shell.type(" and after\r")
+            assert peer.recv(100) == b"before and after\n"
+            shell.type("\x03")
+            shell.until(rb"(shell)> ")
+            shell.type("echo status=$?\r")
+            shell.until(rb"(status=130)")
+
+
+class _Shell:
+    """A shell with jobs, on a terminal of its own."""
+
+    def __init__(self) -> None:
+        variables = {
+            "TERM": "xterm-256color",
+            "XDG_STATE_HOME": "/dev/null",
+            "PS1": "shell> ",
+        }
+        self._process = start(
+            ["bash", "--norc", "--noediting", "-i"], pty=True, variables=variables
+        )
+        self._unread = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.end()
+
+    def type(self, keys: str) -> None:
+        """Press keys."""
+        self._process.write(keys.encode())
+
+    def until(self, pattern: bytes) -> bytes:
+        """Read until the pattern is found; give its first group, and forget what was before it."""
+        buffer = memoryview(bytearray(65536))
+        while not (found := re.search(pattern, self._unread, re.DOTALL)):
+            assert select.select([self._process.stdout], [], [], _PATIENCE_S)[0], self._unread
+            self._unread += buffer[: self._process.read(buffer)]
+        self._unread = self._unread[found.end() :]
+        return found[1]
 
 
 def _is_back(talk: Talk) -> None:

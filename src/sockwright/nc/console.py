@@ -48,9 +48,12 @@ def open_console(settings: Console, *, reads: bool = True, writes: bool = True) 
         from sockwright.nc.raw_terminal import RawTerminalChannel
 
         return RawTerminalChannel()
-    if settings.raw or not screen:
+    if not (keyboard or screen):
         return standard_channel(reads=reads, writes=writes)
-    from sockwright.nc.editing import CleanedChannel, EditingChannel
+    from sockwright.nc.editing import CleanedChannel, EditingChannel, KeyboardChannel
+
+    if settings.raw or not screen:
+        return KeyboardChannel(reads=reads, writes=writes)
     from sockwright.nc.terminal import is_dumb, is_in_foreground
 
     if settings.edit and keyboard and not is_dumb() and is_in_foreground(0):

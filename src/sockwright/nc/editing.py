@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from sockwright.nc.cleaning import Cleaner
 from sockwright.nc.descriptors import DescriptorChannel
-from sockwright.nc.terminal import TerminalModes, speaks_utf_8
+from sockwright.nc.terminal import TerminalModes, is_in_foreground, speaks_utf_8
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sockwright.nc.line_editor import LineEditor, Parting
     from sockwright.nc.loop import Loop
 
-__all__ = ["CleanedChannel", "EditingChannel"]
+__all__ = ["CleanedChannel", "EditingChannel", "KeyboardChannel"]
 
 _NAME = "standard input and output"
 _ROOM = 64 << 10  # octets of one piece: cleaned they are four times as many at most
@@ -32,13 +32,28 @@ _MOST_WAITING = 256 << 10  # characters that the editor has not shown yet
 _PATIENCE_S = 5.0
 
 
-class CleanedChannel(DescriptorChannel):
+class KeyboardChannel(DescriptorChannel):
+    """Standard input, which may be a terminal, and standard output."""
+
+    def __init__(self, *, reads: bool = True, writes: bool = True) -> None:
+        super().__init__(0 if reads else -1, 1 if writes else -1, _NAME)
+
+    def receive_into(self, buffer: memoryview) -> int | None:
+        """Read what was typed; see `Channel`."""
+        # In the background of a shell, keys are not for us, and whoever reads them is stopped
+        # (SIGTTIN), be there any or not. Back in the foreground, the next line comes with an event.
+        if self.terminal and not is_in_foreground(0):
+            return None
+        return super().receive_into(buffer)
+
+
+class CleanedChannel(KeyboardChannel):
     """Standard input, and standard output that is a terminal and shown nothing that could act."""
 
     room = _ROOM
 
     def __init__(self, *, reads: bool = True) -> None:
-        super().__init__(0 if reads else -1, 1, _NAME)
+        super().__init__(reads=reads)
         self._cleaner = Cleaner(unicode=speaks_utf_8())
         self._unwritten = memoryview(b"")
 
@@ -106,7 +121,7 @@ class EditingChannel(CleanedChannel):
         self._thread: threading.Thread | None = None
         self._turn = threading.Event()  # the editor's, to begin
         self._unfinished = b""  # of what was shown, since the last LF
-        self._keys: DescriptorChannel | None = None  # where there is no editor to be had
+        self._keys: KeyboardChannel | None = None  # where there is no editor to be had
 
     def attach(
         self, loop: Loop, on_readable: Callable[[], None], on_writable: Callable[[], None]
@@ -234,7 +249,7 @@ class EditingChannel(CleanedChannel):
         if not self._closed and self._loop is not None:
             self._editor = None
             self._modes.restore()
-            self._keys = DescriptorChannel(0, -1, _NAME)
+            self._keys = KeyboardChannel(writes=False)
             self._keys.attach(self._loop, self._on_readable, self._on_writable)
             self._on_writable()
 

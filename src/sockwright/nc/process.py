@@ -241,8 +241,8 @@ def start(
                 (os.POSIX_SPAWN_DUP2, their_stdout, 1),
             ]
             given = [their_stdin, their_stdout]
-        if not _is_open(2):  # or the first file that it opens would get its messages
-            actions.append((os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0))
+            if not _is_open(2):  # or the first file that it opens would get its messages
+                actions.append((os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0))
         actions += [(os.POSIX_SPAWN_CLOSE, number) for number in _inheritable()]
         pid = _spawn(program, words, environment, actions, setsid=pty)
         process = Process(words[0], pid, stdin, stdout)
