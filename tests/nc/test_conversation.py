@@ -423,6 +423,20 @@ async def test_streams_of_every_family_carry_octets(do: Kind, place: str, tmp_pa
         assert server.local_address == client.remote_address
 
 
+@pytest.mark.parametrize("query", ["", "?type=seqpacket"])
+@case
+async def test_vsock_carries_octets_and_messages(do: Kind, query: str) -> None:
+    try:
+        with nc.listen(f"vsock://1:0{query}"):
+            pass
+    except (OSError, NotPossibleError) as error:
+        pytest.skip(f"this kernel has no vsock to itself: {error}")
+    async with do.pair(f"vsock://1:0{query}") as (client, server):
+        await do(client.send_line, b"hello")
+        assert await do(server.receive) == b"hello\n"
+        assert server.local_address == client.remote_address
+
+
 @case
 async def test_seqpacket_keeps_messages(do: Kind, tmp_path: Path) -> None:
     async with do.pair(f"unix:{tmp_path}/s?type=seqpacket") as (client, server):

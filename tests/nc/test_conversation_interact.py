@@ -1,4 +1,4 @@
-"""`interact` of both kinds of conversations; the editor of the blocking one has tests of its own."""
+"""`interact` of both kinds of conversations; the editor of the blocking one has its own tests."""
 
 from __future__ import annotations
 

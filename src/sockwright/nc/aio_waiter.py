@@ -111,34 +111,33 @@ class Waiter:
     async def _any(self, pause: Pause) -> None:
         loop = asyncio.get_running_loop()
         future = loop.create_future()
-        for wait in pause.waits:
-            futures = self._futures.setdefault(wait, set())
-            if not futures:
-                add = loop.add_reader if wait[1] == "read" else loop.add_writer
-                add(wait[0], _wake, futures)
-            futures.add(future)
         try:
+            for wait in pause.waits:
+                futures = self._futures.setdefault(wait, set())
+                if not futures:
+                    add = loop.add_reader if wait[1] == "read" else loop.add_writer
+                    add(wait[0], _wake, futures)
+                futures.add(future)
             await future
         finally:
             for wait in pause.waits:
-                if (still := self._futures.get(wait)) is not None:
-                    still.discard(future)
-                    if not still:
+                if (waiting := self._futures.get(wait)) is not None:
+                    waiting.discard(future)
+                    if not waiting:
                         self._forget(loop, wait)
 
     def _forget(self, loop: asyncio.AbstractEventLoop, wait: tuple[int, str]) -> None:
-        del self._futures[wait]
+        self._futures.pop(wait, None)
         if not loop.is_closed():
             (loop.remove_reader if wait[1] == "read" else loop.remove_writer)(wait[0])
 
     def stop(self) -> None:
         """Wake whoever waits with EBADF; descriptors are closed after this, not before."""
         for wait, futures in list(self._futures.items()):
+            self._forget(next(iter(futures)).get_loop(), wait)
             for future in futures:
                 if not future.done():
                     future.set_exception(OSError(errno.EBADF, os.strerror(errno.EBADF)))
-            for future in list(futures)[:1]:
-                self._forget(future.get_loop(), wait)
 
 
 def _wake(futures: set[asyncio.Future[None]]) -> None:
