@@ -94,6 +94,19 @@ def test_what_moves_fast_is_not_digested_unless_it_must_be(descriptor: int) -> N
     assert not _threads()
 
 
+def test_on_one_machine_only_what_is_slow_is_digested(descriptor: int) -> None:
+    os.ftruncate(descriptor, size := file_hash.LAG + 1)
+    for here, expected in ((False, True), (True, False)):
+        with FileHash(descriptor, must=False, here=here) as digest:
+            digest._began -= 0.3  # 0.2 GB/s
+            digest.reach(size)
+            assert bool(digest.digest(size)) is expected
+    with FileHash(descriptor, must=False, here=True) as digest:
+        digest._began -= 3  # 0.02 GB/s
+        digest.reach(size)
+        assert digest.digest(size) is not None
+
+
 def test_closing_in_the_middle_ends_the_thread(descriptor: int) -> None:
     os.ftruncate(descriptor, 1 << 40)
     digest = FileHash(descriptor, must=False)

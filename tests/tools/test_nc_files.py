@@ -126,6 +126,23 @@ def test_people_get_a_row(peers: Peers, source: Path, target: Path) -> None:
     assert not sender.errors
 
 
+def test_a_digest_that_would_cost_time_is_taken_where_it_is_asked_for(
+    peers: Peers, large: Path, target: Path
+) -> None:
+    receiver, port = _listening(peers, "--receive", str(target), "--json", "--sha256")
+    sender = _calling(peers, port, "--send", str(large), "--json")
+    status, row, said = sender.finish()
+    with large.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    assert json.loads(_check(receiver))["sha256"] == digest
+    assert status == 0
+    # Below 100 MB/s, of a machine with much else to do, it costs no time.
+    if json.loads(row)["sha256"] is None:
+        assert ["--sha256 takes it" in line for line in said] == [True]
+    else:
+        assert (json.loads(row)["sha256"], said) == (digest, [])
+
+
 _RECEIVERS = {
     "openbsd": ["nc.openbsd", "-l", "127.0.0.1", "0"],
     "traditional": ["nc.traditional", "-l", "-s", "127.0.0.1"],

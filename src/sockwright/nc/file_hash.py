@@ -7,6 +7,9 @@ does 1.7 GB/s, a third of what a file takes to get through loopback. So there ar
 - `must`: the digest is wanted, and the transfer waits whenever it is `LAG` octets ahead;
 - else the digest is wanted if it costs no time: of what fits into `LAG`, and of what moves slower
   than `FAST`, which is every network up to 10 Gbit/s. `digest` gives None for anything else.
+  Where both ends are on this machine, processors are what the transfer waits for, and a digest on
+  either side costs more of them than the octets; there `FAST_HERE` is the limit, which tunnels and
+  proxies on loopback stay below.
 
 The file is read by pread(2): a mapping of a file that shrinks kills the process (SIGBUS).
 """
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["FAST", "LAG", "FileHash"]
+__all__ = ["FAST", "FAST_HERE", "LAG", "FileHash"]
 
 LAG = 64 << 20
 """Octets that the transfer may be ahead of the digest."""
@@ -31,16 +34,23 @@ LAG = 64 << 20
 FAST = 1e9
 """Octets a second from which on a transfer is not held up by its digest."""
 
+FAST_HERE = 1e8
+"""The same where the peer is on this machine."""
+
 _UNDECIDED_S = 0.05  # how long a transfer runs before its speed is known
 _PIECE = 256 << 10  # stays in the processor's cache
 
 
 class FileHash:
-    """Follows a transfer through the file open as `descriptor`; `close` ends its thread."""
+    """Follows a transfer through the file open as `descriptor`; `close` ends its thread.
 
-    def __init__(self, descriptor: int, *, must: bool = True) -> None:
+    `here` says that the peer is on this machine.
+    """
+
+    def __init__(self, descriptor: int, *, must: bool = True, here: bool = False) -> None:
         self._descriptor = descriptor
         self._must = must
+        self._fast = FAST_HERE if here else FAST
         self._began = monotonic()
         self._moved = threading.Condition()  # guards all below
         self._wanted = 0  # octets from the start that may be read
@@ -68,7 +78,7 @@ class FileHash:
                 self._raise()
                 return
             seconds = monotonic() - self._began
-            if octets <= FAST * seconds:
+            if octets <= self._fast * seconds:
                 if seconds > _UNDECIDED_S:
                     self._start()
             elif self._thread is not None and octets - self._done > LAG:

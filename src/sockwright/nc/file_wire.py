@@ -70,6 +70,11 @@ class Wire:
         self.idle = idle
         self._over = b""
 
+    @property
+    def here(self) -> bool:
+        """Whether the peer is known to be on this machine."""
+        return False
+
     def send_from(self, descriptor: int, offset: int, count: int) -> int:
         """Send up to `count` octets of the file from `offset` on; give how many, 0 at its end."""
         raise NotImplementedError
@@ -170,6 +175,17 @@ class KernelWire(Wire):
         self._poll = select.poll()
         sock.settimeout(0)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+
+    @property
+    def here(self) -> bool:
+        """Whether both ends have one address, or none that another machine could have."""
+        if self._socket.family == socket.AF_UNIX:
+            return True
+        try:
+            ours, theirs = self._socket.getsockname(), self._socket.getpeername()
+        except OSError:  # gone already
+            return False
+        return bool(ours[0] == theirs[0])
 
     def send_from(self, descriptor: int, offset: int, count: int) -> int:
         """Send; see `Wire`."""

@@ -54,6 +54,7 @@ __all__ = ["Transfer", "TransferProgress", "receive_file", "send_file"]
 _AT_ONCE = 1 << 30
 _HELLO_S = 10.0  # for the first words of a peer that is to speak the protocol
 _BOTH = "--resume is needed on both sides"
+_NO_DIGEST = "no SHA-256: taking it would have taken longer than the transfer; --sha256 takes it"
 _SLOWEST_HASH = 20e6  # octets a second; how long a peer may take for the digest of what it has
 
 
@@ -63,7 +64,7 @@ class Transfer:
 
     `octets` went over the connection in `duration_ns`; `size` is that of the whole file, which a
     resumed transfer continued at `resumed_from`. `sha256` is of the whole file, None where that
-    would have taken longer than the transfer. `verified` tells that the receiver compared it.
+    would have taken longer than the transfer (`file_hash` says when). `verified` tells that the receiver compared it.
     `peer_ended` is False where the peer had acknowledged every octet but kept its side open.
     """
 
@@ -166,7 +167,7 @@ def send_file(
     with (
         _resetting(wire),
         _opened(file) as source,
-        FileHash(source.descriptor, must=resume or sha256) as digest,
+        FileHash(source.descriptor, must=resume or sha256, here=wire.here) as digest,
     ):
         begin = _answer_offer(wire, source, digest) if resume else 0
         known = None if resume else source.digest  # another transfer has taken it
@@ -233,7 +234,7 @@ def receive_file(
         _resetting(wire),
         _opened_part(file, resume=resume, force=force) as part,
         _keeping(part),
-        FileHash(part.descriptor, must=resume or sha256) as digest,
+        FileHash(part.descriptor, must=resume or sha256, here=wire.here) as digest,
     ):
         begin, size = _make_offer(wire, part, digest) if resume else (0, None)
         os.lseek(part.descriptor, begin, os.SEEK_SET)
@@ -328,7 +329,7 @@ class _Move:
             sha256=sha256,
             verified=verified,
             peer_ended=ended,
-            remarks=tuple(remarks),
+            remarks=tuple(remarks) if sha256 else (*remarks, _NO_DIGEST),
         )
 
 
