@@ -261,6 +261,14 @@ _RELAY_SAYS = {
     "proxy": "for B: HOST:PORT, or socks5://USER:PASSWORD@HOST:PORT",
 }
 
+_USAGE = """sw nc [FLAG ...] HOST PORT          talk: sw nc --tls example.org 443
+       sw nc [FLAG ...] -l [HOST] PORT     wait for a client; -lk for many
+       sw nc [FLAG ...] -z HOST PORTS ...  which ports are open
+       sw nc [FLAG ...] --send FILE HOST PORT
+       sw nc [FLAG ...] -l --receive FILE PORT"""
+_RELAY_USAGE = """sw relay [FLAG ...] A B             join the two: sw relay - exec:cat
+       sw relay [FLAG ...] -l|-k A B       wait for clients at A, B for each"""
+
 
 class Arguments:
     """What the words of a line say: texts for flags with a value, None where it is not there."""
@@ -398,15 +406,7 @@ def add_arguments(parser: argparse.ArgumentParser, *, relay: bool = False) -> No
     """Add all of them to `parser`, for its help and for completion."""
     from argparse import SUPPRESS
 
-    parser.usage = (
-        "%(prog)s [FLAG ...] A B"
-        if relay
-        else (
-            "%(prog)s [FLAG ...] HOST PORT\n"
-            "       %(prog)s [FLAG ...] -l [HOST] PORT\n"
-            "       %(prog)s [FLAG ...] -z HOST PORTS ..."
-        )
-    )
+    parser.usage = _RELAY_USAGE if relay else _USAGE
     for title, told, flags in _groups(relay=relay):
         group = parser.add_argument_group(title, told or None)
         for names, name, metavar, meaning in flags:

@@ -1,4 +1,4 @@
-"""Talk over any socket: connect or listen, and move octets both ways until both sides have ended.
+"""Talk over any socket: connect or listen, and move octets both ways.
 
 Group: talk
 Stands in for: nc, ncat, netcat, telnet, openssl s_client
@@ -22,8 +22,14 @@ if TYPE_CHECKING:
 __all__ = ["EXAMPLES", "arguments", "quick_arguments", "run"]
 
 EXAMPLES = (
-    ("sw nc -z localhost 1-1024 || true", "which ports are open"),
-    ("echo hello | sw nc exec:cat", "to a program as to a socket"),
+    ("echo hello | sw nc exec:'tr a-z A-Z'", "to a program as to a socket"),
+    ("echo hello | sw nc --hexdump echo:", "what goes and comes, octet by octet"),
+    ("sw nc -z localhost 20-25,80,443 || true", "which ports are open"),
+    ("timeout 0.5 sw nc -lk -e cat 0 || true", "an echo for many, at a port that is free"),
+    (
+        "echo hello | sw nc --record talk.pcapng echo: && sw read talk.pcapng",
+        "a conversation as a capture",
+    ),
 )
 
 

@@ -1,4 +1,4 @@
-"""Join any two sockets, programs or files, for one conversation or for many at once.
+"""Join any two sockets, programs or files, for one conversation or many at once.
 
 Group: talk
 Stands in for: socat, ncat --sh-exec, stunnel, ssh -L on one machine
@@ -33,8 +33,16 @@ if TYPE_CHECKING:
 __all__ = ["EXAMPLES", "Happened", "arguments", "quick_arguments", "run"]
 
 EXAMPLES = (
-    ("echo hello | sw relay - exec:cat", "standard input and output, and a program"),
-    ("sw relay file:capture.pcap discard:", "a file to where nothing comes from"),
+    ("echo hello | sw relay - exec:'tr a-z A-Z'", "standard input and output, and a program"),
+    ("sw relay file:capture.pcap file:copy.pcap", "a file into a new one"),
+    (
+        "timeout 0.5 sw relay -k tcp://:0 tcp://127.0.0.1:80 || true",
+        "pass connections on, each as it comes, and many at once",
+    ),
+    (
+        "timeout 0.5 sw relay -k tls://:0 unix:/run/app.sock || true",
+        "put TLS before a program that has none",
+    ),
 )
 
 
