@@ -64,8 +64,9 @@ class Transfer:
 
     `octets` went over the connection in `duration_ns`; `size` is that of the whole file, which a
     resumed transfer continued at `resumed_from`. `sha256` is of the whole file, None where that
-    would have taken longer than the transfer (`file_hash` says when). `verified` tells that the receiver compared it.
-    `peer_ended` is False where the peer had acknowledged every octet but kept its side open.
+    would have taken longer than the transfer (`file_hash` says when). `verified` tells that the
+    receiver compared it. `peer_ended` is False where the peer had acknowledged every octet but kept
+    its side open.
     """
 
     action: Literal["sent", "received"]
