@@ -70,7 +70,8 @@ class Session:
     """Moves octets both ways between `near` and `far`, until `on_end(session, outcome)`.
 
     `person` is whether the near end is standard input and output; `shy` whether an empty input says
-    nothing of its end, `patient` whether FIN is held back for a proxy; see the rules above. The two channels are closed at the end, `near` too.
+    nothing of its end, `patient` whether FIN is held back for a proxy; see the rules above. The two channels are
+    closed at the end, `near` too.
     """
 
     __slots__ = (
@@ -242,7 +243,7 @@ class Session:
     # -- time --------------------------------------------------------------------------------------
 
     def _watch_for_silence(
-        self, seconds: float, then: Callable[[], None], *, looks: int = 8
+        self, seconds: float, then: Callable[[], object], *, looks: int = 8
     ) -> None:
         """Call `then` when nothing was moved either way for so long, or up to 1/`looks` longer."""
         moved = self.outward.moved + self.inward.moved
