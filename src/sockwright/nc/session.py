@@ -70,8 +70,8 @@ class Session:
     """Moves octets both ways between `near` and `far`, until `on_end(session, outcome)`.
 
     `person` is whether the near end is standard input and output; `shy` whether an empty input says
-    nothing of its end, `patient` whether FIN is held back for a proxy; see the rules above. The two channels are
-    closed at the end, `near` too.
+    nothing of its end, `patient` whether FIN is held back for a proxy; see the rules
+    above. The two channels are closed at the end, `near` too.
     """
 
     __slots__ = (
