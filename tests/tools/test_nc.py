@@ -171,6 +171,27 @@ def test_what_is_not_built_is_status_5() -> None:
         assert "this build has no" in done.stderr
 
 
+def test_vsock_to_this_machine_works_or_is_said_to_be_missing(
+    serve: Callable[..., Served],
+) -> None:
+    done = run("nc", "-w", "5", "-l", "--vsock", "1023") if not _has_vsock_loopback() else None
+    if done is not None:
+        assert done.returncode == 5
+        assert "vsock" in done.stderr
+        return
+    server = serve("-l", "--vsock", "0", "-e", "cat")
+    assert run("nc", server.url, text="hello\n").stdout == "hello\n"
+
+
+def _has_vsock_loopback() -> bool:
+    try:
+        with socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM) as probe:
+            probe.bind((1, 0xFFFFFFFF))
+    except OSError:
+        return False
+    return True
+
+
 def test_a_silent_peer_is_a_time_limit_with_status_3() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = str(silent.getsockname()[1])

@@ -59,6 +59,15 @@ _CAUSES: dict[int, str] = {
     errno.ETIMEDOUT: "no answer: the host is down, or a firewall drops without a word",
 }
 
+# What the same numbers mean of vsock(7), which has no interfaces and no addresses.
+_VSOCK_CAUSES: dict[int, str] = {
+    errno.EADDRNOTAVAIL: "this machine does not have that CID",
+    errno.ECONNRESET: "nobody listens there, or the peer is gone",
+    errno.ENODEV: "nothing leads to that machine: on a host the module vhost_vsock does, in a "
+    "guest virtio_vsock (vmw_vsock_*, hv_sock), for CID 1 vsock_loopback",
+    errno.ESOCKTNOSUPPORT: "what leads to that machine does not carry this type of socket",
+}
+
 
 def explained(
     error: OSError, doing: str, *, needs: Capability | None = None, hint: str = ""
@@ -86,7 +95,8 @@ def explained(
                 "belongs to another, or a security module (AppArmor, seccomp) says no"
             )
     else:
-        cause = hint or _CAUSES.get(error.errno, "")
+        ours = _VSOCK_CAUSES if "vsock://" in doing else _CAUSES
+        cause = hint or ours.get(error.errno) or _CAUSES.get(error.errno, "")
     return OSError(error.errno, f"{said}: {cause}" if cause else said)
 
 

@@ -7,7 +7,7 @@ import socket
 from dataclasses import replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from sockwright.errors import EndpointError
+from sockwright.errors import EndpointError, NotPossibleError
 from sockwright.sockets.addresses import Candidate
 from sockwright.sockets.base import BaseSocket
 from sockwright.sockets.explain import PATH_REFUSED, explained, explaining
@@ -78,6 +78,12 @@ def _bind(wrapped: BaseSocket, candidate: Candidate, endpoint: Endpoint) -> None
             )
         elif endpoint.scheme == "unix" and error.errno == errno.EACCES:
             hint = "the folder may not be written to by this user"
+        elif endpoint.scheme == "vsock" and endpoint.host in {"", "1"}:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise NotPossibleError(
+                    f"bind to {endpoint}: this kernel has no vsock to itself",
+                    "the module vsock_loopback is that; vsock://*:PORT is for other machines",
+                ) from error
         elif 0 < endpoint.port < 1024:
             needs = Capability.CAP_NET_BIND_SERVICE
         raise explained(error, f"bind to {endpoint}", needs=needs, hint=hint) from error
