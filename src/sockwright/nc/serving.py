@@ -43,8 +43,6 @@ def listen_here(endpoint: Endpoint, backlog: int, family: int = 0) -> BaseSocket
     Raises:
         OSError: EADDRINUSE and what else the kernel says.
     """
-    if endpoint.scheme in {"unix", "unix-abstract"}:
-        endpoint = with_delivery(endpoint, endpoint.delivery or "stream")
     ways = candidates(endpoint, passive=True)
     wanted = {4: socket.AF_INET, 6: socket.AF_INET6}.get(family)
     ways = [way for way in ways if wanted in {None, way.family}] or ways

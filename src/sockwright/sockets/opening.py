@@ -78,6 +78,8 @@ def _bind(wrapped: BaseSocket, candidate: Candidate, endpoint: Endpoint) -> None
             )
         elif endpoint.scheme == "unix" and error.errno == errno.EACCES:
             hint = "the folder may not be written to by this user"
+        elif endpoint.scheme == "unix" and error.errno == errno.ENOENT:
+            hint = "the folder of the path does not exist"
         elif endpoint.scheme == "vsock" and endpoint.host in {"", "1"}:
             if error.errno == errno.EADDRNOTAVAIL:
                 raise NotPossibleError(
