@@ -21,6 +21,7 @@ from sockwright.nc.descriptors import file_channel, sink_channel
 from sockwright.nc.ends import DiscardEnd, ExecEnd, FileEnd, PtyEnd, SocketEnd
 from sockwright.nc.session import Outcome, outcome_of
 from sockwright.sockets.addresses import candidates, needs_lookup
+from sockwright.sockets.explain import PATH_REFUSED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,6 +68,15 @@ def _file(end: FileEnd, side: Side) -> Channel:
     except OSError as error:
         # What the kernel says of files needs no guess at a cause, as that of sockets does.
         raise OSError(error.errno, f"open {end}: {error.strerror}") from error
+
+
+def _hint(target: Endpoint, error: OSError) -> str:
+    """Give what is behind EACCES, where it is no route."""
+    if error.errno != errno.EACCES:
+        return ""
+    if target.scheme == "udp":
+        return "datagrams to a broadcast address want -b"
+    return PATH_REFUSED if target.scheme == "unix" else ""
 
 
 class Opening:
@@ -158,7 +168,8 @@ class Opening:
             return
         if not self._over and not self._trying and self._last is not None:
             proxy = "the proxy " if self._side.proxy else ""
-            self._fail(outcome_of(self._last, f"connect to {proxy}{self._target}"))
+            hint = _hint(self._target, self._last)
+            self._fail(outcome_of(self._last, f"connect to {proxy}{self._target}", hint))
 
     def _try(self, way: Candidate) -> None:
         sock = self._open(way)

@@ -54,12 +54,15 @@ DONE = Outcome()
 _NOT_HERE = {errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT}
 
 
-def outcome_of(error: Exception, doing: str = "") -> Outcome:
-    """Give the exit status and the line for an error met while `doing` something."""
+def outcome_of(error: Exception, doing: str = "", hint: str = "") -> Outcome:
+    """Give the exit status and the line for an error met while `doing` something.
+
+    `hint` is a cause more likely here than the general one.
+    """
     if isinstance(error, SockwrightError):
         return Outcome(error.exit_status, str(error))
     if isinstance(error, OSError):
-        said = explained(error, doing) if doing else error
+        said = explained(error, doing, hint=hint) if doing else error
         forbidden = isinstance(error, PermissionError) or error.errno in _NOT_HERE
         status = 3 if isinstance(error, TimeoutError) else 5 if forbidden else 1
         return Outcome(status, str(said.strerror or said))
