@@ -106,7 +106,8 @@ _GROUPS: tuple[tuple[str, str, Flags], ...] = (
             ("-t --telnet", "telnet", "", "refuse what a telnet server offers; show none of it"),
             ("--raw", "raw", "", "let escape sequences from the peer reach the terminal"),
             ("--tty", "tty", "", (
-                "send each key as it is typed, for a shell's screen; implies --raw; Ctrl-] ends"
+                "send each key as it is typed, for a shell's screen; implies --raw; ~. at the "
+                "start of a line ends"
             )),
             ("--no-edit", "no_edit", "", "the terminal's own line editing, without history"),
         ),
