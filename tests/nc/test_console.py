@@ -222,6 +222,17 @@ def test_ctrl_d_is_the_end_of_the_input_and_what_follows_is_still_shown() -> Non
         assert talk.lines == ["last", "late \\x1b"]
 
 
+def test_nothing_is_lost_where_the_editor_leaves_in_the_middle() -> None:
+    lines = [f"line {number}" for number in range(20_000)]
+    with Talk().until_edits() as talk:
+        talk.press("\x04")
+        _feed(talk, "\n".join(lines))
+        talk.peer.close()
+        assert talk.finish() == 0
+        assert talk.lines == lines
+        _is_back(talk)
+
+
 def test_ctrl_c_leaves_and_the_terminal_is_as_before() -> None:
     with Talk().until_edits() as talk:
         talk.press("typed")
@@ -326,10 +337,9 @@ def test_many_lines_that_come_as_keys_arrive_whole() -> None:
 
 
 def test_a_line_may_be_longer_than_the_screen() -> None:
-    line = "0123456789" * 600  # a terminal's own lines end at 4095 octets
+    line = "0123456789" * 430  # a terminal's own lines end at 4095 octets
     with Talk().until_edits() as talk:
-        for at in range(0, len(line), 1000):
-            talk.press(line[at : at + 1000])
+        _paste(talk, line)
         talk.press("\r")
         talk.hear(f"{line}\n")
 
@@ -373,6 +383,16 @@ def test_much_that_arrives_is_shown_to_the_last_line() -> None:
         assert len(shown) > 99_000  # the others have the drawing of the empty line about them
 
 
+def test_a_terminal_that_is_gone_ends_it() -> None:
+    with Talk().until_edits() as talk:
+        talk.say("x" * 100_000)
+        talk._read(0)
+        os.close(talk._ours)
+        talk._ours = os.open(os.devnull, os.O_RDONLY)
+        talk.peer.close()
+        assert talk.process.wait(_PATIENCE_S) in {0, 1}
+
+
 def test_a_screen_that_takes_nothing_holds_the_peer_up_and_no_memory() -> None:
     with Talk() as talk:
         _look_until(talk, lambda _: not talk.echoes)
@@ -400,6 +420,21 @@ def test_a_dumb_terminal_has_the_lines_of_the_kernel() -> None:
         talk.say("late\n")
         talk.until_shown("late")
         assert "\x1b" not in talk.written
+
+
+def test_without_an_editor_the_lines_of_the_kernel_will_do(tmp_path: Path) -> None:
+    (tmp_path / "prompt_toolkit").mkdir()
+    (tmp_path / "prompt_toolkit" / "__init__.py").write_text("raise RuntimeError")
+    with Talk(environment={"PYTHONPATH": str(tmp_path)}) as talk:
+        _look_until(talk, lambda _: not talk.echoes)
+        talk.say(b"hello\x1b[31m\n")
+        _look_until(talk, lambda _: talk.echoes)
+        talk.press("typed\r")
+        talk.hear("typed\n")
+        talk.say("late\n")
+        talk.peer.close()
+        assert talk.finish() == 0
+        assert talk.lines == ["hello\\x1b[31m", "typed", "late"]
 
 
 def test_raw_output_is_not_cleaned() -> None:

@@ -11,6 +11,7 @@ import os
 import select
 import threading
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sockwright.nc.cleaning import Cleaner
@@ -87,8 +88,9 @@ class CleanedChannel(KeyboardChannel):
         waiting = select.poll()
         waiting.register(1, select.POLLOUT)
         try:
-            while not self._flush():
-                waiting.poll()
+            with suppress(OSError):  # the terminal is gone
+                while not self._flush():
+                    waiting.poll()
         finally:
             self._unwritten = memoryview(b"")
             super().close()
@@ -234,9 +236,7 @@ class EditingChannel(CleanedChannel):
         """Take the terminal back from an editor that has ended."""
         if self._closed:
             return
-        self._editor = None
-        self._unfinished = editor.unfinished.encode()
-        self._modes.restore()
+        self._take_back(editor)
         if parting == "interrupt":
             raise KeyboardInterrupt  # out of the loop, as Ctrl-C does elsewhere
         self._ended = True
@@ -244,10 +244,17 @@ class EditingChannel(CleanedChannel):
         if not self._closed:
             self._on_writable()
 
+    def _take_back(self, editor: LineEditor) -> None:
+        self._editor = None
+        self._modes.restore()
+        self._unfinished = editor.unfinished.encode()
+        self._write(editor.unshown().encode())
+
     def _do_without(self) -> None:
         """Let the kernel edit lines, which it does not do well, but always."""
         if not self._closed and self._loop is not None:
-            self._editor = None
+            if self._editor is not None:
+                self._take_back(self._editor)
             self._modes.restore()
             self._keys = KeyboardChannel(writes=False)
             self._keys.attach(self._loop, self._on_readable, self._on_writable)
@@ -258,14 +265,17 @@ class EditingChannel(CleanedChannel):
         if self._closed:
             return
         self._closed = True
-        if self._editor is not None:
-            self._editor.close()
-        self._turn.set()
-        if self._thread is not None and self._editor is not None:
-            self._thread.join(_PATIENCE_S)  # it may be that the terminal takes nothing any more
-        if self._keys is not None:
-            self._keys.close()
         try:
-            super().close()
+            if self._editor is not None and self._thread is not None:
+                self._editor.close()
+                self._thread.join(_PATIENCE_S)  # it may be that the terminal takes nothing any more
+                if not self._thread.is_alive():
+                    self._take_back(self._editor)
         finally:
-            self._modes.restore()
+            self._turn.set()
+            try:
+                super().close()
+            finally:
+                if self._keys is not None:
+                    self._keys.close()
+                self._modes.restore()

@@ -118,6 +118,13 @@ class LineEditor:
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(self._show_line, line)
 
+    def unshown(self) -> str:
+        """Take back what was given to `show` when `run` was about to return."""
+        with self._lock:
+            text = "".join(self._arrived)
+            self._arrived.clear()
+        return text
+
     def close(self) -> None:
         """Have `run` return, when all that was given to `show` has been shown; returns at once."""
         with self._lock:
@@ -181,10 +188,7 @@ class LineEditor:
         return self.unfinished.expandtabs()
 
     def _show_arrived(self) -> None:
-        with self._lock:
-            text = "".join(self._arrived)
-            self._arrived.clear()
-        if text:
+        if text := self.unshown():
             self._print(text)
             with self._lock:
                 self.waiting -= len(text)

@@ -89,11 +89,11 @@ class TerminalModes:
             termios.tcsetattr(self._descriptor, termios.TCSADRAIN, modes)
 
     def _give_back(self) -> None:
+        with suppress(termios.error):  # the terminal is gone
+            termios.tcsetattr(self._descriptor, termios.TCSANOW, self._before)
         with suppress(OSError):
             if self.drawn and os.isatty(1):
                 os.write(1, _ORDINARY)
-        with suppress(termios.error):  # the terminal is gone
-            termios.tcsetattr(self._descriptor, termios.TCSANOW, self._before)
 
     def _watch(self) -> None:
         atexit.register(self.restore)
