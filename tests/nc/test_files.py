@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import resource
 import socket
 import ssl
 import struct
@@ -456,31 +455,6 @@ def test_a_slow_peer_is_not_a_silent_one(room: Room) -> None:
     received = receive_file(room.theirs, room.target, rate=5_000_000)
     _check(sending.result(), received, room.target)
     assert received.duration_ns > 0.9e9
-
-
-@pytest.mark.parametrize("resume", [False, True], ids=["plain", "resume"])
-def test_a_file_that_may_not_grow_further_is_kept_and_told(room: Room, resume: bool) -> None:
-    # RLIMIT_FSIZE is of a whole process, so a child receives.
-    ours, theirs = _connection()
-    with ours, theirs:
-        child = os.fork()
-        if not child:
-            ours.close()
-            status = 1
-            try:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
-                receive_file(theirs, room.target, resume=resume)
-            except OSError as error:
-                kept = "target.part keeps 1000000 octets" in str(error)
-                status = 0 if error.errno == errno.EFBIG and kept else 2
-            finally:
-                os._exit(status)
-        theirs.close()
-        with pytest.raises((ConnectionResetError, BrokenPipeError)):
-            send_file(ours, room.source, resume=resume)
-        assert os.waitpid(child, 0)[1] == 0
-    assert not room.target.exists()
-    assert _part(room.target).read_bytes() == OCTETS[:1_000_000]
 
 
 def test_a_device_that_is_full_is_told(room: Room) -> None:

@@ -316,6 +316,24 @@ def test_a_reset_keeps_what_came(peers: Peers, target: Path, resume: bool) -> No
     assert part.read_bytes() == OCTETS[:5000]
 
 
+@pytest.mark.parametrize("resume", [False, True], ids=["plain", "resume"])
+def test_a_file_that_may_not_grow_further_is_kept_and_told(
+    peers: Peers, source: Path, target: Path, resume: bool
+) -> None:
+    def small() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+
+    flags = ["--resume"] if resume else []
+    receiver = peers.run([SW, "nc", "-l", "0", "--receive", str(target), *flags], prepare=small)
+    sender = _calling(peers, _port(receiver), "--send", str(source), *flags)
+    _check(receiver, 1)
+    assert "File too large (EFBIG)" in receiver.errors
+    assert "target.part keeps 1000000 octets" in receiver.errors
+    _check(sender, 1)
+    assert not target.exists()
+    assert _part(target).read_bytes() == OCTETS[:1_000_000]
+
+
 @pytest.mark.needs("namespaces")
 def test_a_full_disk_is_told_on_both_sides(peers: Peers, source: Path, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
