@@ -48,8 +48,10 @@ from sockwright.nc.conversing import (
     ConversationCore,
     ListenerCore,
     Octets,
+    Take,
     TapMaker,
     Timeout,
+    without_end,
 )
 from sockwright.nc.ends import ExecEnd, FileEnd, PtyEnd, SocketEnd, StandardEnd
 from sockwright.nc.relaying import Relayed, relaying
@@ -177,7 +179,7 @@ class Conversation(ConversationCore):
         Raises:
             EndOfStreamError, LimitError, TimeoutError, OSError: as the blocking one.
         """
-        return await self._do(self._receiving_line(limit, keep_end=keep_end), timeout, RECEIVE)
+        return await self._get(self._take_line(limit, keep_end=keep_end), timeout)
 
     async def recv_lines(
         self, count: int, *, keep_end: bool = False, limit: int = LINE_LIMIT, timeout: Timeout = ...
@@ -203,8 +205,7 @@ class Conversation(ConversationCore):
         Raises:
             EndOfStreamError, LimitError, TimeoutError, OSError: as the blocking one.
         """
-        steps = self._receiving_until(delimiter, limit, drop=drop)
-        return await self._do(steps, timeout, RECEIVE)
+        return await self._get(self._take_until(delimiter, limit, drop=drop), timeout)
 
     async def recv_exactly(self, count: int, *, timeout: Timeout = ...) -> bytes:
         """Receive exactly `count` octets.
@@ -212,7 +213,7 @@ class Conversation(ConversationCore):
         Raises:
             EndOfStreamError, TimeoutError, OSError: as the blocking one.
         """
-        return await self._do(self._receiving_exactly(count), timeout, RECEIVE)
+        return await self._get(lambda: self._received.exactly(count), timeout)
 
     async def recv_regex(
         self,
@@ -226,7 +227,7 @@ class Conversation(ConversationCore):
         Raises:
             EndOfStreamError, LimitError, TimeoutError, OSError: as the blocking one.
         """
-        return await self._do(self._receiving_match(pattern, limit), timeout, RECEIVE)
+        return await self._get(self._take_match(pattern, limit), timeout)
 
     async def receive_all(self, *, limit: int = TOTAL_LIMIT, timeout: Timeout = ...) -> bytes:
         """Receive until the peer ends, 64 MiB at most where `limit` says nothing else.
@@ -234,7 +235,7 @@ class Conversation(ConversationCore):
         Raises:
             LimitError, TimeoutError, OSError: as the blocking one.
         """
-        return await self._do(self._receiving_all(limit), timeout, RECEIVE)
+        return await self._get(lambda: self._received.everything(limit), timeout)
 
     async def clean(self, quiet: float = 0.05, *, limit: int = CLEAN_LIMIT) -> bytes:
         """Take whatever comes until nothing has come for `quiet` seconds; give it.
@@ -246,8 +247,11 @@ class Conversation(ConversationCore):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Give the lines without their ends until the peer ends; of messages, each as it is."""
-        while (line := await self._do(self._next_line(LINE_LIMIT), ..., RECEIVE)) is not None:
-            yield line
+        if self.keeps_boundaries:
+            while (octets := await self.receive()) or self.carrier.endless:
+                yield octets
+        while line := await self._get(lambda: self._received.line(LINE_LIMIT), ...):
+            yield without_end(line)
 
     async def start_tls(
         self,
@@ -292,6 +296,15 @@ class Conversation(ConversationCore):
         self._told_of_close()
         self.waiter.stop()
         self.carrier.close()
+
+    async def _get(self, take: Take[T], timeout: Timeout) -> T:
+        seconds = self._seconds(timeout)
+        if self.waiter.may_go_on(RECEIVE) and (taken := take()) is not None:
+            return taken
+        steps = self._until(take)
+        return await self.waiter.run(
+            steps, seconds, "receive from", self._carrier.name, busy=RECEIVE
+        )
 
     async def _do(self, steps: Steps[T], timeout: Timeout, busy: Busy) -> T:
         doing = "send to" if busy is SEND else "receive from"

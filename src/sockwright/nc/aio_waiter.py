@@ -20,6 +20,8 @@ SEND: Busy = frozenset(("send",))
 RECEIVE: Busy = frozenset(("receive",))
 BOTH: Busy = SEND | RECEIVE
 _NOTHING: Busy = frozenset()
+# So many calls that need not wait are done before other tasks have a turn.
+_IN_A_ROW = 64
 
 
 class Waiter:
@@ -27,6 +29,7 @@ class Waiter:
 
     def __init__(self) -> None:
         self._busy = _NOTHING
+        self._in_a_row = 0  # calls that did not wait, one after the other
         # Two calls may wait for the same: under TLS a call that sends may have to receive.
         self._futures: dict[tuple[int, str], set[asyncio.Future[None]]] = {}
 
@@ -46,6 +49,10 @@ class Waiter:
         """
         self.take(busy)
         try:
+            self._in_a_row += 1
+            if self._in_a_row >= _IN_A_ROW:
+                self._in_a_row = 0
+                await asyncio.sleep(0)
             pause = next(steps)
         except StopIteration as done:
             first: T = done.value
@@ -55,6 +62,11 @@ class Waiter:
         finally:
             self.give_back(busy)
             steps.close()
+
+    def may_go_on(self, busy: Busy) -> bool:
+        """Whether a call may be done at once: nobody is at it, and others have had their turn."""
+        self._in_a_row += 1
+        return self._in_a_row < _IN_A_ROW and not self._busy & busy
 
     def take(self, busy: Busy) -> None:
         """Keep other tasks from sending or receiving, whichever `busy` says, until `give_back`.

@@ -42,9 +42,11 @@ from sockwright.nc.conversing import (
     ConversationCore,
     ListenerCore,
     Octets,
+    Take,
     TapMaker,
     Timeout,
     late,
+    without_end,
 )
 from sockwright.nc.ends import ExecEnd, FileEnd, PtyEnd
 from sockwright.nc.relaying import Relayed, relaying
@@ -201,7 +203,7 @@ class Conversation(ConversationCore):
             LimitError: the line is longer than `limit`.
             TimeoutError, OSError: as `receive`.
         """
-        return self._do(self._receiving_line(limit, keep_end=keep_end), timeout, "receive from")
+        return self._get(self._take_line(limit, keep_end=keep_end), timeout)
 
     def recv_lines(
         self, count: int, *, keep_end: bool = False, limit: int = LINE_LIMIT, timeout: Timeout = ...
@@ -231,7 +233,7 @@ class Conversation(ConversationCore):
             LimitError: there is no delimiter within `limit` octets.
             TimeoutError, OSError: as `receive`.
         """
-        return self._do(self._receiving_until(delimiter, limit, drop=drop), timeout, "receive from")
+        return self._get(self._take_until(delimiter, limit, drop=drop), timeout)
 
     def recv_exactly(self, count: int, *, timeout: Timeout = ...) -> bytes:
         """Receive exactly `count` octets.
@@ -240,7 +242,7 @@ class Conversation(ConversationCore):
             EndOfStreamError: the peer ended before; `partial` has what came.
             TimeoutError, OSError: as `receive`.
         """
-        return self._do(self._receiving_exactly(count), timeout, "receive from")
+        return self._get(lambda: self._received.exactly(count), timeout)
 
     def recv_regex(
         self,
@@ -259,7 +261,7 @@ class Conversation(ConversationCore):
             LimitError: nothing matches within `limit` octets.
             TimeoutError, OSError: as `receive`.
         """
-        return self._do(self._receiving_match(pattern, limit), timeout, "receive from")
+        return self._get(self._take_match(pattern, limit), timeout)
 
     def receive_all(self, *, limit: int = TOTAL_LIMIT, timeout: Timeout = ...) -> bytes:
         """Receive until the peer ends, 64 MiB at most where `limit` says nothing else.
@@ -268,7 +270,7 @@ class Conversation(ConversationCore):
             LimitError: the peer sent more.
             TimeoutError, OSError: as `receive`.
         """
-        return self._do(self._receiving_all(limit), timeout, "receive from")
+        return self._get(lambda: self._received.everything(limit), timeout)
 
     def clean(self, quiet: float = 0.05, *, limit: int = CLEAN_LIMIT) -> bytes:
         """Take whatever comes until nothing has come for `quiet` seconds; give it.
@@ -285,8 +287,11 @@ class Conversation(ConversationCore):
 
         What stands behind the last line end is a line too.
         """
-        while (line := self._do(self._next_line(LINE_LIMIT), ..., "receive from")) is not None:
-            yield line
+        if self.keeps_boundaries:
+            while (octets := self.receive()) or self.carrier.endless:
+                yield octets
+        while line := self._get(lambda: self._received.line(LINE_LIMIT), ...):
+            yield without_end(line)
 
     # -- the rest -----------------------------------------------------------------------------
 
@@ -331,6 +336,12 @@ class Conversation(ConversationCore):
             _run(self.carrier.ending(), None, "close", self.name)
         finally:  # Ctrl-C
             self.carrier.close()
+
+    def _get(self, take: Take[T], timeout: Timeout) -> T:
+        seconds = self._seconds(timeout)
+        if (taken := take()) is not None:
+            return taken
+        return _run(self._until(take), seconds, "receive from", self._carrier.name)
 
     def _do(self, steps: Steps[T], timeout: Timeout, doing: str) -> T:
         return _run(steps, self._seconds(timeout), doing, self._carrier.name)

@@ -1,7 +1,8 @@
 """What blocking and asyncio conversations share: everything but the waiting.
 
 A call that may have to wait is written here once, as steps (`carrier.Steps`): a generator that
-yields what it waits for. `conversation` and `aio` run the same steps, each in its own way.
+yields what it waits for. `conversation` and `aio` run the same steps, each in its own way. What
+receives is a `Take`, tried first on what is here already, which needs no steps.
 
 Rules:
 
@@ -45,13 +46,17 @@ __all__ = [
     "ConversationCore",
     "ListenerCore",
     "Octets",
+    "Take",
     "TapMaker",
     "Timeout",
     "late",
+    "without_end",
 ]
 
 T = TypeVar("T")
 Octets: TypeAlias = bytes | bytearray | memoryview
+Take: TypeAlias = "Callable[[], T | None]"
+"""Takes something from what has been received; None while it is still to come."""
 Timeout: TypeAlias = float | EllipsisType | None
 """Seconds for one call, None for ever, `...` for what the conversation says."""
 
@@ -267,7 +272,7 @@ class ConversationCore(_TimeLimited):
         self, delimiter: bytes | Iterable[bytes], limit: int, sending: Steps[None]
     ) -> Steps[bytes]:
         """Receive until `delimiter`, then send; give what was received."""
-        received = yield from self._receiving_until(delimiter, limit, drop=False)
+        received = yield from self._until(self._take_until(delimiter, limit))
         try:
             yield from sending
         except BaseException:
@@ -289,17 +294,16 @@ class ConversationCore(_TimeLimited):
             yield octets
         return octets
 
-    def _until(self, take: Callable[[], T | None]) -> Steps[T]:
+    def _until(self, take: Take[T]) -> Steps[T]:
         """Receive until `take` finds what it looks for."""
-        taken = take()
-        while taken is None:
+        while (taken := take()) is None:
             while isinstance(octets := self._arrived(_PIECE), Pause):
                 yield octets
             if octets:
                 self._received.feed(octets)
-            taken = take()
-            if taken is None:
-                yield GO_ON
+            if (taken := take()) is not None:
+                break
+            yield GO_ON
         return taken
 
     def _arrived(self, limit: int) -> bytes | Pause:
@@ -319,55 +323,47 @@ class ConversationCore(_TimeLimited):
                 tap.ended("received", time.time_ns())
         return octets
 
-    def _receiving_until(
-        self, delimiter: bytes | Iterable[bytes], limit: int, *, drop: bool
-    ) -> Steps[bytes]:
+    def _take_until(
+        self, delimiter: bytes | Iterable[bytes], limit: int, *, drop: bool = False
+    ) -> Take[bytes]:
         delimiters = (delimiter,) if isinstance(delimiter, bytes) else tuple(delimiter)
-        taken = yield from self._until(lambda: self._received.until_any(delimiters, limit))
-        if drop:
-            end = max((d for d in delimiters if taken.endswith(d)), key=len)
+
+        def take() -> bytes | None:
+            taken = self._received.until_any(delimiters, limit)
+            if taken is None or not drop:
+                return taken
+            end = max((each for each in delimiters if taken.endswith(each)), key=len)
             return taken[: -len(end)]
-        return taken
 
-    def _receiving_exactly(self, count: int) -> Steps[bytes]:
-        return self._until(lambda: self._received.exactly(count))
+        return take
 
-    def _receiving_line(self, limit: int, *, keep_end: bool) -> Steps[bytes]:
-        line = yield from self._until(lambda: self._received.until(b"\n", limit))
-        return line if keep_end else _without_end(line)
+    def _take_line(self, limit: int, *, keep_end: bool) -> Take[bytes]:
+        def take() -> bytes | None:
+            line = self._received.until(b"\n", limit)
+            return line if line is None or keep_end else without_end(line)
+
+        return take
+
+    def _take_match(self, pattern: bytes | re.Pattern[bytes], limit: int) -> Take[re.Match[bytes]]:
+        import re
+
+        compiled = re.compile(pattern)
+        return lambda: self._received.matching(compiled, limit)
 
     def _receiving_lines(self, count: int, limit: int, *, keep_end: bool) -> Steps[list[bytes]]:
         """Receive `count` lines or none: what was taken is given back where the rest is missing."""
         lines: list[bytes] = []
+        take = self._take_line(limit, keep_end=True)
         try:
             while len(lines) < count:
-                lines.append((yield from self._receiving_line(limit, keep_end=True)))
+                lines.append((yield from self._until(take)))
         except EndOfStreamError as error:
             text = f"the peer ended the stream after {len(lines)} of {count} lines"
             raise EndOfStreamError(text, b"".join(lines) + error.partial) from error
         finally:
             if len(lines) < count:
                 self._received.give_back(b"".join(lines))
-        return lines if keep_end else [_without_end(line) for line in lines]
-
-    def _next_line(self, limit: int) -> Steps[bytes | None]:
-        """Receive a line without its end, or one message; None at the end."""
-        if self.keeps_boundaries:
-            octets = yield from self._receiving(limit)
-            return octets if octets or self._carrier.endless else None
-        line = yield from self._until(lambda: self._received.line(limit))
-        return _without_end(line) if line else None
-
-    def _receiving_match(
-        self, pattern: bytes | re.Pattern[bytes], limit: int
-    ) -> Steps[re.Match[bytes]]:
-        import re
-
-        compiled = re.compile(pattern)
-        return (yield from self._until(lambda: self._received.matching(compiled, limit)))
-
-    def _receiving_all(self, limit: int) -> Steps[bytes]:
-        return self._until(lambda: self._received.everything(limit))
+        return lines if keep_end else [without_end(line) for line in lines]
 
     def _cleaning(self, quiet: float, limit: int) -> Steps[bytes]:
         """Take what comes until nothing has come for `quiet` seconds."""
@@ -403,7 +399,7 @@ class ConversationCore(_TimeLimited):
             tap.octets(direction, octets, now)
 
 
-def _without_end(line: bytes) -> bytes:
+def without_end(line: bytes) -> bytes:
     """Take the end off a line: LF, or CR LF; the last line of all may have none."""
     return line[:-2] if line.endswith(b"\r\n") else line.removesuffix(b"\n")
 
