@@ -165,6 +165,15 @@ def test_a_program_need_not_read_everything(served: Served) -> None:
     assert served.outcomes == [Outcome()]
 
 
+def test_a_program_that_ended_is_reaped_while_its_peer_stays(served: Served) -> None:
+    _, channel = served.start(["sh", "-c", "sleep 1 & exit 4"])
+    served.until(lambda: served.statuses)
+    assert served.statuses == [4]
+    assert channel.status == 4
+    assert not served.outcomes
+    channel.close()
+
+
 def test_a_program_ends_when_its_connection_is_reset(served: Served) -> None:
     peer, channel = served.start(["sleep", "100"])
     peer.close()

@@ -193,7 +193,7 @@ class Process:
                 return None
             waiting = select.poll()
             waiting.register(self.pidfd, select.POLLIN)
-            waiting.poll(None if left is None else left * 1000)
+            waiting.poll(None if left is None or left == float("inf") else left * 1000)
         return self.status
 
     def end(self) -> int:

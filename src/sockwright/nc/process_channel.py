@@ -41,8 +41,8 @@ class ProcessChannel(Channel):
         self._loop: Loop | None = None
         self._steps: Iterator[float | None] | None = None
         self._timer: Timer | None = None
-        self._deadline: float | None = None
-        self._pidfd = -1
+        self._deadline = 0.0  # of the last step, on the monotonic clock
+        self._pidfd = process.pidfd
         self._cleared = False
         for descriptor in {process.stdin, process.stdout}:
             os.set_blocking(descriptor, False)
@@ -59,9 +59,10 @@ class ProcessChannel(Channel):
     def attach(
         self, loop: Loop, on_readable: Callable[[], None], on_writable: Callable[[], None]
     ) -> None:
-        """Watch both directions."""
+        """Watch both directions, and the end of the program, which may come before theirs."""
         self._loop = loop
         self._on_readable, self._on_writable = on_readable, on_writable
+        loop.watch(self._pidfd, self._on_ended, select.EPOLLIN)
         if self.process.terminal:
             loop.watch(self.process.stdout, self._on_events)
         else:
@@ -128,21 +129,18 @@ class ProcessChannel(Channel):
             for descriptor in {self.process.stdin, self.process.stdout}:
                 self._loop.unwatch(descriptor)
         self.process.close_descriptors()
-        self._pidfd = self.process.pidfd
         self._steps = self.process.last_steps()
         if self._loop is None:
-            self._take_step()
             self.finish()
-        else:
-            self._loop.watch(self._pidfd, self._on_ended, select.EPOLLIN)
+        elif not self._reaped():
             atexit.register(self.finish)
             self._take_step()
 
     def finish(self) -> None:
         """Wait until the program has ended, two seconds at most; only after `close`."""
         while not self._reaped():
-            left = None if self._deadline is None else max(0.0, self._deadline - monotonic())
-            if self.process.wait(left) is None:
+            left = self._deadline - monotonic()
+            if self.process.wait(max(0.0, left)) is None:
                 self._take_step()
 
     def _take_step(self) -> None:
@@ -150,7 +148,7 @@ class ProcessChannel(Channel):
         if self._steps is None or self._reaped():
             return
         patience = next(self._steps, None)
-        self._deadline = None if patience is None else monotonic() + patience
+        self._deadline = float("inf") if patience is None else monotonic() + patience
         if not self._reaped() and self._loop is not None and patience is not None:
             self._timer = self._loop.later(patience, self._take_step)
 
