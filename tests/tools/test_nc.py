@@ -339,7 +339,7 @@ def test_dumps_go_to_standard_error_and_to_files(tmp_path: Path) -> None:
         thread = threading.Thread(target=_answer, args=(server, b"hello\n", b"you too\n"))
         thread.start()
         port = str(server.getsockname()[1])
-        words = ["--hexdump", "--hex-dump", str(hexadecimal), "-o", str(raw)]
+        words = ["--hexdump", "-o", str(hexadecimal), "--output", str(raw)]
         done = run("nc", *words, "127.0.0.1", port, text="hello\n")
         thread.join()
     assert (done.returncode, done.stdout) == (0, "you too\n")
@@ -348,7 +348,7 @@ def test_dumps_go_to_standard_error_and_to_files(tmp_path: Path) -> None:
     assert re.search(r"^> 0{8}  68 65 6c 6c 6f 0a ", hexadecimal.read_text(), re.MULTILINE)
     assert raw.read_bytes() == b"hello\nyou too\n"
     assert raw.stat().st_mode & 0o777 == 0o600
-    again = run("nc", "-o", str(raw), "echo:")
+    again = run("nc", "--output", str(raw), "echo:")
     assert again.returncode == 1
     assert "--force writes over it" in again.stderr
 

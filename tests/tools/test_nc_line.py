@@ -163,6 +163,8 @@ def test_the_place_to_connect_from_is_that_of_s_and_p(line: str, local: str) -> 
         ("-", "name the peer: HOST PORT"),
         ("127.0.0.1 99999", "port 99999 is not in 0..65535"),
         ("127.0.0.1 0", "ports start at 1"),
+        ("127.0.0.1 20-25,80", "sw nc -z 127.0.0.1 20-25,80"),
+        ("-l 8000-8010", "one port, not 8000-8010"),
         ("127.0.0.1 nosuchservice", "nor the name of a tcp service"),
         ("-l", "sw nc -l PORT; with 0 the kernel chooses one"),
         ("-l somewhere", "sw nc -l somewhere PORT"),

@@ -5,16 +5,16 @@ import argparse takes longer than to connect, it takes the -1 of ``-q -1`` for a
 are -4 and -6), and its errors do not show the right form. Values are kept as the texts that they
 are; `_nc_values` reads them.
 
-Where the programs disagree on a letter, one meaning holds, the help says whose, and where the other
-was probably meant the error names its long word:
+Where the programs disagree, a letter means what it means to OpenBSD's nc and to traditional nc, a
+word what it means to ncat. The help says so, and where the other was probably meant an error does:
 
-    -x  the proxy (OpenBSD)              ncat's dump in hex is --hex-dump
-    -o  the session's octets (ncat)      traditional nc's dump in hex is --hex-dump
-    -i  between lines (both nc's)        ncat's idle limit is --idle-timeout
-    -w  connecting and idle (OpenBSD)    ncat's limit for connecting alone is --wait
-    -d  input is left alone (OpenBSD)    ncat's pause between lines is --delay, or -i
-    -m  most connections (ncat)          OpenBSD's least TTL is --min-ttl
-    -c  a command (traditional, ncat)    LibreSSL's TLS is --tls
+    -x  the proxy (OpenBSD)              ncat's dump in hex is --hex-dump, and -o
+    -o  a dump in hex (traditional)      ncat's file of the octets themselves is --output
+    -i  between lines (both)             ncat's limit for silence is --idle-timeout
+    -w  connecting and silence (both)    ncat's limit for connecting alone is --wait
+    -d  input is left alone (OpenBSD)    ncat's pause between lines is --delay, and -i
+    -c  a command (traditional)          LibreSSL's TLS is --tls
+    -m  most connections (ncat), with -l alone: OpenBSD's least TTL is --min-ttl
 """
 
 from __future__ import annotations
@@ -184,8 +184,8 @@ _GROUPS: tuple[tuple[str, str, Flags], ...] = (
         (
             ("--hexdump", "hexdump", "", "show what goes and comes, with times, on standard error"),
             ("--textdump", "textdump", "", "the same as lines of text, escaped"),
-            ("--hex-dump", "hex_file", "FILE", "a hexdump into a file (ncat's -x, old nc's -o)"),
-            ("-o --output", "output", "FILE", "what goes and comes, as it is, into a file"),
+            ("-o --hex-dump", "hex_file", "FILE", "a hexdump into a file (ncat's -x)"),
+            ("--output", "output", "FILE", "what goes and comes, as it is (ncat's -o)"),
             ("--append-output", "append", "", "add to the files of the two"),
             ("--record", "record", "FILE", "a capture, .pcapng, that Wireshark opens"),
             ("--replay", "replay", "FILE", (
@@ -258,7 +258,7 @@ _RELAY_SAYS = {
     "rate": "send no more than SIZE octets a second to B: 500k, 2M, 1Mi",
     "tls_cert": "the certificate (PEM) of the listener, else of the client",
     "hexdump": "show what passes, with times, on standard error",
-    "output": "what passes, as it is, into a file",
+    "output": "what passes, as it is (ncat's -o)",
     "proxy": "for B: HOST:PORT, or socks5://USER:PASSWORD@HOST:PORT",
 }
 

@@ -181,6 +181,8 @@ def _vsock(args: Arguments) -> End:
 def _internet(args: Arguments) -> Endpoint:
     scheme: Literal["tcp", "udp"] = "udp" if args.udp else "tcp"
     host, port = _listening_place(args) if args.listen else _place(args)
+    if port[:1].isdecimal() and not port.isdecimal():
+        raise UsageError(f"one port, not {port}; of many -z says which are open: {_scan(args)}")
     number = parse_port(port, scheme)
     if not args.listen and number == 0:
         raise UsageError("port 0 is none that can be reached; ports start at 1")
@@ -193,6 +195,11 @@ def _internet(args: Arguments) -> Endpoint:
         )
     address, zone = host_and_zone(host)
     return Endpoint(scheme, address, number, zone=zone)
+
+
+def _scan(args: Arguments) -> str:
+    host, ports = args.words if len(args.words) == 2 else ("HOST", "20-25,80")
+    return f"sw nc -z {host} {ports}"
 
 
 def _place(args: Arguments) -> tuple[str, str]:
