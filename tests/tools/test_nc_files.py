@@ -517,6 +517,28 @@ def test_when_descriptors_run_out_others_wait(peers: Peers, source: Path) -> Non
     assert "nobody is accepted until one has left" in server.errors
 
 
+@pytest.mark.needs("ss")
+def test_options_of_sockets_are_set(peers: Peers, large: Path) -> None:
+    words = ["-M", "7", "-T", "lowdelay", "--send", str(large)]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        sender = _calling(peers, str(listener.getsockname()[1]), *words)
+        with listener.accept()[0]:
+            ss = [
+                "ss",
+                "-tnH",
+                "--tos",
+                "state",
+                "established",
+                "dport",
+                str(listener.getsockname()[1]),
+            ]
+            until(lambda: "tos:0x10" in _said(ss), "the option is seen", sender)
+
+
+def _said(words: list[str]) -> str:
+    return subprocess.run(words, capture_output=True, text=True, check=True, timeout=10).stdout
+
+
 def test_those_who_are_not_allowed_get_nothing(peers: Peers, source: Path) -> None:
     server, port = _listening(peers, "-k", "--send", str(source), "--deny", "127.0.0.1")
     with socket.create_connection(("127.0.0.1", int(port))) as peer:

@@ -90,7 +90,7 @@ class Transfer:
     @property
     def seconds(self) -> float:
         """How long it took."""
-        return round(self.duration_ns / 1e9, 3)
+        return round(self.duration_ns / 1e9, 3 if self.duration_ns > 1e8 else 6)
 
     @property
     def megabytes_per_second(self) -> float:

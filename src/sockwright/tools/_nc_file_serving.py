@@ -103,7 +103,6 @@ class _Clients:
 
     def serve(self, conversation: Conversation) -> None:
         """Begin to serve a client."""
-        conversation.timeout = self._job.idle
         thread = threading.Thread(target=self._serve, args=(conversation,), name=conversation.name)
         thread.daemon = True
         self._threads[thread] = conversation
@@ -124,6 +123,7 @@ class _Clients:
     def _serve(self, conversation: Conversation) -> None:
         try:
             with conversation:
+                self._job.begin(conversation)
                 transfer = self._job.move(conversation, None)
             self._told.extend(Remark(text) for text in transfer.remarks)
             self._told.append(transfer)

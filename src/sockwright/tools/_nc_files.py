@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from sockwright.nc.access import Access
     from sockwright.nc.conversation import Conversation
-    from sockwright.nc.settings import Limits, Serving, Side
+    from sockwright.nc.settings import Limits, Serving, Side, SocketOptions
     from sockwright.tools._nc_flags import Arguments
 
 __all__ = ["FileJob", "transferring"]
@@ -43,6 +43,15 @@ class FileJob:
     sha256: bool
     idle: float | None
     rate: float | None
+    options: SocketOptions | None
+
+    def begin(self, conversation: Conversation) -> None:
+        """Prepare a connection that has just begun. Raises: OSError: an option cannot be set."""
+        conversation.timeout = self.idle
+        if self.options is not None and conversation.socket is not None:
+            from sockwright.nc.socket_options import set_options
+
+            set_options(conversation.socket, self.options)
 
     def move(self, conversation: Conversation, progress: TransferProgress | None) -> Transfer:
         """Send or receive. Raises: as `nc.files.send_file` and `receive_file`."""
@@ -75,7 +84,7 @@ def transferring(args: Arguments) -> Generator[object, None, int]:
             name = _named(args.receive, "--receive")
             file = PartFile(name, resume=args.resume, force=args.force)
         stack.enter_context(file)
-        job = FileJob(file, args.resume, args.sha256, limit.idle, limit.rate)
+        job = FileJob(file, args.resume, args.sha256, limit.idle, limit.rate, side.options)
         if served.keep:
             from sockwright.tools._nc_file_serving import serve_many
 
@@ -99,7 +108,7 @@ def _one(
     """Yield what there is to say of one transfer, and its row."""
     progress = TransferProgress()
     with conversation:
-        conversation.timeout = job.idle
+        job.begin(conversation)
         yield Progress(lambda: progress.part, lambda: (progress.done, progress.total))
         try:
             transfer = job.move(conversation, progress)
