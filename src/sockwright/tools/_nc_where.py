@@ -181,8 +181,6 @@ def _vsock(args: Arguments) -> End:
 def _internet(args: Arguments) -> Endpoint:
     scheme: Literal["tcp", "udp"] = "udp" if args.udp else "tcp"
     host, port = _listening_place(args) if args.listen else _place(args)
-    if port[:1].isdecimal() and not port.isdecimal():
-        raise UsageError(f"one port, not {port}; of many -z says which are open: {_scan(args)}")
     number = parse_port(port, scheme)
     if not args.listen and number == 0:
         raise UsageError("port 0 is none that can be reached; ports start at 1")
@@ -197,15 +195,17 @@ def _internet(args: Arguments) -> Endpoint:
     return Endpoint(scheme, address, number, zone=zone)
 
 
-def _scan(args: Arguments) -> str:
-    host, ports = args.words if len(args.words) == 2 else ("HOST", "20-25,80")
-    return f"sw nc -z {host} {ports}"
+def _check_one(port: str, host: str = "HOST") -> None:
+    """Refuse a list of ports, or a range. Raises: UsageError."""
+    if {",", "-"} & set(port) and set(port) <= set("0123456789,-"):
+        raise UsageError(f"one port, not {port}; which of many are open: sw nc -z {host} {port}")
 
 
 def _place(args: Arguments) -> tuple[str, str]:
     """Return HOST and PORT to connect to."""
     words = args.words
     if len(words) == 2:
+        _check_one(words[1], words[0])
         return words[0], words[1]
     if not words:
         if args.sh_exec is not None:
@@ -272,6 +272,7 @@ def _listening_place(args: Arguments) -> tuple[str | None, str]:
         port = words[0]
     if port is None:
         raise UsageError("PORT is missing: sw nc -l PORT; with 0 the kernel chooses one")
+    _check_one(port)
     if args.source is not None:
         if host is not None and host != args.source:
             raise UsageError(f"two addresses to listen at, {host} and {args.source}: name one")
