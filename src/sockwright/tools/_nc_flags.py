@@ -214,7 +214,7 @@ _GROUPS: tuple[tuple[str, str, Flags], ...] = (
         "messages",
         "",
         (
-            ("-v --verbose", "verbose", "", "say more of what happens; -vv still more"),
+            ("-v --verbose", "verbose", "", "say more of what happens"),
             ("--quiet", "quiet", "", "say nothing but failures"),
         ),
     ),
