@@ -119,6 +119,18 @@ def test_connections_are_passed_on_between_kinds_of_sockets(
         assert (done.returncode, done.stdout, done.stderr) == (0, text, "")
 
 
+@pytest.mark.parametrize("flag", ["-l", "-k"])
+def test_a_client_is_told_when_the_other_end_is_not_there(
+    listening: Callable[..., Started], flag: str
+) -> None:
+    relay, port = listening("relay", flag, "tcp://:0", "unix:nosuch")
+    done = run("nc", "127.0.0.1", port, text="hello\n")
+    assert done.returncode == 1
+    assert "ECONNRESET" in done.stderr
+    assert relay.stderr is not None
+    assert "connect to unix:nosuch: No such file" in relay.stderr.readline()
+
+
 def test_tls_is_taken_off_on_the_way(listening: Callable[..., Started]) -> None:
     _, plain = listening("nc", "-lk", "-e", "cat", "0")
     _, secret = listening("relay", "-k", "tls://:0", f"tcp://127.0.0.1:{plain}")

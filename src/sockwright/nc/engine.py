@@ -18,7 +18,9 @@ from __future__ import annotations
 import os
 import select
 import socket
+import struct
 from collections import deque
+from contextlib import suppress
 from dataclasses import replace
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING
@@ -209,11 +211,11 @@ class _Engine:
         *,
         beside: Channel | None = None,
     ) -> None:
-        """Open one end, or wait for its one client; `beside` is closed if that fails."""
+        """Open one end, or wait for its one client; `beside` is reset if that fails."""
 
         def failed(outcome: Outcome) -> None:
             if beside is not None:
-                beside.close()
+                _reset(beside)
             self._fail(outcome)
 
         end = side.end
@@ -487,7 +489,7 @@ class _Engine:
                 )
 
         def failed(outcome: Outcome) -> None:
-            client.close()
+            _reset(client)
             left()
             self._tell("failed", outcome.text, 2, status=outcome.status)
 
@@ -540,6 +542,15 @@ class _Engine:
                 duration_ns=int(took * 1e9),
                 status=outcome.status,
             )
+
+
+def _reset(client: Channel) -> None:
+    """Close a client's connection by RST: what it came for failed, which is no end as usual."""
+    sock = getattr(_innermost(client), "socket", None)
+    if isinstance(sock, socket.socket) and sock.type == socket.SOCK_STREAM:
+        with suppress(OSError):  # it is gone already
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("@ii", 1, 0))
+    client.close()
 
 
 def _set_options(side: Side, listener: BaseSocket) -> None:
