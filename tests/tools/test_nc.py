@@ -203,6 +203,30 @@ def test_a_silent_peer_is_a_time_limit_with_status_3() -> None:
         assert "(-q)" in waited.stderr
 
 
+def test_send_only_ends_when_all_is_sent_and_shows_no_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        received: list[bytes] = []
+
+        def keep() -> None:
+            accepted, _ = server.accept()
+            with accepted:
+                accepted.sendall(b"a banner\n")
+                # Until its end; ours comes only after that of sw.
+                while octets := accepted.recv(100):
+                    received.append(octets)
+                done.wait(PATIENCE_S)
+
+        done = threading.Event()
+        thread = threading.Thread(target=keep)
+        thread.start()
+        port = str(server.getsockname()[1])
+        sent = run("nc", "--send-only", "127.0.0.1", port, text="hello\n")
+        done.set()
+        thread.join()
+    assert (sent.returncode, sent.stdout, sent.stderr) == (0, "", "")
+    assert b"".join(received) == b"hello\n"
+
+
 def test_many_clients_are_served_with_k(serve: Callable[..., Served]) -> None:
     server = serve("-lk", "-e", "cat", "0")
     for text in ("one\n", "two\n", "three\n"):
