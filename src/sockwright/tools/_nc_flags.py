@@ -102,7 +102,7 @@ _GROUPS: tuple[tuple[str, str, Flags], ...] = (
                 "wait between lines that are sent, and between ports (ncat's -i is --idle-timeout)"
             )),
             ("--rate", "rate", "SIZE", "send no more than SIZE octets a second: 500k, 2M, 1Mi"),
-            ("--frame", "frame", "HOW", "a datagram is a line, a chunk as it is read, or N octets"),
+            ("--frame", "frame", "line|chunk|N", "what a datagram is; N octets"),
             ("-t --telnet", "telnet", "", "refuse what a telnet server offers; show none of it"),
             ("--raw", "raw", "", "let escape sequences from the peer reach the terminal"),
             ("--tty", "tty", "", (
@@ -175,7 +175,7 @@ _GROUPS: tuple[tuple[str, str, Flags], ...] = (
                 "what it speaks: 4, 4a, 5, connect, or socks4, socks4a, socks5, http"
             )),
             ("-P --proxy-auth", "proxy_auth", "USER[:PASS]", "who we are; or in NCAT_PROXY_AUTH"),
-            ("--proxy-dns", "proxy_dns", "WHERE", "who looks HOST up: remote (the proxy), local"),
+            ("--proxy-dns", "proxy_dns", "remote|local", "who looks HOST up"),
         ),
     ),
     (
@@ -186,14 +186,14 @@ _GROUPS: tuple[tuple[str, str, Flags], ...] = (
             ("--textdump", "textdump", "", "the same as lines of text, escaped"),
             ("-o --hex-dump", "hex_file", "FILE", "a hexdump into a file (ncat's -x)"),
             ("--output", "output", "FILE", "what goes and comes, as it is (ncat's -o)"),
-            ("--append-output", "append", "", "add to the files of the two"),
+            ("--append-output", "append", "", "add to the files of -o and --output"),
             ("--record", "record", "FILE", "a capture, .pcapng, that Wireshark opens"),
             ("--replay", "replay", "FILE", (
                 "send what was sent in such a record, or in any capture, each piece after the "
                 "answer that it followed"
             )),
-            ("--replay-side", "replay_side", "SIDE", "send what the client sent, or the server"),
-            ("--replay-pace", "replay_pace", "PACE", "after answers, or at the same times"),
+            ("--replay-side", "replay_side", "client|server", "what which side sent"),
+            ("--replay-pace", "replay_pace", "answers|times", "when to send a piece"),
             ("--replay-number", "replay_number", "N", "the conversation of that number, from 0"),
             ("--force", "force", "", "write over files that are there"),
         ),
