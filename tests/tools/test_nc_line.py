@@ -220,6 +220,7 @@ def test_what_names_no_place_is_answered_with_the_right_form(line: str, part: st
         ("-X 5 a 1", "-X goes with -x"),
         ("-zl 80", "-z and -l exclude each other"),
         ("-lx a:1 80", "-l and -x exclude each other"),
+        ("-l --tls --insecure 80", "of clients --tls-client-ca wants certificates"),
         ("-ux a:1 b 80", "proxies carry TCP alone"),
         ("-l --broker --chat 80", "--chat is a broker that says who spoke"),
         ("-l --broker -e cat 80", "clients talk to each other alone"),

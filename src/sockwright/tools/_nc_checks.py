@@ -54,6 +54,8 @@ _EXCLUDE: tuple[tuple[_Flag, tuple[_Flag, ...], str], ...] = (
     (_CHECK, (_LISTEN, _EXEC, _SH_EXEC, _SEND, _RECEIVE, _REPLAY, _PROXY, _NCAT_PROXY),
      "-z only asks which ports are open"),
     (_LISTEN, (_PROXY, _NCAT_PROXY), "a proxy connects, it does not listen"),
+    (_LISTEN, (("tls_ca", "--tls-ca"), ("tls_name", "--tls-name"), ("insecure", "--insecure")),
+     "they are about a server; of clients --tls-client-ca wants certificates"),
     (_UDP, (_PROXY, _NCAT_PROXY), "proxies carry TCP alone"),
     (_UNIX, (_PROXY, _NCAT_PROXY), "proxies carry TCP alone"),
     (_PROXY, (_NCAT_PROXY,), "they are the same, but for what the proxy speaks"),
