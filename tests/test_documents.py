@@ -138,15 +138,18 @@ _EXAMPLES = [
 
 
 def _shell(command: str) -> list[str]:
-    """Return what runs `command` by bash, as root in a network of its own.
+    """Return what runs `command` by bash, in a network of its own."""
+    return _alone(["bash", "-o", "pipefail", "-c", command])
 
-    Other tests run beside this one, and what they send over loopback would be captured, too.
+
+def _alone(command: list[str]) -> list[str]:
+    """Return what runs `command`, as root, in a network of its own.
+
+    Other tests run beside this one, and their sockets and packets would be seen, too.
     """
-    bash = ["bash", "-o", "pipefail", "-c"]
     if os.geteuid() != 0 or shutil.which("unshare") is None:
-        return [*bash, command]
-    up = 'ip link set lo up; exec bash -o pipefail -c "$1"'
-    return ["unshare", "--net", *bash, up, "bash", command]
+        return command
+    return ["unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh", *command]
 
 
 def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
@@ -176,7 +179,7 @@ def test_python_of_the_page_runs(page: Path, tmp_path: Path) -> None:
             program += "\n" * (fence.line - 1 - program.count("\n")) + fence.body
     script = tmp_path / f"{page.stem}.py"
     script.write_text(program)
-    done = _run([sys.executable, "-W", "error", str(script)], tmp_path)
+    done = _run(_alone([sys.executable, "-W", "error", str(script)]), tmp_path)
     assert done.returncode == 0, done.stdout
 
 
