@@ -39,6 +39,8 @@ class Channel:
     will come. `source` and `sink` are descriptors, where the kernel may move octets between them
     and others by itself (splice(2), sendfile(2)), or -1 where they must pass through this object.
     `closing_tells` is whether close() alone tells the peer in good order that nothing more comes.
+    `gone` is whether nobody is there any more to take octets, though none is refused; None where
+    that cannot be, or is told by an error.
     """
 
     keeps_boundaries = False
@@ -51,6 +53,7 @@ class Channel:
     sink = -1
     closing_tells = False
     doubt = ""
+    gone: bool | None = None
 
     def __init__(self, name: str | Callable[[], str]) -> None:
         """Take the name, or what gives it once somebody asks."""

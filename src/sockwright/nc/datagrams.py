@@ -5,6 +5,7 @@ One piece is one message, both ways; `nc.shaping.Framed` cuts a stream into mess
 
 from __future__ import annotations
 
+import errno
 import select
 import socket
 from collections import deque
@@ -22,6 +23,7 @@ __all__ = ["LARGEST", "Datagrams", "MessageChannel", "PeerChannel"]
 
 LARGEST = 65507  # octets of UDP over IPv4: 65535 less the two headers
 _MOST_WAITING = 256  # messages of one peer that nobody has read yet
+_MOST_KEPT = 32 << 20  # octets of all peers that nobody has read yet
 _MOST_PEERS = 1024
 _TURN = 256  # messages that are taken before sessions have their turn
 _FULL = 0.005  # seconds until a full send buffer is tried again
@@ -54,13 +56,17 @@ class MessageChannel(SocketChannel):
         while True:
             try:
                 if self._only is None:
-                    count = self.socket.recv_into(buffer)
+                    count = self.socket.recv_into(buffer, 0, socket.MSG_TRUNC)
                 else:
-                    count, sender = self.socket.recvfrom_into(buffer)
+                    count, sender = self.socket.recvfrom_into(buffer, 0, socket.MSG_TRUNC)
                     if sender != self._only:
                         continue
             except BlockingIOError:
                 return None
+            if count > len(buffer):
+                raise OSError(
+                    errno.EMSGSIZE, f"a message of {count} octets, more than {len(buffer)}"
+                )
             if count or not self.endless:
                 return count
 
@@ -103,11 +109,12 @@ class PeerChannel(Channel):
         """Begin; messages are told of by the owner."""
         self._on_readable, self.on_writable = on_readable, on_writable
 
-    def arrived(self, message: bytes) -> None:
-        """Take a message that came for this peer; drop it where too many wait already."""
-        if len(self._messages) >= _MOST_WAITING:
+    def arrived(self, message: bytes, *, cut: bool = False) -> None:
+        """Take a message that came for this peer; drop it if it is cut, or too many wait."""
+        if cut or len(self._messages) >= _MOST_WAITING or self._owner.kept >= _MOST_KEPT:
             self.dropped += 1
             return
+        self._owner.kept += len(message)
         self._messages.append(message)
         if self._on_readable is not None:
             self._on_readable()
@@ -117,6 +124,7 @@ class PeerChannel(Channel):
         if not self._messages:
             return None
         message = self._messages.popleft()
+        self._owner.kept -= len(message)
         buffer[: len(message)] = message
         return len(message)
 
@@ -129,6 +137,9 @@ class PeerChannel(Channel):
 
     def close(self) -> None:
         """Forget the peer; what it sends from now on makes a new one."""
+        self._on_readable = self.on_writable = None
+        self._owner.kept -= sum(map(len, self._messages))
+        self._messages.clear()
         self._owner.forget(self)
 
 
@@ -136,7 +147,8 @@ class Datagrams:
     """A bound socket with many peers, each a channel of its own.
 
     `on_peer` is called with the channel of each new peer, `allowed` before that. There are 1024 at
-    most; then `on_crowd` is called with the one that has been silent for longest.
+    most; then `on_crowd` is called with the one that has been silent for longest, and if it does
+    not leave nobody new is taken. `kept` counts the octets of messages that nobody has read yet.
     """
 
     def __init__(
@@ -153,20 +165,22 @@ class Datagrams:
         self._name_of, self._on_peer, self._on_crowd = name_of, on_peer, on_crowd
         self._peers: dict[SocketAddress, PeerChannel] = {}
         self._blocked: set[PeerChannel] = set()
-        self._buffer = memoryview(bytearray(65536))
+        self.kept = 0
         loop.watch(sock.fileno(), self._on_events, select.EPOLLIN)
 
     def _on_events(self, _events: int) -> None:
         """Take what came, and hand it to the peers."""
+        buffer = self._loop.buffer
         for _ in range(_TURN):
             try:
-                count, address = self._socket.recvfrom_into(self._buffer)
+                count, address = self._socket.recvfrom_into(buffer, 0, socket.MSG_TRUNC)
             except OSError:  # nothing more, or an ICMP message about something that was sent
                 return
+            message = bytes(buffer[:count])  # before a new peer's session uses the buffer
             # An unbound unix(7) socket has no address: nobody that could be answered.
             peer = self._peer(address or "")
             if peer is not None and count:
-                peer.arrived(bytes(self._buffer[:count]))
+                peer.arrived(message, cut=count > len(buffer))
 
     def _peer(self, address: SocketAddress) -> PeerChannel | None:
         peer = self._peers.pop(address, None)
@@ -177,6 +191,8 @@ class Datagrams:
             return None
         if len(self._peers) >= _MOST_PEERS:
             self._on_crowd(next(iter(self._peers.values())))
+            if len(self._peers) >= _MOST_PEERS:
+                return None
         peer = PeerChannel(self, address, self._name_of(address))
         self._peers[address] = peer
         self._on_peer(peer)
@@ -191,8 +207,9 @@ class Datagrams:
                 self._loop.later(_FULL, self._go_on)
             self._blocked.add(peer)
             return 0
-        except OSError:
-            pass
+        except OSError as error:
+            if error.errno == errno.EMSGSIZE:  # that one is ours to mend
+                raise
         return len(message)
 
     def _go_on(self) -> None:

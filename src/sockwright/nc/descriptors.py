@@ -13,6 +13,7 @@ import os
 import select
 import socket
 import stat
+from contextlib import suppress
 
 from sockwright.nc.channel import Channel
 
@@ -38,7 +39,7 @@ _NONE = -1
 class _Half:
     """One descriptor and how to use it without waiting."""
 
-    __slots__ = ("descriptor", "file", "opened", "socket", "waits")
+    __slots__ = ("descriptor", "file", "moves", "opened", "socket", "waits")
 
     def __init__(self, descriptor: int, flags: int) -> None:
         mode = os.fstat(descriptor).st_mode
@@ -47,8 +48,11 @@ class _Half:
         self.opened = False  # by us
         self.socket: socket.socket | None = None
         self.waits = False
+        self.moves = True  # whether the kernel may move octets here without waiting
         if stat.S_ISSOCK(mode):
             self.socket = socket.socket(fileno=os.dup(descriptor))
+            # splice(2) and sendfile(2) wait for a socket, whatever their own flags say.
+            self.moves = not os.get_blocking(descriptor)
         elif not self.file:
             try:
                 self.descriptor = os.open(
@@ -58,6 +62,7 @@ class _Half:
                 self.opened = True
             except OSError:
                 self.waits = True
+                self.moves = False
 
     def ready(self, event: int) -> bool:
         """Tell whether a call would not wait."""
@@ -88,14 +93,19 @@ class DescriptorChannel(Channel):
         self._reading, self._writing = reading, writing
         self._owns = owns
         self._in = None if reading == _NONE else _Half(reading, os.O_RDONLY)
-        self._out = None if writing == _NONE else _Half(writing, os.O_WRONLY)
+        try:
+            self._out = None if writing == _NONE else _Half(writing, os.O_WRONLY)
+        except OSError:
+            if self._in is not None:
+                self._in.close()
+            raise
         self._loop: Loop | None = None
         self._watched: list[int] = []
         self.gives = self._in is not None
         self.terminal = reading != _NONE and os.isatty(reading)
-        if self._in is not None and not self._in.waits:
+        if self._in is not None and self._in.moves:
             self.source = self._in.descriptor
-        if self._out is not None and not self._out.waits and not os.isatty(writing):
+        if self._out is not None and self._out.moves and not os.isatty(writing):
             self.sink = self._out.descriptor
 
     def attach(
@@ -161,7 +171,8 @@ class DescriptorChannel(Channel):
             return
         self._forget(half)
         if half.socket is not None:
-            half.socket.shutdown(socket.SHUT_WR)
+            with suppress(OSError):  # its peer is gone
+                half.socket.shutdown(socket.SHUT_WR)
         half.close()
         self._out, self.sink = None, -1
         if not self._owns:
@@ -188,7 +199,8 @@ class DescriptorChannel(Channel):
         self.source = self.sink = -1
         if self._owns:
             for descriptor in {self._reading, self._writing} - {_NONE}:
-                os.close(descriptor)
+                with suppress(OSError):  # octets that a file could not take were told of before
+                    os.close(descriptor)
             self._reading = self._writing = _NONE
 
 
@@ -231,9 +243,12 @@ def standard_channel(*, reads: bool = True, writes: bool = True) -> DescriptorCh
     Raises:
         OSError: EBADF, one of them is closed.
     """
-    return DescriptorChannel(
+    channel = DescriptorChannel(
         0 if reads else _NONE, 1 if writes else _NONE, "standard input and output"
     )
+    if not writes:
+        channel.gone = True  # no answer is waited for that nobody takes (--send-only)
+    return channel
 
 
 def file_channel(path: str, *, reads: bool, writes: bool) -> DescriptorChannel:

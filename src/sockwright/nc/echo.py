@@ -14,7 +14,12 @@ __all__ = ["EchoChannel"]
 
 
 class EchoChannel(Channel):
-    """Gives back each piece as it came, and takes the next one when that is gone."""
+    """Gives back each piece as it came, and takes the next one when that is gone.
+
+    A datagram goes back as one.
+    """
+
+    keeps_boundaries = True
 
     def __init__(self) -> None:
         super().__init__("echo:")

@@ -10,7 +10,8 @@ Three shapes of a job:
     one end listens and goes on (-k)         a session for each client, with the other end opened
                                              anew for each; standard input and output are a hub
 
-Everything runs in one thread and one `Loop`; the only threads are those that look up names.
+Everything runs in one thread and one `Loop`; the only threads are those that look up names. What
+goes wrong with one client of many is one line, and never the end of the others.
 """
 
 from __future__ import annotations
@@ -87,6 +88,7 @@ class _Engine:
         self._sessions: set[Session] = set()
         self._openings: set[Opening] = set()
         self._greeting: set[Channel] = set()  # clients in the middle of a TLS handshake
+        self._alone: set[Channel] = set()  # ends whose other end is being opened
         self._listeners: list[Acceptor | BaseSocket] = []
         self._hub: Hub | None = None
         self._contexts: dict[int, ssl.SSLContext] = {}
@@ -121,7 +123,7 @@ class _Engine:
             session.finish(DONE)
         for opening in self._openings:
             opening.cancel()
-        for channel in self._greeting:
+        for channel in self._greeting | self._alone:
             channel.close()
         for listener in self._listeners:
             listener.close()
@@ -160,9 +162,14 @@ class _Engine:
         hub = self._job.serving.hub
         hub_made = Hub(self._loop, None if hub else self._standard(), chat=hub == "chat")
         hub_made.on_output_failed = self._output_failed
+        hub_made.on_input_failed = lambda error: self._note(
+            outcome_of(error, "read from standard input").text
+        )
         return hub_made
 
     def _output_failed(self, error: OSError) -> None:
+        if self.status is not None:
+            return
         outcome = outcome_of(error, "write to standard output")
         if isinstance(error, BrokenPipeError):
             self.status = 141
@@ -222,7 +229,7 @@ class _Engine:
         if side.listen and isinstance(end, SocketEnd):
             self._serve(side, access, lambda channel, _left: then(channel))
         elif isinstance(end, SocketEnd):
-            self._connect(side, then, failed)
+            self._connect(side, then, failed, beside=beside)
         else:
             try:
                 channel = self._open_local(side, beside)
@@ -242,10 +249,20 @@ class _Engine:
         return open_here(side, _variables(peer))
 
     def _connect(
-        self, side: Side, then: Callable[[Channel], None], failed: Callable[[Outcome], None]
+        self,
+        side: Side,
+        then: Callable[[Channel], None],
+        failed: Callable[[Outcome], None],
+        *,
+        beside: Channel | None = None,
     ) -> None:
+        if beside is not None:
+            self._alone.add(beside)
+
         def opened(channel: Channel) -> None:
             self._openings.discard(opening)
+            if beside is not None:
+                self._alone.discard(beside)
             local, remote = _addresses(channel)
             self._tell("connected", f"connected to {channel.name}", 0, local=local, remote=remote)
             self._tell_tls(side, channel)
@@ -253,6 +270,8 @@ class _Engine:
 
         def gave_up(outcome: Outcome) -> None:
             self._openings.discard(opening)
+            if beside is not None:
+                self._alone.discard(beside)
             failed(outcome)
 
         opening = Opening(self._loop, side, self._job.limits, opened, gave_up)
@@ -315,19 +334,26 @@ class _Engine:
         on_client: Callable[[Channel, Callable[[], None]], None],
     ) -> None:
         """Let clients in; `on_client(channel, left)`, where left() is to be called at their end."""
-        assert isinstance(side.end, SocketEnd)
-        if side.end.endpoint.scheme == "udp" or side.end.endpoint.delivery == "datagram":
+        end = side.end
+        assert isinstance(end, SocketEnd)
+        if end.endpoint.scheme == "udp" or end.endpoint.delivery == "datagram":
             self._serve_datagrams(side, access, on_client)
             return
-        context = self._context(side) if side.end.tls else None
-        listener = listen_here(side.end.endpoint, self._job.serving.backlog, side.family)
+        context = self._context(side) if end.tls else None
+        listener = listen_here(end.endpoint, self._job.serving.backlog, side.family)
         self._listeners.append(listener)
         _set_options(side, listener)
         self._check_program(side, listener.local_address)
-        name = str(SocketEnd(listener.local_address, tls=side.end.tls))
+        name = str(SocketEnd(listener.local_address, tls=end.tls))
 
         def arrived(sock: socket.socket, address: SocketAddress) -> None:
-            self._greet(side, sock, address, context, on_client, acceptor.left)
+            try:
+                self._greet(side, sock, address, context, on_client, acceptor.left)
+            except (OSError, SockwrightError) as error:
+                sock.close()
+                if not self._keep:
+                    raise
+                self._turn_away(_client_name(end, sock, address), error, acceptor.left)
 
         acceptor = Acceptor(
             self._loop, listener, self._job.serving, access, arrived, say=self._note
@@ -367,7 +393,7 @@ class _Engine:
             if self._lowest == 0:
                 name = channel.name
                 self._tell("connected", f"{name} has connected", 0, remote=name)
-            on_client(self._dressed(side, channel, accepted=True), left)
+            self._admit(side, channel, on_client, left)
             return
         from sockwright.nc.tls_channel import TLSChannel
 
@@ -380,7 +406,7 @@ class _Engine:
             timer.cancel()
             self._greeting.discard(secure)
             self._tell("connected", f"{name} has connected", 0, remote=name)
-            on_client(self._dressed(side, secure, accepted=True), left)
+            self._admit(side, secure, on_client, left)
 
         def failed(error: Exception) -> None:
             timer.cancel()
@@ -397,6 +423,27 @@ class _Engine:
             seconds, lambda: failed(TimeoutError(None, f"{name}: no TLS within {seconds:g} s"))
         )
         secure.handshake(self._loop, done, failed)
+
+    def _admit(
+        self,
+        side: Side,
+        channel: Channel,
+        on_client: Callable[[Channel, Callable[[], None]], None],
+        left: Callable[[], None],
+    ) -> None:
+        """Serve a client; if that cannot be, it is turned away with a line."""
+        try:
+            on_client(self._dressed(side, channel, accepted=True), left)
+        except (OSError, SockwrightError) as error:
+            channel.close()
+            if not self._keep:
+                raise
+            self._turn_away(channel.name, error, left)
+
+    def _turn_away(self, name: str, error: Exception, left: Callable[[], None]) -> None:
+        outcome = outcome_of(error, f"serve {name}")
+        self._tell("failed", outcome.text, 2, remote=name, status=outcome.status)
+        left()
 
     # -- datagrams ---------------------------------------------------------------------------------
 
@@ -426,7 +473,7 @@ class _Engine:
 
             def arrived(peer: PeerChannel) -> None:
                 self._tell("connected", f"{peer.name} has sent a first datagram", 0)
-                on_client(self._dressed(side, peer, accepted=True), lambda: None)
+                self._admit(side, peer, on_client, lambda: None)
 
             def crowded(peer: PeerChannel) -> None:
                 for session in list(self._sessions):
@@ -449,12 +496,18 @@ class _Engine:
                     break
                 self._note(f"refused {_client_name(end, sock, address)}")
                 sock.recvfrom(1)
-            self._loop.unwatch(sock.fileno())
             taken = socket.socket(fileno=os.dup(sock.fileno()))
-            if address:
-                taken.connect(address)
+            try:
+                if address:
+                    taken.connect(address)
+            except OSError as error:  # an address that nobody can answer
+                taken.close()
+                self._note(outcome_of(error, f"answer {_client_name(end, sock, address)}").text)
+                sock.recvfrom(1)
+                return
+            self._loop.unwatch(sock.fileno())
             channel = MessageChannel(taken, _client_name(end, sock, address), only=address or None)
-            on_client(self._dressed(side, channel, accepted=True), lambda: None)
+            self._admit(side, channel, on_client, lambda: None)
 
         self._loop.watch(sock.fileno(), first, select.EPOLLIN)
 
@@ -497,7 +550,7 @@ class _Engine:
             member = self._hub.member()
             opened(member)
         elif isinstance(other.end, SocketEnd):
-            self._connect(other, opened, failed)
+            self._connect(other, opened, failed, beside=client)
         else:
             try:
                 channel = self._open_local(other, client)
@@ -526,7 +579,9 @@ class _Engine:
 
     def _tell_end(self, session: Session, outcome: Outcome, *, of_many: bool = False) -> None:
         self._sessions.discard(session)
-        quiet = of_many and (session.far.endless or session.near.endless)
+        # Peers of datagrams never say that they leave: their silence is no failure.
+        endless = session.far.endless or session.near.endless
+        quiet = of_many and endless and outcome.status == 3
         if outcome.text and not quiet:
             self._tell("failed", outcome.text, 2, status=outcome.status)
         if self._lowest == 0:

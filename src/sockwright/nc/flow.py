@@ -34,7 +34,6 @@ __all__ = ["Flow", "Owner"]
 _ROUNDS = 8  # reads before others have their turn
 _BULK = 1 << 20  # octets after which the kernel is asked to do it
 _PIPE = 1 << 20
-_LARGEST_MESSAGE = 1 << 16
 _NOT_WAITING = 2  # SPLICE_F_NONBLOCK
 _CANNOT = {errno.EINVAL, errno.ENOSYS, errno.EBADF, errno.EOPNOTSUPP}
 
@@ -68,6 +67,7 @@ class Flow:
         "_owner",
         "_pending",
         "_pipe",
+        "_soon",
         "done",
         "moved",
         "sink",
@@ -78,6 +78,7 @@ class Flow:
         self.source, self.sink = source, sink
         self.moved = 0
         self.done = False
+        self._soon = False
         self._loop = loop
         self._owner = owner
         self._pending: memoryview | None = None
@@ -94,18 +95,40 @@ class Flow:
 
     def pump(self) -> None:
         """Move what can be moved now."""
-        if not self.done and self._move():
-            self._loop.soon(self.pump)
+        if not self.done and not self._soon and self._move():
+            self._soon = True
+            self._loop.soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._soon = False
+        self.pump()
 
     def stop(self) -> None:
-        """Move nothing any more, and let go of the pipe; may be called twice."""
+        """Move nothing any more, and let go of what waits; may be called twice."""
         self.done = True
-        self._pending = None
+        self._drop()
+        self._close_pipe()
+
+    def _close_pipe(self) -> None:
         if self._pipe is not None:
             for descriptor in self._pipe:
                 os.close(descriptor)
             self._pipe = None
+            self._in_pipe = 0
             self._loop.pipes -= 1
+
+    def _keep(self, rest: bytes) -> None:
+        """Keep what the sink did not take; the loop knows how much all of them keep."""
+        self._loop.kept += len(rest)
+        self._pending = memoryview(rest)
+
+    def _drop(self) -> None:
+        """Keep nothing any more."""
+        if self._pending is not None:
+            self._loop.kept -= memoryview(
+                self._pending.obj
+            ).nbytes  # a view of a part holds all of it
+            self._pending = None
 
     def _fail(self, channel: Channel, error: Exception) -> bool:
         self.done = True
@@ -121,10 +144,9 @@ class Flow:
 
     def _copy(self) -> bool:
         source, sink = self.source, self.sink
-        if source.keeps_boundaries:  # a message that does not fit would be cut off
-            buffer = self._loop.buffer[:_LARGEST_MESSAGE]
-        else:  # with very many sessions each keeps less: together at most 64 MiB
-            buffer = self._loop.buffer[: min(self._loop.share, sink.room)]
+        buffer = self._loop.buffer
+        if not source.keeps_boundaries:  # whose messages would be cut off
+            buffer = buffer[: min(self._loop.share, sink.room)]
         for _ in range(_ROUNDS):
             if self._pending is None:
                 try:
@@ -143,19 +165,21 @@ class Flow:
                 taken = sink.send(octets)
             except (OSError, SockwrightError) as error:
                 if self._pending is None:
-                    self._pending = memoryview(bytes(octets))
+                    self._keep(bytes(octets))
                 return self._fail(sink, error)
             if self.done:
                 return False
             if taken:
                 self.moved += taken
             if taken < count:
-                rest = octets[taken:]
-                self._pending = rest if self._pending is not None else memoryview(bytes(rest))
+                if self._pending is None:
+                    self._keep(bytes(octets[taken:]))
+                else:
+                    self._pending = octets[taken:]
                 if not taken:
                     return False
             else:
-                self._pending = None
+                self._drop()
                 if self.moved > self._bulk >= 0:
                     self._bulk = -1
                     self._choose()
@@ -189,14 +213,9 @@ class Flow:
     def _copy_again(self) -> None:
         """Go back to copying, with what stands in the pipe."""
         self._move = self._copy
-        if self._pipe is not None:
-            if self._in_pipe:
-                self._pending = memoryview(os.read(self._pipe[0], self._in_pipe))
-                self._in_pipe = 0
-            for descriptor in self._pipe:
-                os.close(descriptor)
-            self._pipe = None
-            self._loop.pipes -= 1
+        if self._pipe is not None and self._in_pipe:
+            self._keep(os.read(self._pipe[0], self._in_pipe))
+        self._close_pipe()
 
     def _send_file(self) -> bool:
         for _ in range(_ROUNDS):

@@ -5,10 +5,15 @@
     broker     what one client sends goes to all others
     chat       the same, line by line, each after the name of its sender
 
-Each session has a `Member` for its near end. Nothing is lost on the way: sources pause while any
-member has 256 KiB waiting. One that takes nothing for five seconds is let go, so that a stopped
-client cannot stop the others for longer. A piece is kept once, however many wait for it. Standard
-input waits for the first client.
+Each session has a `Member` for its near end. Rules:
+
+- nothing is lost on the way: sources pause while any member is full, with 256 KiB or 1024 pieces
+  waiting for it. A piece is kept once, however many wait for it;
+- one that is full and takes nothing for five seconds is let go, so that a stopped client cannot
+  stop the others for longer;
+- standard input waits for the first client, and for another one once all have ended;
+- nobody is called while octets are given or taken, but `soon` after: whoever gives them is in the
+  middle of moving octets, and those may be in the buffer of the loop.
 """
 
 from __future__ import annotations
@@ -26,7 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["Hub", "Member"]
 
 _HIGH = 256 << 10  # octets waiting for one member, from which on the sources pause
+_MANY = 1024  # pieces, likewise
 _STALLED = 5.0  # seconds
+_LOOKS = 5  # in that time
 _LINE = 4096  # octets of a line of chat at most; a longer one comes in pieces
 
 
@@ -40,6 +47,8 @@ class Member(Channel):
         self.queue: deque[bytes] = deque()
         self.taken = 0
         self.ended = False
+        self.due = False  # whether its session will be told of what it may read
+        self.watched = False  # whether somebody looks if it stalls
         self.line = b""
         self.on_stalled: Callable[[], None] = self.close
         self.readable: Callable[[], None] | None = None
@@ -47,8 +56,16 @@ class Member(Channel):
         self._hub = hub
         self._at = 0
 
+    @property
+    def full(self) -> bool:
+        """Whether so much waits for it that sources pause."""
+        return self.waiting >= _HIGH or len(self.queue) >= _MANY
+
     def attach(
-        self, loop: Loop, on_readable: Callable[[], None], on_writable: Callable[[], None]
+        self,
+        loop: Loop,  # noqa: ARG002 - the hub has it
+        on_readable: Callable[[], None],
+        on_writable: Callable[[], None],
     ) -> None:
         """Take part from now on."""
         self.readable, self.writable = on_readable, on_writable
@@ -67,17 +84,9 @@ class Member(Channel):
         else:
             self._at += count
         self.taken += count
-        before, self.waiting = self.waiting, self.waiting - count
-        if before >= _HIGH > self.waiting:
-            self._hub.drained()
+        self.waiting -= count
+        self._hub.took(self)
         return count
-
-    def give(self, octets: bytes) -> None:
-        """Let octets wait for this member, and its session know."""
-        self.queue.append(octets)
-        self.waiting += len(octets)
-        if self.readable is not None:
-            self.readable()
 
     def send(self, octets: memoryview) -> int:
         """Give to the others, or to standard output; see `Channel`."""
@@ -86,9 +95,7 @@ class Member(Channel):
     def send_eof(self) -> None:
         """Do nothing to the others: this client has ended, so nothing more is for it either."""
         self._hub.left_unfinished(self)
-        self.ended = True
-        if self.readable is not None:
-            self.readable()
+        self._hub.end(self)
 
     def close(self) -> None:
         """Leave."""
@@ -101,13 +108,15 @@ class Hub:
     def __init__(self, loop: Loop, standard: Channel | None, *, chat: bool = False) -> None:
         self.output = standard
         self.on_output_failed: Callable[[OSError], None] | None = None
+        self.on_input_failed: Callable[[OSError], None] | None = None
         self._loop = loop
         self._chat = chat
         self._members: dict[int, Member] = {}
         self._blocked: set[Member] = set()
-        self._paused: list[Callable[[], None]] = []
+        self._due: list[Member] = []
         self._full: set[Member] = set()
-        self._input_ended = standard is None or not standard.gives
+        self._reads = standard is not None and standard.gives
+        self._input_ended = False
         self._numbers = 0
         self._attached = False
 
@@ -120,7 +129,9 @@ class Hub:
         """Let a member take part."""
         self._members[member.number] = member
         if self._chat:
-            self._tell(member, f"<server> you are user {member.number}\n".encode())
+            self._give(member, b"<server> you are user %d\n" % member.number)
+        if self._input_ended:
+            self.end(member)
         if self.output is not None and not self._attached:
             self._attached = True
             self.output.attach(self._loop, self._read, self._written)
@@ -134,7 +145,7 @@ class Hub:
         member.queue.clear()
         member.waiting = 0
         self._blocked.discard(member)
-        self.drained()
+        self.took(member)
 
     def close(self) -> None:
         """Let go of standard input and output."""
@@ -146,23 +157,24 @@ class Hub:
     def _read(self) -> None:
         """Read standard input, while there is room with everybody."""
         output = self.output
-        if output is None or self._input_ended:
+        if output is None or not self._reads:
             return
         for _ in range(8):
-            if not self._members or self._crowded():
+            if self._full or all(member.ended for member in self._members.values()):
                 return
             try:
                 count = output.receive_into(self._loop.buffer[:65536])
-            except OSError:
+            except OSError as error:
                 count = 0
+                if self.on_input_failed is not None:
+                    self.on_input_failed(error)
             if count is None:
                 return
             if count == 0:
+                self._reads = False
                 self._input_ended = True
-                for member in list(self._members.values()):
-                    member.ended = True
-                    if member.readable is not None:
-                        member.readable()
+                for member in self._members.values():
+                    self.end(member)
                 return
             self._give_all(bytes(self._loop.buffer[:count]), None)
         self._loop.soon(self._read)
@@ -182,7 +194,7 @@ class Hub:
             if taken < len(octets):
                 self._blocked.add(member)
             return taken
-        if self._crowded():
+        if self._full:
             self._blocked.add(member)
             return 0
         self._give_all(self._said(member, bytes(octets)) if self._chat else bytes(octets), member)
@@ -203,50 +215,71 @@ class Hub:
         member.line = rest
         return b"".join(_named(member, line) + b"\n" for line in lines)
 
-    def _tell(self, member: Member, octets: bytes) -> None:
-        member.give(octets)
-
     def _give_all(self, octets: bytes, sender: Member | None) -> None:
-        if not octets:
-            return
-        for member in list(self._members.values()):
-            if member is not sender and not member.ended:
-                member.give(octets)
-                if member.waiting >= _HIGH:
-                    self._watch(member)
+        if octets:
+            for member in self._members.values():
+                if member is not sender and not member.ended:
+                    self._give(member, octets)
+
+    def _give(self, member: Member, octets: bytes) -> None:
+        member.queue.append(octets)
+        member.waiting += len(octets)
+        self._tell(member)
+        if member.full:
+            self._full.add(member)
+            self._watch(member)
+
+    def end(self, member: Member) -> None:
+        """Let nothing more come for a member."""
+        member.ended = True
+        self._tell(member)
+
+    def _tell(self, member: Member) -> None:
+        """Let a member's session know soon that there is something to read."""
+        if not member.due:
+            member.due = True
+            if not self._due:
+                self._loop.soon(self._tell_due)
+            self._due.append(member)
+
+    def _tell_due(self) -> None:
+        due, self._due = self._due, []
+        for member in due:
+            member.due = False
+            if member.readable is not None:
+                member.readable()
 
     # -- who waits for whom ------------------------------------------------------------------------
 
-    def _crowded(self) -> bool:
-        return any(member.waiting >= _HIGH for member in self._full)
-
     def _watch(self, member: Member) -> None:
         """Let a member go that is full and takes nothing for a while."""
-        if member in self._full:
+        if member.watched:
             return
-        self._full.add(member)
+        member.watched = True
         taken = member.taken
+        quiet = 0
 
         def look() -> None:
-            nonlocal taken
-            if member.waiting < _HIGH:
-                self._full.discard(member)
+            nonlocal taken, quiet
+            if member not in self._full:
+                member.watched = False
                 return
-            if member.taken == taken:
-                self._full.discard(member)
-                member.on_stalled()
-                return
+            quiet = quiet + 1 if member.taken == taken else 0
             taken = member.taken
-            self._loop.later(_STALLED, look)
+            if quiet == _LOOKS:
+                member.on_stalled()
+            else:
+                self._loop.later(_STALLED / _LOOKS, look)
 
-        self._loop.later(_STALLED, look)
+        self._loop.later(_STALLED / _LOOKS, look)
 
-    def drained(self) -> None:
-        """Go on where room was waited for."""
-        self._full = {member for member in self._full if member.waiting >= _HIGH}
-        if not self._full:
-            self._loop.soon(self._read)
-            self._written()
+    def took(self, member: Member) -> None:
+        """Go on where room was waited for, if this member made the last of it."""
+        if member in self._full and not member.full:
+            self._full.discard(member)
+            if not self._full:
+                self._loop.soon(self._read)
+                self._loop.soon(self._written)
 
     def _written(self) -> None:
         """Let those go on whose octets were not taken."""

@@ -10,6 +10,7 @@ connection, and whoever is told goes on until the kernel has nothing more, or as
 
 from __future__ import annotations
 
+import errno
 import heapq
 import select
 from collections import deque
@@ -18,6 +19,7 @@ from time import monotonic
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from typing import Self, TypeVar
 
     T = TypeVar("T")
@@ -29,6 +31,7 @@ _MOST_EVENTS = 512
 _BUFFER = 256 << 10
 _LEAST = 4096
 _MOST_KEPT = 64 << 20
+_FEW_TIMERS = 1024
 
 
 class Timer:
@@ -52,9 +55,10 @@ class Loop:
     """Calls functions when descriptors are ready, when time has come, or soon.
 
     `buffer` is one piece of memory for all that is read: whoever reads into it passes the octets
-    on, or copies what is left over, before it returns. `sessions` counts those that live, and
-    `share` is how much of the buffer each may read at once, since all may have to keep that.
-    `pipes` counts the wide pipes in use, `most_pipes` is as many as there may be.
+    on, or copies what is left over, before it returns, and calls nobody else meanwhile who would
+    read, too. `kept` counts the octets that are left over everywhere, and `share` is how many may
+    be read at once, since all of them may have to be kept. `pipes` counts the wide pipes in use,
+    `most_pipes` is as many as there may be.
     """
 
     most_pipes = 32
@@ -64,16 +68,21 @@ class Loop:
         self._calls: dict[int, Callable[[int], None]] = {}
         self._soon: deque[Callable[[], None]] = deque()
         self._timers: list[Timer] = []
+        self._most_timers = _FEW_TIMERS
         self._bell: int | None = None
+        self._ringing: AbstractContextManager[object] | None = None
         self._rung: deque[Callable[[], None]] = deque()
         self.buffer = memoryview(bytearray(_BUFFER))
-        self.sessions = 0
+        self.kept = 0
         self.pipes = 0
 
     @property
     def share(self) -> int:
-        """How many octets one session may read at once; all of them together keep 64 MiB."""
-        return max(_LEAST, min(_BUFFER, _MOST_KEPT // (self.sessions or 1)))
+        """How many octets may be read at once.
+
+        All sessions together keep 64 MiB, and 4 KiB each where that is more.
+        """
+        return max(_LEAST, min(_BUFFER, (_MOST_KEPT - self.kept) // 16))
 
     def __enter__(self) -> Self:
         return self
@@ -83,12 +92,14 @@ class Loop:
 
     def close(self) -> None:
         """Close what the loop itself opened; descriptors that it watched stay open."""
-        import os
-
         self._epoll.close()
-        if self._bell is not None:
-            os.close(self._bell)
-            self._bell = None
+        if self._ringing is not None:
+            import os
+
+            with self._ringing:  # or a thread would write to whatever has its number next
+                bell, self._bell = self._bell, None
+                if bell is not None:
+                    os.close(bell)
 
     def watch(self, descriptor: int, call: Callable[[int], None], events: int = BOTH) -> bool:
         """Call `call(events)` for events of a descriptor; False: it is always ready (a file).
@@ -108,7 +119,7 @@ class Loop:
         if self._calls.pop(descriptor, None) is not None:
             try:
                 self._epoll.unregister(descriptor)
-            except OSError:  # closed already
+            except (OSError, ValueError):  # closed already, or the loop is
                 return
 
     def soon(self, call: Callable[[], None]) -> None:
@@ -118,6 +129,11 @@ class Loop:
     def later(self, seconds: float, call: Callable[[], None]) -> Timer:
         """Call `call` once, `seconds` from now."""
         timer = Timer(monotonic() + seconds, call)
+        if len(self._timers) >= self._most_timers:
+            # Most are those of clients that left long before their time limit.
+            self._timers[:] = [one for one in self._timers if one.call is not None]
+            heapq.heapify(self._timers)
+            self._most_timers = max(_FEW_TIMERS, 2 * len(self._timers))
         heapq.heappush(self._timers, timer)
         return timer
 
@@ -137,24 +153,28 @@ class Loop:
                 result = error
             ring(lambda: then(result))
 
-        threading.Thread(target=work, daemon=True).start()
+        try:
+            threading.Thread(target=work, daemon=True).start()
+        except RuntimeError as error:  # this user has too many of them
+            failure = OSError(errno.EAGAIN, f"no thread can be started: {error}")
+            self.soon(lambda: then(failure))
 
     def bell(self) -> Callable[[Callable[[], None]], None]:
         """Give a function that other threads may call: it has its argument called in the loop."""
         import os
+        import threading
 
+        # One that a signal may interrupt, whose handler rings, too.
+        lock = self._ringing = self._ringing or threading.RLock()
         if self._bell is None:
             self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
             self.watch(self._bell, self._answer, select.EPOLLIN)
 
         def ring(call: Callable[[], None]) -> None:
             self._rung.append(call)
-            bell = self._bell
-            if bell is not None:
-                try:
-                    os.eventfd_write(bell, 1)
-                except OSError:  # the loop is closed: nobody waits for this any more
-                    return
+            with lock:
+                if self._bell is not None:  # else nobody waits for this any more
+                    os.eventfd_write(self._bell, 1)
 
         return ring
 
@@ -162,7 +182,10 @@ class Loop:
         import os
 
         if self._bell is not None:
-            os.eventfd_read(self._bell)
+            try:
+                os.eventfd_read(self._bell)
+            except BlockingIOError:  # an event for what had its number before
+                return
         while self._rung:
             self._rung.popleft()()
 
@@ -184,8 +207,9 @@ class Loop:
             now = monotonic()
             while timers and timers[0].when <= now:
                 timer = heapq.heappop(timers)
-                if timer.call is not None:
-                    timer.call()
+                due, timer.call = timer.call, None
+                if due is not None:
+                    due()
 
     def _patience(self) -> float:
         """Return for how many seconds there is nothing to do but to wait; -1: for ever."""

@@ -95,13 +95,14 @@ class Opening:
         self._target: Endpoint = side.proxy.endpoint if side.proxy else self._end.endpoint
         self._ways: list[Candidate] = []
         self._trying: dict[int, socket.socket] = {}
-        self._timers: list[Timer] = []
-        self._last: OSError | None = None
+        self._next: Timer | None = None
+        self._limit: Timer | None = None
+        self._last: OSError | SockwrightError | None = None
         self._over = False
         self._stage: Channel | socket.socket | None = None
         if limits.connect is not None:
             seconds = limits.connect
-            self._timers.append(loop.later(seconds, lambda: self._too_late(seconds)))
+            self._limit = loop.later(seconds, lambda: self._too_late(seconds))
 
     def start(self) -> None:
         """Begin."""
@@ -121,15 +122,21 @@ class Opening:
     def cancel(self) -> None:
         """Give it up, without a word."""
         self._over = True
-        for timer in self._timers:
-            timer.cancel()
+        for timer in (self._limit, self._next):
+            if timer is not None:
+                timer.cancel()
+        self._give_up_trying()
+        stage, self._stage = self._stage, None
+        if isinstance(stage, socket.socket):
+            self._loop.unwatch(stage.fileno())
+        if stage is not None:
+            stage.close()
+
+    def _give_up_trying(self) -> None:
         for descriptor, sock in self._trying.items():
             self._loop.unwatch(descriptor)
             sock.close()
         self._trying.clear()
-        if self._stage is not None:
-            self._stage.close()
-            self._stage = None
 
     def _fail(self, outcome: Outcome) -> None:
         if not self._over:
@@ -159,20 +166,29 @@ class Opening:
         while not self._over and self._ways:
             way = self._ways.pop(0)
             try:
-                self._try(way)
-            except OSError as error:
+                started = self._try(way)
+            except (OSError, SockwrightError) as error:
                 self._last = error
                 continue
-            if self._ways:
-                self._timers.append(self._loop.later(_STAGGER, self._try_next))
+            if not started:
+                self._ways.insert(0, way)
+                self._try_next_in(_FULL)
+            elif self._ways:
+                self._try_next_in(_STAGGER)
             return
         if not self._over and not self._trying and self._last is not None:
             proxy = "the proxy " if self._side.proxy else ""
-            hint = _hint(self._target, self._last)
+            hint = _hint(self._target, self._last) if isinstance(self._last, OSError) else ""
             self._fail(outcome_of(self._last, f"connect to {proxy}{self._target}", hint))
 
-    def _try(self, way: Candidate) -> None:
-        sock = self._open(way)
+    def _try_next_in(self, seconds: float) -> None:
+        if self._next is not None:
+            self._next.cancel()  # the one before has failed early
+        self._next = self._loop.later(seconds, self._try_next)
+
+    def _try(self, way: Candidate) -> bool:
+        """Begin to connect; False: a unix(7) listener has a full backlog, and nothing was begun."""
+        sock = way.open()
         try:
             sock.setblocking(False)
             if self._side.options is not None:
@@ -181,11 +197,9 @@ class Opening:
                 set_options(sock, self._side.options)
             self._bind(sock, way)
             code = sock.connect_ex(way.address)
-            if code == errno.EAGAIN:  # a unix(7) listener whose backlog is full
-                self._ways.insert(0, way)
-                self._timers.append(self._loop.later(_FULL, self._try_next))
+            if code == errno.EAGAIN:
                 sock.close()
-                return
+                return False
             if code not in {0, errno.EINPROGRESS}:
                 raise OSError(code, os.strerror(code))  # noqa: TRY301 - as connect(2) would
         except BaseException:
@@ -197,16 +211,7 @@ class Opening:
             self._connected(descriptor)
         else:
             self._loop.watch(descriptor, lambda _: self._answered(descriptor), select.EPOLLOUT)
-
-    def _open(self, way: Candidate) -> socket.socket:
-        kind = way.type
-        if self._end.endpoint.scheme in {"unix", "unix-abstract"} and self._end.endpoint.delivery:
-            kind = {
-                "stream": socket.SOCK_STREAM,
-                "datagram": socket.SOCK_DGRAM,
-                "seqpacket": socket.SOCK_SEQPACKET,
-            }[self._end.endpoint.delivery]
-        return socket.socket(way.family, kind, way.protocol)
+        return True
 
     def _bind(self, sock: socket.socket, way: Candidate) -> None:
         local = self._side.local
@@ -221,11 +226,16 @@ class Opening:
 
     def _answered(self, descriptor: int) -> None:
         sock = self._trying[descriptor]
-        self._loop.unwatch(descriptor)
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code == 0:
+            try:
+                sock.getpeername()
+            except OSError:  # an event for what had this number before: no answer yet
+                return
+            self._loop.unwatch(descriptor)
             self._connected(descriptor)
             return
+        self._loop.unwatch(descriptor)
         del self._trying[descriptor]
         sock.close()
         self._last = OSError(code, os.strerror(code))
@@ -233,10 +243,7 @@ class Opening:
 
     def _connected(self, descriptor: int) -> None:
         sock = self._trying.pop(descriptor)
-        for other, one in self._trying.items():
-            self._loop.unwatch(other)
-            one.close()
-        self._trying.clear()
+        self._give_up_trying()
         self._ways.clear()
         if self._side.proxy is not None:
             self._stage = sock

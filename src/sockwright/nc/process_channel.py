@@ -56,6 +56,11 @@ class ProcessChannel(Channel):
         """How the program ended; None: it runs, or has not been reaped."""
         return self.process.status
 
+    @property
+    def gone(self) -> bool:  # type: ignore[override]  # a plain value in other channels
+        """Whether the program has ended."""
+        return self.process.status is not None
+
     def attach(
         self, loop: Loop, on_readable: Callable[[], None], on_writable: Callable[[], None]
     ) -> None:

@@ -6,6 +6,8 @@ Rules:
 - when no descriptor is free (EMFILE, ENFILE) or no memory, accepting pauses until a client has
   left, half a second at most, and one line says so; nobody who is served notices. Where nobody is
   served, nobody will leave: too low a limit of this process is an error then;
+- a client that is gone again before its turn came is no error, and neither is what the network said
+  of it meanwhile;
 - clients that come faster than they can be served share the turns with those that are served.
 """
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sockwright.nc.access import Access
-    from sockwright.nc.loop import Loop
+    from sockwright.nc.loop import Loop, Timer
     from sockwright.nc.settings import Serving
     from sockwright.sockets.addresses import SocketAddress
     from sockwright.sockets.endpoint import Endpoint
@@ -34,6 +36,19 @@ __all__ = ["Acceptor", "bind_here", "listen_here"]
 
 _TURN = 64  # clients accepted before those that are served have their turn
 _PAUSE = 0.5
+# What accept(2) passes on of a connection that is pending already; the next one may be well.
+_GONE = {
+    errno.ECONNABORTED,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
+    errno.ENETDOWN,
+    errno.ENETUNREACH,
+    errno.ENONET,
+    errno.ENOPROTOOPT,
+    errno.EPERM,
+    errno.EPROTO,
+    errno.ETIMEDOUT,
+}
 _SHORT_OF = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
@@ -83,6 +98,8 @@ class Acceptor:
         self._most = serving.max_connections if serving.keep else 1
         self._listening = False
         self._short = False
+        self._pause: Timer | None = None
+        self._some_left = False
         sock = listener.socket
         sock.setblocking(False)
         # As numbers: an enumeration made anew for each client takes longer than accept(2) itself.
@@ -103,11 +120,14 @@ class Acceptor:
     def close(self) -> None:
         """Stop listening."""
         self.pause()
+        if self._pause is not None:
+            self._pause.cancel()
         self.listener.close()
 
     def left(self) -> None:
         """Take note that a client has left: there is room for another."""
         self.served -= 1
+        self._some_left = True
         if not self._listening and self._serving.keep:
             self.start()
 
@@ -121,9 +141,9 @@ class Acceptor:
             except BlockingIOError:
                 self._short = False
                 return
-            except ConnectionAbortedError:  # gone before its turn came
-                continue
             except OSError as error:
+                if error.errno in _GONE:
+                    continue
                 self._run_short(error)
                 return
             sock = socket.socket(*self._kind, fileno=descriptor)
@@ -149,7 +169,7 @@ class Acceptor:
 
     def _run_short(self, error: OSError) -> None:
         """Wait until there are descriptors again."""
-        never = error.errno == errno.EMFILE and not self.served
+        never = error.errno == errno.EMFILE and not self.served and not self._some_left
         if error.errno not in _SHORT_OF or never:
             raise explained(error, "accept a connection")
         self.pause()
@@ -159,4 +179,6 @@ class Acceptor:
                 f"{explained(error, 'accept a connection').strerror}; "
                 f"{self.served} clients are served, others wait until one leaves"
             )
-        self._loop.later(_PAUSE, self.start)
+        if self._pause is not None:
+            self._pause.cancel()
+        self._pause = self._loop.later(_PAUSE, self.start)

@@ -12,6 +12,9 @@ peer. Each direction ends for itself, as RFC 9293 section 3.6 has it:
 - The peer has ended: what it sent is delivered, and the near end is told. A conversation with a
   person ends there; so does one with an input that stays silent for a second, since a peer that
   is gone altogether looks the same as one that only listens. Any other goes on until both ended.
+  Octets that the peer has not taken yet are waited for, however long it takes them.
+- A program as the near end has ended: what the peer still sends is dropped, and a peer that stays
+  silent for a second is left, though it has not ended.
 - Sending fails: what the peer said before is still received and delivered, and then it is told how
   many octets were lost.
 """
@@ -115,26 +118,27 @@ class Session:
         self._loop, self._limits, self._on_end = loop, limits, on_end
         self._failure: Outcome | None = None
         self._timers: list[Timer] = []
-        loop.sessions += 1
 
     def start(self) -> None:
         """Begin: what is there already is moved at once."""
         if self._limits.idle is not None:
             # Of all the time, by each of many: a look now and then will do.
             self._watch_for_silence(self._limits.idle, self._idle, looks=2)
-        self.near.attach(self._loop, self.outward.pump, self._near_writable)
-        # Many clients have said all when they are accepted: those need not be watched at all.
-        self.inward.pump()
-        if not self.ended:
-            self.far.attach(self._loop, self.inward.pump, self._far_writable)
-            self.outward.pump()
+        try:
+            self.near.attach(self._loop, self.outward.pump, self._near_writable)
+            # Many clients have said all when they are accepted: those need not be watched at all.
+            self.inward.pump()
+            if not self.ended:
+                self.far.attach(self._loop, self.inward.pump, self._far_writable)
+                self.outward.pump()
+        except OSError as error:  # epoll_ctl(2): ENOMEM, ENOSPC
+            self.finish(outcome_of(error, f"watch {self.far.name}"))
 
     def finish(self, outcome: Outcome) -> None:
         """End it now, whatever is under way; a second call does nothing."""
         if self.ended:
             return
         self.ended = True
-        self._loop.sessions -= 1
         for timer in self._timers:
             timer.cancel()
         for flow in (self.outward, self.inward):
@@ -169,6 +173,16 @@ class Session:
                 self._watch_for_silence(wait, lambda: self.finish(DONE))
         elif quit_after is not None and quit_after >= 0:
             self._timers.append(self._loop.later(quit_after, self._gave_up))
+        elif self.near.gone is not None:
+            self._watch_for_silence(_SILENCE, self._leave_if_gone)
+
+    def _leave_if_gone(self) -> None:
+        """Take leave of a peer that has not ended, if nobody would take what it says."""
+        if self.near.gone:
+            self.inward.stop()
+            self._both_ended()
+        else:
+            self._watch_for_silence(_SILENCE, self._leave_if_gone)
 
     def _peer_ended(self) -> None:
         if self.outward.done:
@@ -179,10 +193,11 @@ class Session:
             self._watch_for_silence(_DATAGRAM_SILENCE, lambda: self.finish(DONE))
         elif self.person:
             enough = self._limits.messages is not None
-            if self.near.terminal or not self.near.gives or enough:
+            at_once = self.near.terminal or not self.near.gives or enough
+            if at_once and not self.outward.waiting:
                 self._leave()
             else:
-                self._watch_for_silence(_SILENCE, self._leave)
+                self._watch_for_silence(_SILENCE, self._leave, waiting=self.outward)
 
     def _leave(self) -> None:
         """Take leave of a peer that has ended, though the near end has not."""
@@ -225,7 +240,8 @@ class Session:
 
     def flow_failed(self, flow: Flow, channel: Channel, error: Exception) -> None:
         """Hear that a direction failed: the other may still have something to deliver."""
-        lost = flow.waiting
+        # A connection that broke while it was read takes with it what was not written yet.
+        lost = (self.outward if channel is self.far else self.inward).waiting
         flow.stop()
         if self.ended:
             return
@@ -236,26 +252,45 @@ class Session:
         failure = outcome_of(error, doing)
         if lost:
             failure = replace(failure, text=f"{failure.text}; {lost} octets were not delivered")
-        self._failure = failure = self._failure or failure
+        self._failure = self._failure or failure
         if flow is self.outward and channel is self.far and not self.inward.done:
-            self._watch_for_silence(_SILENCE, lambda: self.finish(failure))
+            # A person's screen may take its time. Any other near end may have stopped taking octets
+            # because nobody takes its own any more.
+            waiting = self.inward if self.person else None
+            self._watch_for_silence(_SILENCE, self._deliver_no_more, waiting=waiting)
             self.inward.pump()
         else:
             self.finish(failure)
 
+    def _deliver_no_more(self) -> None:
+        failure = self._failure or DONE
+        if self.inward.waiting:
+            text = f"{failure.text}; {self.inward.waiting} octets from there were not delivered"
+            self._failure = failure = replace(failure, text=text)
+        self.finish(failure)
+
     # -- time --------------------------------------------------------------------------------------
 
     def _watch_for_silence(
-        self, seconds: float, then: Callable[[], object], *, looks: int = 8
+        self,
+        seconds: float,
+        then: Callable[[], object],
+        *,
+        looks: int = 8,
+        waiting: Flow | None = None,
     ) -> None:
-        """Call `then` when nothing was moved either way for so long, or up to 1/`looks` longer."""
+        """Call `then` when nothing was moved either way for so long, or up to 1/`looks` longer.
+
+        It is no silence while octets of the flow `waiting` wait to be taken.
+        """
         moved = self.outward.moved + self.inward.moved
         quiet = 0
 
         def look() -> None:
             nonlocal moved, quiet
             now = self.outward.moved + self.inward.moved
-            quiet = quiet + 1 if now == moved else 0
+            stuck = waiting is not None and waiting.waiting
+            quiet = quiet + 1 if now == moved and not stuck else 0
             moved = now
             if quiet == looks:
                 then()

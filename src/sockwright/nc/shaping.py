@@ -11,7 +11,6 @@ Each has the interface of the channel inside, and hides its descriptors, so that
 
 from __future__ import annotations
 
-import errno
 from collections import deque
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sockwright.machines.telnet import Telnet
-    from sockwright.nc.loop import Loop
+    from sockwright.nc.loop import Loop, Timer
     from sockwright.nc.rate import Rate
     from sockwright.nc.settings import Framing, Limits, Side
     from sockwright.nc.tap import Tap
@@ -204,11 +203,9 @@ class _Outgoing(Around):
             piece = self._waiting[0]
             try:
                 taken = self.inner.send(memoryview(piece))
-            except OSError as error:
-                if error.errno != errno.ENOBUFS:
-                    self._waiting.clear()
-                    raise
-                taken = 0
+            except OSError:
+                self._waiting.clear()
+                raise
             if taken < len(piece):
                 self._waiting[0] = piece[taken:]
                 if not taken:
@@ -274,6 +271,7 @@ class Shaped(_Outgoing):
         self._after_cr = False
         self._next_line = 0.0
         self._loop: Loop | None = None
+        self._timer: Timer | None = None
 
     def attach(
         self, loop: Loop, on_readable: Callable[[], None], on_writable: Callable[[], None]
@@ -281,6 +279,17 @@ class Shaped(_Outgoing):
         """Attach the channel inside."""
         self._loop = loop
         super().attach(loop, on_readable, on_writable)
+
+    def close(self) -> None:
+        """Close the channel inside, and let nobody be called any more."""
+        self._loop = None
+        if self._timer is not None:
+            self._timer.cancel()
+        super().close()
+
+    def _time_has_come(self) -> None:
+        self._timer = None
+        self._go_on()
 
     def receive_into(self, buffer: memoryview) -> int | None:
         """Receive; see `Channel`."""
@@ -307,7 +316,13 @@ class Shaped(_Outgoing):
         if count <= 0:
             return 0
         piece = bytes(octets[:count])
-        self._waiting.append(self._with_crlf(piece) if self._crlf else piece)
+        if self._crlf:
+            piece = self._with_crlf(piece)
+        if self._telnet is not None:
+            from sockwright.machines.telnet import escape
+
+            piece = escape(piece)
+        self._waiting.append(piece)
         self._flush()
         return count
 
@@ -327,8 +342,9 @@ class Shaped(_Outgoing):
                 if line:
                     count = line
                     self._next_line = now + self._delay
-        if count <= 0 and self._loop is not None:
-            self._loop.later(max(wait, 0.001), self._go_on)
+        if count <= 0:
+            if self._timer is None and self._loop is not None:  # one is enough for all that ask
+                self._timer = self._loop.later(max(wait, 0.001), self._time_has_come)
         elif self._rate is not None:
             self._rate.took(count, now)
         return count
