@@ -135,7 +135,12 @@ def _internet_addresses(
             for name in hosts
         ]
     with explaining(f"look up {host}"):
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except UnicodeError:  # RFC 1035 section 2.3.4, before anybody is asked
+            raise EndpointError(
+                f"{host!r} cannot be a name: each part between dots has 1 to 63 octets"
+            ) from None
     return [(family, address) for family, _, _, _, address in found]  # type: ignore[misc]
 
 
