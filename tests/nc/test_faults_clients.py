@@ -277,10 +277,13 @@ def test_a_reset_in_the_middle_of_much_loses_nothing_of_the_others(
         assert got == whole
 
 
+@pytest.mark.parametrize("far", ["echo:", "tcp", "exec:cat"])
 def test_out_of_descriptors_is_one_line_and_the_next_are_served_when_some_are_free(
-    serve: Callable[..., Running],
+    serve: Callable[..., Running], far: str
 ) -> None:
-    echo = serve("relay", "-k", "tcp://127.0.0.1:0", "echo:", descriptors=40)
+    if far == "tcp":  # what is behind the relay has descriptors enough
+        far = serve("relay", "-k", "tcp://127.0.0.1:0", "echo:").place.url
+    echo = serve("relay", "-k", "tcp://127.0.0.1:0", far, descriptors=40)
     with contextlib.ExitStack() as stack:
         crowd = [stack.enter_context(connect(echo)) for _ in range(100)]
         for number, sock in enumerate(crowd):
@@ -304,6 +307,24 @@ def test_out_of_descriptors_is_one_line_and_the_next_are_served_when_some_are_fr
     lines = [line for line in echo.complaints if "descriptor" in line]
     assert 1 <= len(lines) <= 2, echo.errors
     assert len(echo.complaints) == len(lines), echo.errors
+
+
+def test_a_low_limit_of_descriptors_is_raised_as_far_as_it_takes(
+    peers: Peers,
+) -> None:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+
+    def prepare() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (30, hard))
+
+    words = [SW, "relay", "-k", "tcp://127.0.0.1:0", "echo:"]
+    echo = peers.run(words, peers.place("tcp4"), prepare=prepare)
+    echo.until_listening()
+    with contextlib.ExitStack() as stack:
+        crowd = [stack.enter_context(connect(echo)) for _ in range(100)]
+        for sock in crowd:
+            assert echoed(sock, b"hello") == b"hello"
+    assert echo.complaints == []
 
 
 def test_more_than_max_conns_wait_for_their_turn(serve: Callable[..., Running]) -> None:

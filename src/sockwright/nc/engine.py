@@ -30,7 +30,15 @@ from sockwright.errors import SockwrightError, UsageError
 from sockwright.nc.channel import Channel, SocketChannel
 from sockwright.nc.datagrams import Datagrams, MessageChannel, PeerChannel
 from sockwright.nc.descriptors import standard_channel
-from sockwright.nc.ends import EchoEnd, ExecEnd, FileEnd, PtyEnd, SocketEnd, StandardEnd
+from sockwright.nc.ends import (
+    DiscardEnd,
+    EchoEnd,
+    ExecEnd,
+    FileEnd,
+    PtyEnd,
+    SocketEnd,
+    StandardEnd,
+)
 from sockwright.nc.events import Event
 from sockwright.nc.loop import Loop
 from sockwright.nc.opening import Opening, open_here
@@ -53,6 +61,7 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 _PEER_SILENCE = 60.0  # seconds after which a peer of datagrams is forgotten, unless -w says
+_OF_A_PROGRAM = 5  # descriptors: the client, two pipes or a terminal, the process
 _HANDSHAKE = 30.0  # seconds that a client of a TLS listener may take for it, unless -w says
 
 
@@ -356,11 +365,23 @@ class _Engine:
                 self._turn_away(_client_name(end, sock, address), error, acceptor.left)
 
         acceptor = Acceptor(
-            self._loop, listener, self._job.serving, access, arrived, say=self._note
+            self._loop,
+            listener,
+            self._job.serving,
+            access,
+            arrived,
+            say=self._note,
+            each=self._descriptors_of_a_client(side),
         )
         self._listeners.append(acceptor)
         acceptor.start()
         self._tell("listening", f"listening on {name}", 1, local=name)
+
+    def _descriptors_of_a_client(self, side: Side) -> int:
+        other = self._job.far if side is self._job.near else self._job.near
+        if self._hub is not None or isinstance(other.end, EchoEnd | DiscardEnd | StandardEnd):
+            return 1
+        return _OF_A_PROGRAM if isinstance(other.end, ExecEnd | PtyEnd) else 2
 
     def _context(self, side: Side) -> ssl.SSLContext:
         from sockwright.nc.tls import TLSOptions, server_context

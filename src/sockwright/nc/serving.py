@@ -2,7 +2,8 @@
 
 Rules:
 
-- while as many are served as may be, nobody is accepted: further clients wait in the backlog;
+- while as many are served as may be, or as there are descriptors for (`nc.capacity`), nobody is
+  accepted: further clients wait in the backlog. In the second case one line says so;
 - when no descriptor is free (EMFILE, ENFILE) or no memory, accepting pauses until a client has
   left, half a second at most, and one line says so; nobody who is served notices. Where nobody is
   served, nobody will leave: too low a limit of this process is an error then;
@@ -18,6 +19,7 @@ import select
 import socket
 from typing import TYPE_CHECKING
 
+from sockwright.nc.capacity import room_for
 from sockwright.sockets.addresses import candidates, endpoint_of
 from sockwright.sockets.base import BaseSocket
 from sockwright.sockets.explain import explained
@@ -79,7 +81,10 @@ def bind_here(endpoint: Endpoint, family: int = 0) -> BaseSocket:
 
 
 class Acceptor:
-    """Accepts clients of `listener`; each goes to `on_client(socket, address)`."""
+    """Accepts clients of `listener`; each goes to `on_client(socket, address)`.
+
+    `each` is how many descriptors a client takes, with all that is opened for it.
+    """
 
     def __init__(
         self,
@@ -90,12 +95,15 @@ class Acceptor:
         on_client: Callable[[socket.socket, SocketAddress], None],
         *,
         say: Callable[[str], None],
+        each: int = 1,
     ) -> None:
         self.listener = listener
         self.served = 0
         self._loop, self._serving, self._access = loop, serving, access
         self._on_client, self._say = on_client, say
-        self._most = serving.max_connections if serving.keep else 1
+        self._most = 1
+        if serving.keep:
+            self._most, loop.most_pipes = room_for(serving.max_connections, each)
         self._listening = False
         self._short = False
         self._pause: Timer | None = None
@@ -135,6 +143,8 @@ class Acceptor:
         for _ in range(_TURN):
             if self.served >= self._most:
                 self.pause()
+                if self._serving.keep and self._most < self._serving.max_connections:
+                    self._crowded()
                 return
             try:
                 descriptor, address = self.listener.socket._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - what accept() itself is made of
@@ -166,6 +176,14 @@ class Acceptor:
             return True
         self._say(f"refused {endpoint_of(sock, address)}: it is not among those that are allowed")
         return False
+
+    def _crowded(self) -> None:
+        if not self._short:
+            self._short = True
+            self._say(
+                f"the descriptors of this process ('ulimit -n') are enough for {self._most} "
+                "clients at once; others wait until one leaves"
+            )
 
     def _run_short(self, error: OSError) -> None:
         """Wait until there are descriptors again."""
