@@ -25,9 +25,19 @@ def _much(seed: int) -> bytes:
     return random.Random(seed).randbytes(_LARGE)
 
 
-def assert_done(mine: Running) -> None:
-    """Wait for the end of ours, which was a good one."""
-    assert (mine.wait(), mine.complaints) == (0, [])
+def assert_done(mine: Running, *, doubtful: bool = False) -> None:
+    """Wait for the end of ours, which was a good one.
+
+    `doubtful` is a peer that leaves TLS by FIN alone, as ncat does: where it has gone before it
+    could take our end, nobody knows whether it was cut off, and one line may say so.
+    """
+    status = mine.wait()
+    if doubtful and status:
+        (line,) = mine.complaints
+        assert status == 1
+        assert "may be missing" in line
+    else:
+        assert (status, mine.complaints) == (0, [])
 
 
 @pytest.mark.parametrize(("kind", "ours", "program"), cases(*_STREAMS))
@@ -41,7 +51,7 @@ def test_octets_of_all_values_arrive_both_ways(
     assert mine.read(len(_ALL_VALUES)) == _ALL_VALUES[::-1]
     mine.end_input()
     other.end_input()
-    assert_done(mine)
+    assert_done(mine, doubtful=(kind, program) == ("tls", "ncat"))
     assert mine.read_all() == _ALL_VALUES[::-1]
     other.wait()
     assert other.received == _ALL_VALUES
@@ -60,7 +70,7 @@ def test_much_arrives_whole_both_ways_at_once(
     other.read(_LARGE - late)
     mine.end_input()
     other.end_input()
-    assert_done(mine)
+    assert_done(mine, doubtful=(kind, program) == ("tls", "ncat"))
     other.wait()
     assert (mine.count, other.count) == (_LARGE, _LARGE)
     assert sha256(mine.received).digest() == sha256(_much(2)).digest()
@@ -90,7 +100,7 @@ def test_a_file_becomes_the_same_file(peers: Peers, kind: str, ours: str, progra
             mine = peers.client("sw", other.place, stdin=file, stdout=to)
         other.feed(_much(4))
         other.end_input()
-        assert_done(mine)
+        assert_done(mine, doubtful=(kind, program) == ("tls", "ncat"))
     other.wait()
     assert other.received == _much(3)
     assert copy.read_bytes() == _much(4)
