@@ -12,8 +12,8 @@ Each session has a `Member` for its near end. Rules:
 - one that is full and takes nothing for five seconds is let go, so that a stopped client cannot
   stop the others for longer;
 - standard input waits for the first client, and for another one once all have ended;
-- nobody is called while octets are given or taken, but `soon` after: whoever gives them is in the
-  middle of moving octets, and those may be in the buffer of the loop.
+- nobody else is called while octets are given or taken, but `soon` after: whoever gives them is in
+  the middle of moving octets, and those may be in the buffer of the loop.
 """
 
 from __future__ import annotations
@@ -95,7 +95,9 @@ class Member(Channel):
     def send_eof(self) -> None:
         """Do nothing to the others: this client has ended, so nothing more is for it either."""
         self._hub.left_unfinished(self)
-        self._hub.end(self)
+        self.ended = True
+        if self.readable is not None:  # now: no octets are on their way between the two
+            self.readable()
 
     def close(self) -> None:
         """Leave."""
@@ -130,12 +132,12 @@ class Hub:
         self._members[member.number] = member
         if self._chat:
             self._give(member, b"<server> you are user %d\n" % member.number)
-        if self._input_ended:
-            self.end(member)
+        member.ended = self._input_ended  # its session looks when it has begun
         if self.output is not None and not self._attached:
             self._attached = True
             self.output.attach(self._loop, self._read, self._written)
-        self._loop.soon(self._read)
+        if self._reads:
+            self._loop.soon(self._read)
 
     def leave(self, member: Member) -> None:
         """Let a member go, and with it what waits for it."""
