@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from sockwright.nc.access import Access
     from sockwright.nc.ends import End
     from sockwright.nc.hub import Hub, Member
+    from sockwright.nc.loop import Timer
     from sockwright.nc.settings import Job, Side
     from sockwright.sockets.addresses import SocketAddress
     from sockwright.sockets.base import BaseSocket
@@ -62,6 +63,7 @@ __all__ = ["run"]
 
 _PEER_SILENCE = 60.0  # seconds after which a peer of datagrams is forgotten, unless -w says
 _OF_A_PROGRAM = 5  # descriptors: the client, two pipes or a terminal, the process
+_PROGRAMS_END = 1.5  # seconds that programs are waited for: SIGKILL comes after one
 _HANDSHAKE = 30.0  # seconds that a client of a TLS listener may take for it, unless -w says
 
 
@@ -78,14 +80,14 @@ def run(job: Job) -> Generator[Event, None, int]:
         engine = _Engine(loop, job)
         try:
             engine.begin()
-            while engine.status is None:
+            while engine.busy():
                 while engine.events:
                     yield engine.events.popleft()
                 loop.step()
             yield from engine.events
         finally:
             engine.close()
-        return engine.status
+        return engine.status or 0
 
 
 class _Engine:
@@ -102,6 +104,9 @@ class _Engine:
         self._hub: Hub | None = None
         self._contexts: dict[int, ssl.SSLContext] = {}
         self._bound: str | None = None  # what datagrams come to
+        self._programs: set[Channel] = set()  # those that have not ended yet
+        self._last_wait: Timer | None = None
+        self._above: Callable[[str], bool] | None = None
         self._keep = job.serving.keep
 
     # -- begin and end -----------------------------------------------------------------------------
@@ -125,6 +130,16 @@ class _Engine:
                     second, access, lambda two: self._pair(first, one, two), beside=one
                 ),
             )
+
+    def busy(self) -> bool:
+        """Whether there is something left to do; programs that end a little later are part of it."""
+        if self.status is None:
+            return True
+        if not self._programs:
+            return False
+        if self._last_wait is None:
+            self._last_wait = self._loop.later(_PROGRAMS_END, self._programs.clear)
+        return True
 
     def close(self) -> None:
         """Close everything, in whatever state it is."""
@@ -199,14 +214,18 @@ class _Engine:
         if os.isatty(0) or os.isatty(1):
             from sockwright.nc.console import open_console
 
-            return open_console(job.console, reads=reads, writes=writes)
+            console = open_console(job.console, reads=reads, writes=writes)
+            self._above = getattr(console, "announce", None)
+            return console
         return standard_channel(reads=reads, writes=writes)
 
     # -- telling -----------------------------------------------------------------------------------
 
     def _tell(self, kind: str, text: str, importance: int, **more: object) -> None:
         if importance >= self._lowest:
-            self.events.append(Event(kind, text, importance, **more))  # type: ignore[arg-type]
+            event = Event(kind, text, importance, **more)  # type: ignore[arg-type]
+            event.above = self._above
+            self.events.append(event)
 
     def _note(self, text: str) -> None:
         self._tell("note", text, 2)
@@ -255,7 +274,24 @@ class _Engine:
             from sockwright.nc.echo import EchoChannel
 
             return EchoChannel()
-        return open_here(side, _variables(peer))
+        channel = open_here(side, _variables(peer))
+        if isinstance(side.end, ExecEnd | PtyEnd):
+            self._tell_status_of(channel)
+        return channel
+
+    def _tell_status_of(self, program: Channel) -> None:
+        """Tell how a program has ended: with -v, or if it failed by itself."""
+        from sockwright.nc.process import describe_status
+        from sockwright.nc.process_channel import ProcessChannel
+
+        def ended(status: int) -> None:
+            self._programs.discard(program)
+            if status:
+                self._tell("note", f"{program.name} {describe_status(status)}", int(status > 0))
+
+        if isinstance(program, ProcessChannel):
+            self._programs.add(program)
+            program.on_exit = ended
 
     def _connect(
         self,

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import sys
 
+from sockwright.cli.clean import clean
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -44,4 +46,7 @@ def _said(rows: Iterable[Any], verb: str) -> Iterator[Any]:
                 from sockwright.cli.screen import Screen
 
                 beside = Screen(sys.stderr)
-            beside.message(f"sw {verb}: {text}")
+            line = f"sw {verb}: {text}"
+            above = getattr(row, "above", None)
+            if above is None or not above(clean(line)):
+                beside.message(line)
