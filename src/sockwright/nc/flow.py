@@ -18,6 +18,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import select
 import stat
 from typing import TYPE_CHECKING, Protocol
 
@@ -92,6 +93,17 @@ class Flow:
     def waiting(self) -> int:
         """How many octets were taken from the source that the sink has not taken yet."""
         return (len(self._pending) if self._pending is not None else 0) + self._in_pipe
+
+    @property
+    def blocked(self) -> bool:
+        """Whether there are octets that the sink does not take, here or still at the source."""
+        if self.waiting:
+            return True
+        if self.done or self._move not in {self._send_file, self._splice_directly}:
+            return False
+        poll = select.poll()
+        poll.register(self.source.source, select.POLLIN)
+        return bool(poll.poll(0))
 
     def pump(self) -> None:
         """Move what can be moved now."""

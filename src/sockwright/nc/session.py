@@ -194,10 +194,10 @@ class Session:
         elif self.person:
             enough = self._limits.messages is not None
             at_once = self.near.terminal or not self.near.gives or enough
-            if at_once and not self.outward.waiting:
+            if at_once and not self.outward.blocked:
                 self._leave()
             else:
-                self._watch_for_silence(_SILENCE, self._leave, waiting=self.outward)
+                self._watch_for_silence(_SILENCE, self._leave, blocked=self.outward)
 
     def _leave(self) -> None:
         """Take leave of a peer that has ended, though the near end has not."""
@@ -256,8 +256,8 @@ class Session:
         if flow is self.outward and channel is self.far and not self.inward.done:
             # A person's screen may take its time. Any other near end may have stopped taking octets
             # because nobody takes its own any more.
-            waiting = self.inward if self.person else None
-            self._watch_for_silence(_SILENCE, self._deliver_no_more, waiting=waiting)
+            blocked = self.inward if self.person else None
+            self._watch_for_silence(_SILENCE, self._deliver_no_more, blocked=blocked)
             self.inward.pump()
         else:
             self.finish(failure)
@@ -277,11 +277,11 @@ class Session:
         then: Callable[[], object],
         *,
         looks: int = 8,
-        waiting: Flow | None = None,
+        blocked: Flow | None = None,
     ) -> None:
         """Call `then` when nothing was moved either way for so long, or up to 1/`looks` longer.
 
-        It is no silence while octets of the flow `waiting` wait to be taken.
+        It is no silence while octets of the flow `blocked` wait to be taken.
         """
         moved = self.outward.moved + self.inward.moved
         quiet = 0
@@ -289,8 +289,8 @@ class Session:
         def look() -> None:
             nonlocal moved, quiet
             now = self.outward.moved + self.inward.moved
-            stuck = waiting is not None and waiting.waiting
-            quiet = quiet + 1 if now == moved and not stuck else 0
+            silent = now == moved and not (blocked is not None and blocked.blocked)
+            quiet = quiet + 1 if silent else 0
             moved = now
             if quiet == looks:
                 then()
