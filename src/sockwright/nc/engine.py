@@ -132,7 +132,7 @@ class _Engine:
             )
 
     def busy(self) -> bool:
-        """Whether there is something left to do; programs that end a little later are part of it."""
+        """Whether there is something left to do; programs that end a little later are part."""
         if self.status is None:
             return True
         if not self._programs:
@@ -594,6 +594,7 @@ class _Engine:
             else:
                 session = self._begin_session(client, channel, over)
             if member is not None:
+                member.progress = lambda: session.outward.moved
                 member.on_stalled = lambda: session.finish(
                     Outcome(1, f"{client.name} took nothing for 5 s while others wait: closed")
                 )

@@ -38,7 +38,11 @@ _LINE = 4096  # octets of a line of chat at most; a longer one comes in pieces
 
 
 class Member(Channel):
-    """The near end of one client's session."""
+    """The near end of one client's session.
+
+    `progress` counts what its client has taken so far, and `on_stalled` is called when that does
+    not change for long; whoever makes the session sets both.
+    """
 
     def __init__(self, hub: Hub, number: int) -> None:
         super().__init__("standard input and output" if hub.output else "the other clients")
@@ -50,6 +54,7 @@ class Member(Channel):
         self.due = False  # whether its session will be told of what it may read
         self.watched = False  # whether somebody looks if it stalls
         self.line = b""
+        self.progress: Callable[[], int] = lambda: self.taken
         self.on_stalled: Callable[[], None] = self.close
         self.readable: Callable[[], None] | None = None
         self.writable: Callable[[], None] | None = None
@@ -258,7 +263,7 @@ class Hub:
         if member.watched:
             return
         member.watched = True
-        taken = member.taken
+        taken = member.progress()
         quiet = 0
 
         def look() -> None:
@@ -266,8 +271,8 @@ class Hub:
             if member not in self._full:
                 member.watched = False
                 return
-            quiet = quiet + 1 if member.taken == taken else 0
-            taken = member.taken
+            before, taken = taken, member.progress()
+            quiet = quiet + 1 if taken == before else 0
             if quiet == _LOOKS:
                 member.on_stalled()
             else:
