@@ -1,0 +1,298 @@
+"""What is done to octets on their way: line ends, telnet, rate, delay, frames, counts and taps."""
+
+from __future__ import annotations
+
+import random
+import socket
+import time
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.nc.moving import Bench, descriptors, noise
+
+from sockwright.machines.telnet import Telnet
+from sockwright.nc.channel import SocketChannel
+from sockwright.nc.datagrams import MessageChannel
+from sockwright.nc.flow import Flow
+from sockwright.nc.rate import Rate
+from sockwright.nc.shaping import Counted, Framed, Shaped, Tapped, frames
+from sockwright.nc.tap import Tap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sockwright.nc.channel import Channel
+    from sockwright.nc.settings import Framing
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    """Open a loop; see that nothing is left of what was opened."""
+    before = descriptors()
+    with Bench() as one:
+        yield one
+    assert descriptors() == before
+
+
+class Quiet:
+    """Does not care how flows end."""
+
+    def flow_ended(self, flow: Flow) -> None:
+        flow.sink.send_eof()
+
+    def flow_failed(self, flow: Flow, channel: Channel, error: Exception) -> None:
+        raise error
+
+
+def through(bench: Bench, sink: Channel) -> socket.socket:
+    """Let a flow move into `sink` what is sent to the socket that this gives."""
+    source, feeding = bench.channel()
+    flow = Flow(bench.loop, source, sink, Quiet())
+    bench.callback(flow.stop)
+    bench.callback(source.close)
+    bench.callback(sink.close)
+    source.attach(bench.loop, flow.pump, lambda: None)
+    sink.attach(bench.loop, lambda: None, flow.pump)
+    return feeding
+
+
+def sent_by(channel: Channel, taking: socket.socket, pieces: list[bytes]) -> bytes:
+    """Send pieces through a channel; return what arrived."""
+    for piece in pieces:
+        assert channel.send(memoryview(piece)) == len(piece)
+    channel.send_eof()
+    taking.settimeout(5)
+    got = b""
+    while piece := taking.recv(65536):
+        got += piece
+    return got
+
+
+def cut(octets: bytes, rng: random.Random) -> list[bytes]:
+    """Cut octets into pieces."""
+    pieces = []
+    while octets:
+        size = rng.randrange(1, 4)
+        pieces.append(octets[:size])
+        octets = octets[size:]
+    return pieces
+
+
+# -- line ends and telnet --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_line_feeds_become_crlf_however_they_are_cut(bench: Bench, seed: int) -> None:
+    rng = random.Random(seed)
+    text = b"".join(rng.choice([b"\n", b"\r", b"\r\n", b"a", b"\n\n"]) for _ in range(200))
+    far, taking = bench.channel()
+    channel = Shaped(far, crlf=True)
+    bench.callback(channel.close)
+    got = sent_by(channel, taking, cut(text, rng))
+    assert got == text.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+
+
+def test_octets_255_are_doubled_for_telnet_and_negotiations_refused(bench: Bench) -> None:
+    far, peer = bench.channel()
+    channel = Shaped(far, telnet=Telnet())
+    bench.callback(channel.close)
+    assert channel.send(memoryview(b"a\xffb")) == 3
+    assert peer.recv(100) == b"a\xff\xffb"
+    peer.sendall(b"hel\xff\xfd\x01lo\xff\xff")  # IAC DO ECHO
+    buffer = bytearray(100)
+    count = channel.receive_into(memoryview(buffer))
+    assert count is not None
+    assert buffer[:count] == b"hello\xff"
+    assert peer.recv(100) == b"\xff\xfc\x01"  # IAC WONT ECHO
+
+
+def test_a_piece_of_nothing_but_commands_is_no_end(bench: Bench) -> None:
+    far, peer = bench.channel()
+    channel = Shaped(far, telnet=Telnet())
+    bench.callback(channel.close)
+    peer.sendall(b"\xff\xfb\x03")
+    assert channel.receive_into(memoryview(bytearray(100))) is None
+    assert peer.recv(100) == b"\xff\xfe\x03"  # IAC DONT
+    peer.close()
+    assert channel.receive_into(memoryview(bytearray(100))) == 0
+
+
+# -- rate and delay --------------------------------------------------------------------------------
+
+
+def test_a_rate_is_kept_within_five_percent(bench: Bench) -> None:
+    far, taking = bench.channel()
+    feeding = through(bench, Shaped(far, rate=Rate(200_000)))
+    feeding.setblocking(False)
+    taking.setblocking(False)
+    feeding.send(noise(150_000))
+    began = time.monotonic()
+    got = bytearray()
+
+    def more() -> bool:
+        try:
+            got.extend(taking.recv(1 << 20))
+        except BlockingIOError:
+            return False
+        return len(got) >= 100_000
+
+    bench.until(more)
+    assert len(got) / (time.monotonic() - began) == pytest.approx(200_000, rel=0.05)
+    assert got == noise(150_000)[: len(got)]
+
+
+def test_lines_keep_their_distance(bench: Bench) -> None:
+    far, taking = bench.channel()
+    feeding = through(bench, Shaped(far, delay=0.1))
+    taking.setblocking(False)
+    feeding.sendall(b"one\ntwo\nthree\nrest")
+    arrived: list[tuple[float, bytes]] = []
+
+    def more() -> bool:
+        try:
+            arrived.append((time.monotonic(), taking.recv(100)))
+        except BlockingIOError:
+            return False
+        return b"rest" in arrived[-1][1]
+
+    bench.until(more)
+    assert [octets for _, octets in arrived] == [b"one\n", b"two\n", b"three\n", b"rest"]
+    gaps = [later - sooner for (sooner, _), (later, _) in pairwise(arrived)]
+    assert all(0.095 < gap < 1 for gap in gaps)
+
+
+def test_one_timer_is_enough_however_often_it_is_asked(bench: Bench) -> None:
+    far, _ = bench.channel()
+    channel = Shaped(far, delay=60)
+    bench.callback(channel.close)
+    channel.attach(bench.loop, lambda: None, lambda: None)
+    assert channel.send(memoryview(b"line\n")) == 5
+    for _ in range(1000):
+        assert channel.send(memoryview(b"line\n")) == 0
+    assert len(bench.loop._timers) == 1
+    channel.close()
+    assert bench.loop._timers[0].call is None
+
+
+# -- frames ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("framing", "octets", "whole", "rest"),
+    [
+        ("chunk", b"a\nb", [b"a\nb"], b""),
+        ("line", b"a\n\nb\nc", [b"a\n", b"\n", b"b\n"], b"c"),
+        (2, b"abcde", [b"ab", b"cd"], b"e"),
+        ("line", b"x" * 70_000 + b"\n", [b"x" * 65_507, b"x" * 4493 + b"\n"], b""),
+        ("line", b"x" * 70_000, [b"x" * 65_507], b"x" * 4493),
+        ("chunk", b"x" * 70_000, [b"x" * 65_507, b"x" * 4493], b""),
+    ],
+)
+def test_octets_are_cut_into_messages(
+    framing: Framing, octets: bytes, whole: list[bytes], rest: bytes
+) -> None:
+    assert frames(memoryview(octets), framing) == (whole, rest)
+
+
+@pytest.mark.parametrize("framing", ["line", 3])
+def test_messages_are_the_same_however_their_octets_come(bench: Bench, framing: Framing) -> None:
+    rng = random.Random(7)
+    text = b"first\nsecond\n\nthird"
+    ours, theirs = bench.pair(socket.SOCK_DGRAM)
+    channel = Framed(MessageChannel(ours, "peer"), framing)
+    for piece in cut(text, rng):
+        assert channel.send(memoryview(piece)) == len(piece)
+    channel.send_eof()
+    whole, rest = frames(memoryview(text), framing)
+    wanted = [*whole, rest] if rest else whole
+    assert [theirs.recv(100) for _ in wanted] == wanted
+    theirs.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        theirs.recv(100)
+
+
+def test_messages_wait_for_a_peer_whose_queue_is_full(bench: Bench) -> None:
+    ours, theirs = bench.pair(socket.SOCK_DGRAM)
+    theirs.setblocking(False)
+    channel = Framed(MessageChannel(ours, "peer"), "line")
+    feeding = through(bench, channel)
+    lines = [b"%d\n" % number for number in range(3000)]
+    feeding.sendall(b"".join(lines))
+    feeding.close()
+    bench.spend(0.02)
+    assert channel.unsent
+    got: list[bytes] = []
+
+    def more() -> bool:
+        try:
+            while True:
+                got.append(theirs.recv(100))
+        except BlockingIOError:
+            bench.loop.later(0.001, lambda: None)
+            return len(got) == len(lines)
+
+    bench.until(more)
+    assert got == lines
+    assert not channel.unsent
+
+
+def test_a_message_that_is_too_long_for_its_way_is_an_error(bench: Bench) -> None:
+    ours, _ = bench.pair(socket.SOCK_DGRAM)
+    channel = Framed(MessageChannel(ours, "peer"), "chunk")
+    with pytest.raises(OSError, match="Message too long"):
+        channel.send(memoryview(bytes(1 << 20)))
+
+
+# -- counts and taps -------------------------------------------------------------------------------
+
+
+def test_so_many_pieces_are_followed_by_the_end(bench: Bench) -> None:
+    ours, theirs = bench.pair(socket.SOCK_DGRAM)
+    channel = Counted(MessageChannel(ours, "peer"), 2)
+    buffer = memoryview(bytearray(100))
+    assert channel.receive_into(buffer) is None
+    for _ in range(3):
+        theirs.send(b"x")
+    assert [channel.receive_into(buffer) for _ in range(3)] == [1, 1, 0]
+
+
+class Told(Tap):
+    """Writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def octets(self, direction: str, data: bytes | bytearray | memoryview, time_ns: int) -> None:
+        self.lines.append(f"{direction} {bytes(data).decode()}")
+
+    def ended(self, direction: str, time_ns: int) -> None:
+        self.lines.append(f"{direction} ended")
+
+    def closed(self, time_ns: int, *, reset: str | None = None) -> None:
+        self.lines.append(f"closed {reset}")
+
+
+def test_taps_are_told_of_what_was_taken_and_of_one_close(bench: Bench) -> None:
+    far, peer = bench.channel()
+    tap = Told()
+    channel = Tapped(far, (tap,))
+    channel.send(memoryview(b"hello"))
+    peer.sendall(b"hi")
+    buffer = memoryview(bytearray(100))
+    channel.receive_into(buffer)
+    channel.receive_into(buffer)
+    channel.send_eof()
+    peer.close()
+    with pytest.raises(ConnectionResetError):  # it had not read what we said
+        channel.receive_into(buffer)
+    channel.close()
+    channel.close()
+    assert tap.lines == ["sent hello", "received hi", "sent ended", "closed received"]
+
+
+def test_no_octet_passes_by_what_looks_on_or_changes_it(bench: Bench) -> None:
+    ours, _ = bench.pair()
+    inner = SocketChannel(ours, "peer")
+    for channel in (Tapped(inner, ()), Shaped(inner), Counted(inner, 1)):
+        assert (channel.source, channel.sink) == (-1, -1)
