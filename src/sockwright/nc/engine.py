@@ -40,6 +40,7 @@ from sockwright.nc.ends import (
     StandardEnd,
 )
 from sockwright.nc.events import Event
+from sockwright.nc.glance import take_at_once
 from sockwright.nc.loop import Loop
 from sockwright.nc.opening import Opening, open_here
 from sockwright.nc.serving import Acceptor, bind_here, listen_here
@@ -391,9 +392,26 @@ class _Engine:
         self._check_program(side, listener.local_address)
         name = str(SocketEnd(listener.local_address, tls=end.tls))
 
+        output = None if context is not None else self._plain_output(side)
+
         def arrived(sock: socket.socket, address: SocketAddress) -> None:
+            said = b""
+            if output is not None:
+                try:
+                    rest = take_at_once(sock, output, self._loop.buffer)
+                except OSError as error:
+                    self._output_failed(error)
+                    return
+                if rest is None:
+                    acceptor.left()
+                    return
+                if isinstance(rest, OSError):
+                    sock.close()
+                    self._turn_away(_client_name(end, sock, address), rest, acceptor.left)
+                    return
+                said = rest
             try:
-                self._greet(side, sock, address, context, on_client, acceptor.left)
+                self._greet(side, sock, address, context, on_client, acceptor.left, said)
             except (OSError, SockwrightError) as error:
                 sock.close()
                 if not self._keep:
@@ -412,6 +430,17 @@ class _Engine:
         self._listeners.append(acceptor)
         acceptor.start()
         self._tell("listening", f"listening on {name}", 1, local=name)
+
+    def _plain_output(self, side: Side) -> Channel | None:
+        """Give standard output, where all there is to do with a client is to write what it says."""
+        job, end = self._job, side.end
+        hub = self._hub
+        if hub is None or not isinstance(end, SocketEnd) or end.keeps_boundaries:
+            return None
+        shaped = side.crlf or side.telnet or job.limits.messages is not None
+        if shaped or job.taps is not None or self._lowest == 0:
+            return None
+        return hub.output
 
     def _descriptors_of_a_client(self, side: Side) -> int:
         other = self._job.far if side is self._job.near else self._job.near
@@ -438,14 +467,23 @@ class _Engine:
         context: ssl.SSLContext | None,
         on_client: Callable[[Channel, Callable[[], None]], None],
         left: Callable[[], None],
+        said: bytes,
     ) -> None:
-        """Make a channel of a client, after its TLS handshake if there is one."""
+        """Make a channel of a client, after its TLS handshake if there is one.
+
+        `said` was received from it already.
+        """
         assert isinstance(side.end, SocketEnd)
         end = side.end
         if context is None:
-            packets = end.keeps_boundaries
-            channel: Channel = (MessageChannel if packets else SocketChannel)(
-                sock, lambda: _client_name(end, sock, address)
+
+            def name_of() -> str:
+                return _client_name(end, sock, address)
+
+            channel: Channel = (
+                MessageChannel(sock, name_of)
+                if end.keeps_boundaries
+                else SocketChannel(sock, name_of, pushed=said)
             )
             if self._lowest == 0:
                 name = channel.name
