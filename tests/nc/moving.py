@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from sockwright.nc.channel import Channel, SocketChannel
 from sockwright.nc.engine import run
 from sockwright.nc.loop import Loop
-from sockwright.nc.session import Outcome, Session
+from sockwright.nc.outcome import Outcome
+from sockwright.nc.session import Session
 from sockwright.nc.settings import Job, Limits
 
 if TYPE_CHECKING:

@@ -30,7 +30,8 @@ import socket, sys
 from sockwright.nc.channel import SocketChannel
 from sockwright.nc.console import open_console
 from sockwright.nc.loop import Loop
-from sockwright.nc.session import DONE, Session
+from sockwright.nc.outcome import DONE
+from sockwright.nc.session import Session
 from sockwright.nc.settings import Console, Limits
 
 outcomes = []

@@ -15,7 +15,8 @@ from sockwright.nc import hub as hub_module
 from sockwright.nc.channel import SocketChannel
 from sockwright.nc.descriptors import DescriptorChannel
 from sockwright.nc.hub import Hub, Member
-from sockwright.nc.session import Outcome, Session
+from sockwright.nc.outcome import Outcome
+from sockwright.nc.session import Session
 from sockwright.nc.settings import Limits
 
 if TYPE_CHECKING:

@@ -15,8 +15,9 @@ import pytest
 
 from sockwright.nc.channel import SocketChannel
 from sockwright.nc.loop import Loop
+from sockwright.nc.outcome import DONE, Outcome
 from sockwright.nc.process_channel import ProcessChannel, open_process
-from sockwright.nc.session import DONE, Outcome, Session
+from sockwright.nc.session import Session
 from sockwright.nc.settings import Limits
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from sockwright.nc.channel import SocketChannel
 from sockwright.nc.datagrams import MessageChannel
 from sockwright.nc.descriptors import DescriptorChannel, sink_channel
 from sockwright.nc.echo import EchoChannel
+from sockwright.nc.outcome import Outcome
 from sockwright.nc.process_channel import open_process
-from sockwright.nc.session import Outcome
 from sockwright.nc.settings import Limits
 
 if TYPE_CHECKING:

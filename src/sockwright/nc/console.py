@@ -72,7 +72,8 @@ def interact(conversation: ConversationCore, settings: Console | None = None) ->
         ConnectionError: it broke; the message says how.
     """
     from sockwright.nc.loop import Loop
-    from sockwright.nc.session import Outcome, Session
+    from sockwright.nc.outcome import Outcome
+    from sockwright.nc.session import Session
     from sockwright.nc.settings import Console, Limits
 
     outcomes: list[Outcome] = []

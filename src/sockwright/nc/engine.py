@@ -43,8 +43,9 @@ from sockwright.nc.events import Event
 from sockwright.nc.glance import take_at_once
 from sockwright.nc.loop import Loop
 from sockwright.nc.opening import Opening, open_here
+from sockwright.nc.outcome import DONE, Outcome, outcome_of
 from sockwright.nc.serving import Acceptor, bind_here, listen_here
-from sockwright.nc.session import DONE, Outcome, Session, outcome_of
+from sockwright.nc.session import Session
 from sockwright.sockets.addresses import endpoint_of
 
 if TYPE_CHECKING:

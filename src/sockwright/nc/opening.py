@@ -19,7 +19,7 @@ from sockwright.nc.channel import Channel, SocketChannel
 from sockwright.nc.datagrams import MessageChannel
 from sockwright.nc.descriptors import file_channel, sink_channel
 from sockwright.nc.ends import DiscardEnd, ExecEnd, FileEnd, PtyEnd, SocketEnd
-from sockwright.nc.session import Outcome, outcome_of
+from sockwright.nc.outcome import Outcome, outcome_of
 from sockwright.sockets.addresses import candidates, needs_lookup
 from sockwright.sockets.explain import PATH_REFUSED
 

@@ -21,14 +21,13 @@ peer. Each direction ends for itself, as RFC 9293 section 3.6 has it:
 
 from __future__ import annotations
 
-import errno
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from sockwright.errors import SockwrightError
 from sockwright.nc.flow import Flow
-from sockwright.sockets.explain import explained
+from sockwright.nc.outcome import DONE, Outcome, outcome_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,39 +36,12 @@ if TYPE_CHECKING:
     from sockwright.nc.loop import Loop, Timer
     from sockwright.nc.settings import Limits
 
-__all__ = ["DONE", "Outcome", "Session", "outcome_of"]
+__all__ = ["Session"]
 
 _SILENCE = 1.0  # seconds; see the rules above
 _DATAGRAM_SILENCE = 1.0
 _PROXY_SILENCE = 3.0
 _OUTPUT_CLOSED = 141  # as a program that SIGPIPE ended
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a conversation ended: an exit status, and what there is to say of it, or nothing."""
-
-    status: int = 0
-    text: str = ""
-
-
-DONE = Outcome()
-_NOT_HERE = {errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT}
-
-
-def outcome_of(error: Exception, doing: str = "", hint: str = "") -> Outcome:
-    """Give the exit status and the line for an error met while `doing` something.
-
-    `hint` is a cause more likely here than the general one.
-    """
-    if isinstance(error, SockwrightError):
-        return Outcome(error.exit_status, str(error))
-    if isinstance(error, OSError):
-        said = explained(error, doing, hint=hint) if doing else error
-        forbidden = isinstance(error, PermissionError) or error.errno in _NOT_HERE
-        status = 3 if isinstance(error, TimeoutError) else 5 if forbidden else 1
-        return Outcome(status, str(said.strerror or said))
-    raise error
 
 
 class Session:
