@@ -260,6 +260,39 @@ def test_flags_that_do_not_fit_are_refused_in_one_line(line: str, part: str) -> 
 @pytest.mark.parametrize(
     ("line", "part"),
     [
+        ("-e cat -e cat -l 80", "-e stands twice, 'cat' and 'cat': choose one"),
+        ("--exec cat -e wc -l 80", "-e stands twice, 'cat' and 'wc'"),
+        ("--send a --send b a 80", "--send stands twice, 'a' and 'b'"),
+        ("--receive a --receive=b a 80", "--receive stands twice"),
+        ("-o a --hex-dump b a 80", "--hex-dump stands twice, 'a' and 'b'"),
+        ("-x p:1 -x q:1 a 80", "-x stands twice"),
+        ("-l -p 1 -p 2", "-p stands twice"),
+    ],
+)
+def test_a_flag_that_would_be_done_once_is_not_there_twice(line: str, part: str) -> None:
+    assert part in refusal(line)
+
+
+def test_of_two_limits_the_last_is_meant() -> None:
+    assert job("-w 5 -w 10 a 80").limits.connect == 10
+
+
+@pytest.mark.parametrize(
+    ("flag", "said"),
+    [
+        ("--version", "there is no flag --version; sw --version tells it"),
+        ("--bogus", "there is no flag --bogus"),
+        ("--recieve", "there is no flag --recieve; --receive is one"),
+        ("--hexdumb", "there is no flag --hexdumb; --hexdump is one"),
+    ],
+)
+def test_an_unknown_flag_is_told_with_one_that_is_really_like_it(flag: str, said: str) -> None:
+    assert refusal(f"{flag} a 80") == said
+
+
+@pytest.mark.parametrize(
+    ("line", "part"),
+    [
         ("--sctp a 80", "this build has no SCTP"),
         ("sctp://a:80", "this build has no SCTP"),
         ("-u --tls a 80", "DTLS"),
@@ -303,6 +336,8 @@ def test_what_is_sent_and_shown_is_as_the_flags_say() -> None:
     shell = job("--tty a 80").console
     assert (shell.raw, shell.raw_terminal) == (True, True)
     assert not job("--no-edit a 80").console.edit
+    assert plain.console.history
+    assert not job("--no-history a 80").console.history
     assert not job("-d a 80").console.reads
     assert not job("--recv-only a 80").sends
     assert not job("--send-only a 80").receives
@@ -465,6 +500,23 @@ def test_the_help_shows_every_flag_in_80_columns() -> None:
             if action.option_strings and action.help is not argparse.SUPPRESS:
                 assert action.help
                 assert all(option in text for option in action.option_strings)
+
+
+def test_the_help_says_where_others_differ_and_where_lines_are_kept() -> None:
+    from sockwright.cli.parser import verb_parser
+    from sockwright.cli.verbs import find_verb
+
+    said = {}
+    for name in ("nc", "relay"):
+        verb = find_verb(name)
+        assert verb is not None
+        said[name] = " ".join(verb_parser(verb, verb.load()).format_help().split())
+    assert "for a peer that quits at FIN, whatever it has yet to say, as every nc -l" in said["nc"]
+    assert "a listener waits for its client without a limit" in said["nc"]
+    assert "~. at the start of a line ends" in said["nc"]
+    assert "sockwright/nc_history" in said["nc"]
+    assert "Without -l B is opened first" in said["relay"]
+    assert "no-history" not in said["relay"]
 
 
 def test_help_is_asked_for_anywhere_and_with_whatever_else() -> None:

@@ -83,12 +83,14 @@ class Console:
     """How standard input and output are treated.
 
     `raw` leaves octets to a terminal as they came, `raw_terminal` also gives each key to the peer,
-    `edit` is line editing with history. `reads` is False where standard input is left alone (-d).
+    `edit` is line editing, `history` whether lines of earlier runs come back and those of this one
+    are kept. `reads` is False where standard input is left alone (-d).
     """
 
     raw: bool = False
     raw_terminal: bool = False
     edit: bool = True
+    history: bool = True
     reads: bool = True
 
 

@@ -48,7 +48,10 @@ _BROKER, _CHAT = ("broker", "--broker"), ("chat", "--chat")
 _SEND, _RECEIVE, _REPLAY = ("send", "--send"), ("receive", "--receive"), ("replay", "--replay")
 _SEND_ONLY, _RECV_ONLY = ("send_only", "--send-only"), ("recv_only", "--recv-only")
 _NO_INPUT = ("no_input", "-d")
-_INPUT = (("crlf", "-C"), _NO_INPUT, ("tty", "--tty"), ("no_edit", "--no-edit"), ("raw", "--raw"))
+_INPUT = (
+    ("crlf", "-C"), _NO_INPUT, ("tty", "--tty"), ("no_edit", "--no-edit"),
+    ("no_history", "--no-history"), ("raw", "--raw"),
+)  # fmt: skip
 # A flag, those that it excludes, and what to do instead.
 _EXCLUDE: tuple[tuple[_Flag, tuple[_Flag, ...], str], ...] = (
     (_CHECK, (_LISTEN, _EXEC, _SH_EXEC, _SEND, _RECEIVE, _REPLAY, _PROXY, _NCAT_PROXY),

@@ -75,14 +75,20 @@ _GROUPS: tuple[tuple[str, str, Flags], ...] = (
         "when to stop",
         "Times are seconds, or 500ms, 5s, 2m, 1h. A time limit ends with status 3.",
         (
-            ("-w", "limit", "TIME", "limit for connecting, and for silence (as in OpenBSD)"),
+            ("-w", "limit", "TIME", (
+                "limit for connecting, and for silence (as in OpenBSD); a listener waits for its "
+                "client without a limit"
+            )),
             ("--wait", "wait", "TIME", "limit for connecting alone (ncat's -w)"),
             ("--idle-timeout", "idle", "TIME", "limit for silence alone (ncat's -i)"),
             ("-q", "quit_after", "TIME", (
                 "how long to wait for answers after the end of the input; -1: for ever, which is "
                 "so by itself but for datagrams: 1 s"
             )),
-            ("--no-shutdown", "no_shutdown", "", "do not tell the peer (FIN) of the input's end"),
+            ("--no-shutdown", "no_shutdown", "", (
+                "do not tell the peer (FIN) of the input's end: for a peer that quits at FIN, "
+                "whatever it has yet to say, as every nc -l does"
+            )),
             ("-N", "shutdown", "", "tell it; so it is anyway"),
             ("-W", "datagrams", "N", "end after N datagrams have come"),
         ),
@@ -110,6 +116,10 @@ _GROUPS: tuple[tuple[str, str, Flags], ...] = (
                 "start of a line ends"
             )),
             ("--no-edit", "no_edit", "", "the terminal's own line editing, without history"),
+            ("--no-history", "no_history", "", (
+                "neither read nor keep lines in ~/.local/state/sockwright/nc_history "
+                "(a line that begins with a blank is never kept)"
+            )),
         ),
     ),
     (
@@ -235,6 +245,13 @@ _ABSENT = (
 _NOT_BUILT = {"--sctp"}
 _SEVERAL = {"allow", "allow_file", "deny", "deny_file"}
 _COUNTED = {"verbose"}
+_ALIKE = 0.7  # of 1, difflib's ratio: a letter that is wrong, or two that are swapped
+# Of two the last would win without a word, and what the first asks for would not be done. Of
+# limits the last does win: an alias may have one.
+_ONCE = {
+    "send", "receive", "exec", "sh_exec", "hex_file", "output", "record", "replay", "proxy",
+    "ncat_proxy", "source", "port",
+}  # fmt: skip
 
 # What `sw relay` has no use for, since its ends are URLs and what passes is nobody's input, and
 # what it says otherwise.
@@ -242,13 +259,14 @@ _RELAY_HAS_NOT = {
     "udp", "unix", "vsock", "check", "random", "send", "receive", "resume", "sha256",
     "shutdown", "datagrams", "no_input", "send_only", "recv_only", "crlf", "delay", "telnet",
     "exec", "sh_exec", "pty", "broker", "chat", "tls", "replay", "replay_side", "replay_pace",
-    "replay_number", "tty", "no_edit", "public", "port",
+    "replay_number", "tty", "no_edit", "no_history", "public", "port",
     "source", "raw", "broadcast",
 }  # fmt: skip
 _RELAY_SAYS = {
     "where": (
         "A and B: tcp://H:P tls://H:P udp://H:P unix:PATH unix-abstract:NAME vsock://CID:PORT "
-        "exec:COMMAND pty:COMMAND file:PATH - echo: discard:"
+        "exec:COMMAND pty:COMMAND file:PATH - echo: discard:. Without -l B is opened first, but a "
+        "socket before what is none; A is left alone where that fails."
     ),
     "programs": "",
     "listen": "listen at A, and open B when a client has come; tcp://*:PORT is every address",
@@ -324,16 +342,25 @@ def read_words(words: Sequence[str], *, relay: bool = False) -> Arguments | None
 def _read_long(word: str, rest: Iterator[str], known: Known, found: Arguments) -> None:
     name, equals, value = word.partition("=")
     if name not in known:
-        from difflib import get_close_matches
-
-        close = get_close_matches(name, [one for one in known if one.startswith("--")], 1)
-        raise UsageError(f"there is no flag {name}" + (f"; {close[0]} is one" if close else ""))
+        raise UsageError(f"there is no flag {name}" + _meant(name, known))
     attribute, metavar = known[name]
     if equals and not metavar:
         raise UsageError(f"{name} takes no value, and {value!r} is one")
     if metavar and not equals:
         value = _value(name, metavar, rest)
-    _keep(found, attribute, value)
+    _keep(found, name, attribute, value)
+
+
+def _meant(name: str, known: Known) -> str:
+    """Return what may have been meant by a flag that is none, to stand behind that."""
+    if name == "--version":
+        return "; sw --version tells it"
+    from difflib import get_close_matches
+
+    # Without the dashes, which all have in common.
+    others = [one[2:] for one in known if one.startswith("--")]
+    close = get_close_matches(name[2:], others, 1, _ALIKE)
+    return f"; --{close[0]} is one" if close else ""
 
 
 def _read_cluster(word: str, rest: Iterator[str], known: Known, found: Arguments) -> None:
@@ -344,9 +371,9 @@ def _read_cluster(word: str, rest: Iterator[str], known: Known, found: Arguments
             raise UsageError(f"there is no flag {name}{among}")
         attribute, metavar = known[name]
         if metavar:
-            _keep(found, attribute, word[index:] or _value(name, metavar, rest))
+            _keep(found, name, attribute, word[index:] or _value(name, metavar, rest))
             return
-        _keep(found, attribute, "")
+        _keep(found, name, attribute, "")
 
 
 def _value(name: str, metavar: str, rest: Iterator[str]) -> str:
@@ -358,7 +385,10 @@ def _value(name: str, metavar: str, rest: Iterator[str]) -> str:
     return value
 
 
-def _keep(found: Arguments, name: str, value: str) -> None:
+def _keep(found: Arguments, flag: str, name: str, value: str) -> None:
+    """Keep what `flag` says in the attribute `name`. Raises: UsageError: it stands twice."""
+    if name in _ONCE and getattr(found, name) is not None:
+        raise UsageError(f"{flag} stands twice, {getattr(found, name)!r} and {value!r}: choose one")
     if name.startswith("-"):
         found.absent.append(name)
     elif name in _SEVERAL:

@@ -55,6 +55,7 @@ def talk(args: Arguments) -> Job:
             raw=args.raw or args.tty,
             raw_terminal=args.tty,
             edit=not args.no_edit,
+            history=not args.no_history,
             reads=not args.no_input,
         ),
         sends=not args.recv_only,
