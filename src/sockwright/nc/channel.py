@@ -20,6 +20,7 @@ from contextlib import suppress
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from ssl import SSLObject
 
     from sockwright.nc.loop import Loop
 
@@ -40,7 +41,9 @@ class Channel:
     and others by itself (splice(2), sendfile(2)), or -1 where they must pass through this object.
     `closing_tells` is whether close() alone tells the peer in good order that nothing more comes.
     `gone` is whether nobody is there any more to take octets, though none is refused; None where
-    that cannot be, or is told by an error.
+    that cannot be, or is told by an error. `socket` is the one that is this channel's alone, where
+    there is one, and `tls` the TLS connection over it. `announce` shows a line above what a person
+    is typing here, see `nc.events.Event`.
     """
 
     keeps_boundaries = False
@@ -54,6 +57,9 @@ class Channel:
     closing_tells = False
     doubt = ""
     gone: bool | None = None
+    socket: socket.socket | None = None
+    tls: SSLObject | None = None
+    announce: Callable[[str], bool] | None = None
 
     def __init__(self, name: str | Callable[[], str]) -> None:
         """Take the name, or what gives it once somebody asks."""
@@ -65,6 +71,11 @@ class Channel:
         if not isinstance(self._name, str):
             self._name = self._name()
         return self._name
+
+    @property
+    def innermost(self) -> Channel:
+        """The channel that others are around, see `nc.shaping`; mostly this one."""
+        return self
 
     def attach(
         self, loop: Loop, on_readable: Callable[[], None], on_writable: Callable[[], None]
@@ -103,7 +114,7 @@ class SocketChannel(Channel):
         """Take over `sock`; `pushed` was received from it already, and comes first."""
         super().__init__(name)
         sock.setblocking(False)
-        self.socket = sock
+        self.socket: socket.socket = sock
         self.source = self.sink = sock.fileno()
         self._pushed = pushed
         self._loop: Loop | None = None

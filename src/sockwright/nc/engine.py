@@ -40,7 +40,7 @@ from sockwright.nc.ends import (
     StandardEnd,
 )
 from sockwright.nc.events import Event
-from sockwright.nc.glance import take_at_once
+from sockwright.nc.glance import Glance
 from sockwright.nc.loop import Loop
 from sockwright.nc.opening import Opening, open_here
 from sockwright.nc.outcome import DONE, Outcome, outcome_of
@@ -217,7 +217,7 @@ class _Engine:
             from sockwright.nc.console import open_console
 
             console = open_console(job.console, reads=reads, writes=writes)
-            self._above = getattr(console, "announce", None)
+            self._above = console.announce
             return console
         return standard_channel(reads=reads, writes=writes)
 
@@ -327,7 +327,7 @@ class _Engine:
 
     def _tell_tls(self, side: Side, channel: Channel) -> None:
         """Tell what TLS agreed on, and whose certificate was trusted without a reason."""
-        connection = getattr(getattr(_innermost(channel), "session", None), "connection", None)
+        connection = channel.innermost.tls
         if connection is None:
             return
         from sockwright.nc.tls import describe
@@ -393,31 +393,15 @@ class _Engine:
         self._check_program(side, listener.local_address)
         name = str(SocketEnd(listener.local_address, tls=end.tls))
 
-        output = None if context is not None else self._plain_output(side)
-
-        def arrived(sock: socket.socket, address: SocketAddress) -> None:
-            said = b""
-            if output is not None:
-                try:
-                    rest = take_at_once(sock, output, self._loop.buffer)
-                except OSError as error:
-                    self._output_failed(error)
-                    return
-                if rest is None:
-                    acceptor.left()
-                    return
-                if isinstance(rest, OSError):
-                    sock.close()
-                    self._turn_away(_client_name(end, sock, address), rest, acceptor.left)
-                    return
-                said = rest
+        def arrived(sock: socket.socket, address: SocketAddress, said: bytes) -> None:
             try:
                 self._greet(side, sock, address, context, on_client, acceptor.left, said)
             except (OSError, SockwrightError) as error:
                 sock.close()
                 if not self._keep:
                     raise
-                self._turn_away(_client_name(end, sock, address), error, acceptor.left)
+                self._turn_away(_client_name(end, sock, address), error)
+                acceptor.left()
 
         acceptor = Acceptor(
             self._loop,
@@ -429,14 +413,36 @@ class _Engine:
             each=self._descriptors_of_a_client(side),
         )
         self._listeners.append(acceptor)
+        output = self._plain_output(side)
+        if output is not None:
+            acceptor.glance = self._glance(side.end, listener, output)
         acceptor.start()
         self._tell("listening", f"listening on {name}", 1, local=name)
+
+    def _glance(
+        self, end: SocketEnd, listener: BaseSocket, output: Channel
+    ) -> Callable[[int, SocketAddress], bytes | None]:
+        """Give what looks at clients before sessions are made for them."""
+        take = Glance(output, self._loop.buffer).take
+
+        def look(client: int, address: SocketAddress) -> bytes | None:
+            try:
+                said = take(client)
+            except OSError as error:
+                self._output_failed(error)
+                return None
+            if isinstance(said, OSError):
+                self._turn_away(_client_name(end, listener.socket, address), said)
+                return None
+            return said
+
+        return look
 
     def _plain_output(self, side: Side) -> Channel | None:
         """Give standard output, where all there is to do with a client is to write what it says."""
         job, end = self._job, side.end
         hub = self._hub
-        if hub is None or not isinstance(end, SocketEnd) or end.keeps_boundaries:
+        if hub is None or not isinstance(end, SocketEnd) or end.tls or end.keeps_boundaries:
             return None
         shaped = side.crlf or side.telnet or job.limits.messages is not None
         if shaped or job.taps is not None or self._lowest == 0:
@@ -534,12 +540,12 @@ class _Engine:
             channel.close()
             if not self._keep:
                 raise
-            self._turn_away(channel.name, error, left)
+            self._turn_away(channel.name, error)
+            left()
 
-    def _turn_away(self, name: str, error: Exception, left: Callable[[], None]) -> None:
+    def _turn_away(self, name: str, error: Exception) -> None:
         outcome = outcome_of(error, f"serve {name}")
         self._tell("failed", outcome.text, 2, remote=name, status=outcome.status)
-        left()
 
     # -- datagrams ---------------------------------------------------------------------------------
 
@@ -573,7 +579,7 @@ class _Engine:
 
             def crowded(peer: PeerChannel) -> None:
                 for session in list(self._sessions):
-                    if peer in {_innermost(session.near), _innermost(session.far)}:
+                    if peer in {session.near.innermost, session.far.innermost}:
                         session.finish(DONE)
 
             server = Datagrams(
@@ -698,8 +704,8 @@ class _Engine:
 
 def _reset(client: Channel) -> None:
     """Close a client's connection by RST: what it came for failed, which is no end as usual."""
-    sock = getattr(_innermost(client), "socket", None)
-    if isinstance(sock, socket.socket) and sock.type == socket.SOCK_STREAM:
+    sock = client.innermost.socket
+    if sock is not None and sock.type == socket.SOCK_STREAM:
         with suppress(OSError):  # it is gone already
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("@ii", 1, 0))
     client.close()
@@ -725,16 +731,10 @@ def _client_name(end: SocketEnd, sock: socket.socket, address: SocketAddress) ->
     return str(SocketEnd(endpoint_of(sock, address), tls=end.tls))
 
 
-def _innermost(channel: Channel) -> Channel:
-    while hasattr(channel, "inner"):
-        channel = channel.inner
-    return channel
-
-
 def _addresses(channel: Channel) -> tuple[str | None, str | None]:
     """Give the two addresses of a channel's socket, where it has one."""
-    sock = getattr(_innermost(channel), "socket", None)
-    if not isinstance(sock, socket.socket):
+    sock = channel.innermost.socket
+    if sock is None:
         return None, None
     found: list[str | None] = []
     for ask in (sock.getsockname, sock.getpeername):

@@ -42,6 +42,11 @@ class Around(Channel):
         self.terminal, self.gives, self.room = inner.terminal, inner.gives, inner.room
 
     @property
+    def innermost(self) -> Channel:
+        """The channel inside, or inside of that."""
+        return self.inner.innermost
+
+    @property
     def unsent(self) -> int:  # type: ignore[override]  # a plain number in other channels
         """What waits here, and inside."""
         return self.inner.unsent

@@ -74,10 +74,11 @@ class TLSChannel(Channel):
         super().__init__(name)
         self.doubt = ""
         self.session = TLSSession(context, name, server_side=server_side, server_name=server_name)
+        self.tls = self.session.connection
         if received:
             self.session.feed(received)
         sock.setblocking(False)
-        self.socket = sock
+        self.socket: socket.socket = sock
         self._left = memoryview(b"")  # encrypted, and not yet taken by the kernel
         self._asked: Timer | None = None  # runs while we wait for what the peer makes of our end
         self._promised = 0  # octets of the last `send` that are in `_left` and not yet counted
