@@ -14,7 +14,7 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from sockwright.errors import NotPossibleError, SockwrightError
+from sockwright.errors import EndpointError, NotPossibleError, SockwrightError
 from sockwright.nc.channel import Channel, SocketChannel
 from sockwright.nc.datagrams import MessageChannel
 from sockwright.nc.descriptors import file_channel, sink_channel
@@ -219,7 +219,7 @@ class Opening:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             here = [c for c in candidates(local, passive=True) if c.family == way.family]
             if not here:
-                raise OSError(errno.EADDRNOTAVAIL, f"{local} is of another family than the target")
+                raise EndpointError(f"{local} is of another family than {self._target}")
             sock.bind(here[0].address)
         elif way.family == socket.AF_UNIX and sock.type == socket.SOCK_DGRAM:
             sock.bind("")  # an abstract name of the kernel's choice, so that it can be answered
