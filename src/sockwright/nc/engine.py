@@ -415,7 +415,7 @@ class _Engine:
         self._listeners.append(acceptor)
         output = self._plain_output(side)
         if output is not None:
-            acceptor.glance = self._glance(side.end, listener, output)
+            acceptor.glance = self._glance(end, listener, output)
         acceptor.start()
         self._tell("listening", f"listening on {name}", 1, local=name)
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import errno
 import select
 import socket
+import struct
 from typing import TYPE_CHECKING
 
 from sockwright.nc.capacity import room_for
@@ -38,6 +39,7 @@ __all__ = ["Acceptor", "bind_here", "listen_here"]
 
 _TURN = 64  # clients accepted before those that are served have their turn
 _PAUSE = 0.5
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with RST
 # What accept(2) passes on of a connection that is pending already; the next one may be well.
 _GONE = {
     errno.ECONNABORTED,
@@ -81,7 +83,10 @@ def bind_here(endpoint: Endpoint, family: int = 0) -> BaseSocket:
 
 
 class Acceptor:
-    """Accepts clients of `listener`; each goes to `on_client(socket, address)`.
+    """Accepts clients of `listener`; each goes to `on_client(socket, address, said)`.
+
+    `glance(descriptor, address)`, where it is set, looks at each client first: None is that it has
+    been served and is closed, octets are what it has `said`.
 
     `each` is how many descriptors a client takes, with all that is opened for it.
     """
@@ -92,12 +97,13 @@ class Acceptor:
         listener: BaseSocket,
         serving: Serving,
         access: Access | None,
-        on_client: Callable[[socket.socket, SocketAddress], None],
+        on_client: Callable[[socket.socket, SocketAddress, bytes], None],
         *,
         say: Callable[[str], None],
         each: int = 1,
     ) -> None:
         self.listener = listener
+        self.glance: Callable[[int, SocketAddress], bytes | None] | None = None
         self.served = 0
         self._loop, self._serving, self._access = loop, serving, access
         self._on_client, self._say = on_client, say
@@ -156,14 +162,21 @@ class Acceptor:
                     continue
                 self._run_short(error)
                 return
+            said: bytes | None = b""
+            if self._access is None and self.glance is not None:
+                said = self.glance(descriptor, address)
+                if said is None:
+                    continue
             sock = socket.socket(*self._kind, fileno=descriptor)
             if self._access is not None and not self._let_in(sock, address):
+                # Reset, so that nobody takes it for a connection that was served.
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 sock.close()
                 continue
             self.served += 1
             if not self._serving.keep:
                 self.close()
-            self._on_client(sock, address)
+            self._on_client(sock, address, said)
             if not self._listening:
                 return
 
