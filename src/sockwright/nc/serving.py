@@ -162,11 +162,12 @@ class Acceptor:
                     continue
                 self._run_short(error)
                 return
-            said: bytes | None = b""
+            said = b""
             if self._access is None and self.glance is not None:
-                said = self.glance(descriptor, address)
-                if said is None:
+                seen = self.glance(descriptor, address)
+                if seen is None:
                     continue
+                said = seen
             sock = socket.socket(*self._kind, fileno=descriptor)
             if self._access is not None and not self._let_in(sock, address):
                 # Reset, so that nobody takes it for a connection that was served.
