@@ -20,6 +20,7 @@ from sockwright.nc.datagrams import MessageChannel
 from sockwright.nc.descriptors import file_channel, sink_channel
 from sockwright.nc.ends import DiscardEnd, ExecEnd, FileEnd, PtyEnd, SocketEnd
 from sockwright.nc.outcome import Outcome, outcome_of
+from sockwright.nc.shared import Shared
 from sockwright.sockets.addresses import candidates, needs_lookup
 from sockwright.sockets.explain import PATH_REFUSED
 
@@ -82,16 +83,19 @@ def _hint(target: Endpoint, error: OSError) -> str:
 class Opening:
     """Connects to the socket of `side`; then calls `on_open(channel)` or `on_error(outcome)`, once.
 
-    `limits.connect` covers all of it: lookup, addresses, proxy, TLS.
+    `limits.connect` covers all of it: lookup, addresses, proxy, TLS. `shared` is what openings have
+    in common where there are many.
     """
 
     def __init__(
         self, loop: Loop, side: Side, limits: Limits,
         on_open: Callable[[Channel], None], on_error: Callable[[Outcome], None],
+        *, shared: Shared | None = None,
     ) -> None:  # fmt: skip
         assert isinstance(side.end, SocketEnd)
         self._loop, self._side, self._end = loop, side, side.end
         self._on_open, self._on_error = on_open, on_error
+        self._shared = shared or Shared(loop)
         self._target: Endpoint = side.proxy.endpoint if side.proxy else self._end.endpoint
         self._ways: list[Candidate] = []
         self._trying: dict[int, socket.socket] = {}
@@ -110,7 +114,7 @@ class Opening:
             if self._side.numeric:
                 self._fail(Outcome(2, f"{self._target.host} is a name, and -n takes none"))
                 return
-            self._loop.in_thread(lambda: candidates(self._target), self._looked_up)
+            self._shared.look_up(self._target, self._looked_up)
             return
         try:
             ways = candidates(self._target)
@@ -122,6 +126,7 @@ class Opening:
     def cancel(self) -> None:
         """Give it up, without a word."""
         self._over = True
+        self._shared.forget(self._target, self._looked_up)
         for timer in (self._limit, self._next):
             if timer is not None:
                 timer.cancel()
@@ -288,23 +293,24 @@ class Opening:
         if not self._end.tls:
             self._opened(self._plain(sock, first))
             return
-        from sockwright.nc.tls import TLSOptions
+        from sockwright.nc.tls import TLSOptions, name_to_verify
         from sockwright.nc.tls_channel import TLSChannel
 
-        channel: TLSChannel | None = None
+        options, host = self._side.tls or TLSOptions(), self._end.endpoint.host
         try:
-            channel = TLSChannel.connecting(
+            secure = TLSChannel.connecting(
                 sock,
                 str(self._end),
-                self._side.tls or TLSOptions(),
-                self._end.endpoint.host,
+                self._shared.context(options),
+                host,
+                server_name=name_to_verify(options, host),
                 received=first,
             )
         except (OSError, SockwrightError) as error:
             sock.close()
             self._fail(outcome_of(error))
             return
-        self._stage = secure = channel
+        self._stage = secure
         secure.handshake(
             self._loop,
             lambda: self._opened(secure),
