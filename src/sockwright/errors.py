@@ -20,6 +20,7 @@ __all__ = [
     "ProxyError",
     "SockwrightError",
     "TLSError",
+    "TLSSettingError",
     "TransferError",
     "TruncatedError",
     "UsageError",
@@ -68,6 +69,15 @@ class TLSError(SockwrightError):
     """TLS did not come about: the certificate is not trusted, or the handshake failed."""
 
     exit_status = 4
+
+
+class TLSSettingError(TLSError):
+    """What this side wants of TLS cannot be: a file without a certificate, a cipher nobody knows.
+
+    No peer has a part in it, so the command ends as for a wrong word.
+    """
+
+    exit_status = 2
 
 
 class ProxyError(SockwrightError):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import pytest
+from tests.nc.tls_ends import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -313,6 +314,23 @@ def test_closed_standard_output_is_a_failure_and_closed_input_an_empty_one() -> 
         assert done.returncode == status, done.stderr
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("nc", "-l", "-e", "nosuch", "0"),
+        ("nc", "-lk", "-e", "nosuch", "0"),
+        ("nc", "-l", "-e", "nosuch", "--pty", "0"),
+        ("relay", "-k", "tcp://:0", "exec:nosuch"),
+        ("nc", "exec:nosuch"),
+    ],
+    ids=" ".join,
+)
+def test_a_program_that_is_not_here_is_told_before_anybody_connects(words: tuple[str, ...]) -> None:
+    done = run(*words)
+    assert done.returncode == 5
+    assert done.stderr == f"sw {words[0]}: there is no program 'nosuch' in PATH\n"
+
+
 # -- ports --------------------------------------------------------------------------------------
 
 
@@ -387,6 +405,22 @@ def _answer(server: socket.socket, question: bytes, answer: bytes) -> None:
         accepted.sendall(answer)
 
 
+@pytest.mark.parametrize("flag", ["--output", "-o", "--record"])
+def test_a_file_that_takes_no_more_is_status_1_after_all_has_arrived(
+    flag: str, tmp_path: Path
+) -> None:
+    done = run("nc", flag, "/dev/full", "echo:", text="hello\n")
+    assert (done.returncode, done.stdout) == (1, "hello\n")
+    assert done.stderr.count("\n") == 1
+    assert "the conversation goes on: /dev/full: No space left on device" in done.stderr
+    relayed = run("relay", flag, "/dev/full", "-", "echo:", text="hello\n")
+    assert (relayed.returncode, relayed.stdout) == (1, "hello\n")
+    (tmp_path / "file").write_bytes(b"octets")
+    sent = run("nc", flag, "/dev/full", "--send", str(tmp_path / "file"), "discard:")
+    assert sent.returncode == 1
+    assert "No space left on device" in sent.stderr
+
+
 def test_a_record_is_a_capture_and_is_sent_again(
     serve: Callable[..., Served], tmp_path: Path
 ) -> None:
@@ -441,6 +475,34 @@ def test_tls_is_verified_unless_that_is_not_wanted(serve: Callable[..., Served])
     assert (trusted.returncode, trusted.stdout) == (0, "hello\n")
     assert "not verified" in trusted.stderr
     assert fingerprint in trusted.stderr
+
+
+def test_a_file_of_tls_that_is_of_no_use_is_named_before_anybody_is_called(
+    tmp_path: Path,
+) -> None:
+    authority = Authority(tmp_path)
+    alone = authority.path  # a certificate without its key
+    empty = tmp_path / "empty.pem"
+    empty.touch()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+        for flag in ("--tls-cert", "--tls-ca"):
+            done = run("nc", "--tls", flag, "nope.pem", "127.0.0.1", port)
+            assert done.returncode == 1
+            assert done.stderr == "sw nc: nope.pem: No such file or directory (ENOENT)\n"
+            done = run("nc", "--tls", flag, str(empty), "127.0.0.1", port)
+            assert done.returncode == 2
+            assert str(empty) in done.stderr
+        keyless = run("nc", "--tls", "--tls-cert", alone, "127.0.0.1", port)
+        assert keyless.returncode == 2
+        assert "--tls-key FILE" in keyless.stderr
+        sent = run("nc", "--send", alone, "--tls-ca", "nope.pem", "127.0.0.1", port)
+        assert (sent.returncode, sent.stderr.partition(": N")[0]) == (1, "sw nc: nope.pem")
+        relayed = run("relay", "--tls-ca", "nope.pem", "echo:", f"tls://127.0.0.1:{port}")
+        assert relayed.stderr == "sw relay: nope.pem: No such file or directory (ENOENT)\n"
+        server.setblocking(False)
+        with pytest.raises(BlockingIOError):  # nobody has called
+            server.accept()
 
 
 # -- the start ----------------------------------------------------------------------------------

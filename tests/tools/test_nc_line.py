@@ -14,7 +14,7 @@ from sockwright.errors import NotPossibleError, SockwrightError, UsageError
 from sockwright.nc.ends import ExecEnd, PtyEnd, SocketEnd, StandardEnd
 from sockwright.nc.settings import Job, SocketOptions
 from sockwright.sockets.endpoint import Endpoint
-from sockwright.tools import relay
+from sockwright.tools import nc, relay
 from sockwright.tools._nc_checks import check_flags
 from sockwright.tools._nc_flags import Arguments, add_arguments, read_words
 from sockwright.tools._nc_job import talk
@@ -271,6 +271,19 @@ def test_flags_that_do_not_fit_are_refused_in_one_line(line: str, part: str) -> 
 )
 def test_a_flag_that_would_be_done_once_is_not_there_twice(line: str, part: str) -> None:
     assert part in refusal(line)
+
+
+@pytest.mark.parametrize(
+    "flag", ["--record", "-o", "--output", "--hex-dump", "--send", "--receive", "--replay"]
+)
+def test_standard_output_is_no_file_since_it_belongs_to_the_peer(
+    flag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    args = read(f"{flag} - echo:")
+    with pytest.raises(UsageError, match="wants the name of a file"):
+        list(nc.run(args))
+    assert not list(tmp_path.iterdir())
 
 
 def test_of_two_limits_the_last_is_meant() -> None:

@@ -21,7 +21,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from sockwright.errors import TLSError
+from sockwright.errors import TLSError, TLSSettingError
 from sockwright.nc.certificate import certificate_text, fingerprint, make_certificate
 from sockwright.nc.tls_errors import explained
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TLSOptions",
+    "check_settings",
     "client_context",
     "describe",
     "explained",
@@ -66,13 +67,31 @@ class TLSOptions:
     minimum_version: Literal["1.2", "1.3"] = "1.2"
 
 
+def check_settings(options: TLSOptions) -> None:
+    """Read all that is named, so that what cannot be used is told before anybody is called.
+
+    Raises:
+        TLSSettingError, OSError: as `client_context`.
+    """
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    _restrict(context, options)
+    if options.ca_file is not None or options.ca_path is not None:
+        _trust(context, options.ca_file, options.ca_path)
+    if options.client_ca is not None:
+        _trust(context, options.client_ca, None)
+    if options.certificate is not None:
+        _show(context, options.certificate, options.key, options.password)
+
+
 def client_context(options: TLSOptions) -> ssl.SSLContext:
     """Give the context for clients, good for any number of connections.
 
     Loading the list of the system may take 20 ms, so connections should share a context.
 
     Raises:
-        TLSError: a file holds no certificate or key, or they do not belong together.
+        TLSSettingError: a file holds no certificate or key, or they do not belong together.
         OSError: a file cannot be read; `filename` names it.
     """
     import ssl
@@ -100,7 +119,7 @@ def server_context(
     here is for these and for localhost.
 
     Raises:
-        TLSError, OSError: as `client_context`.
+        TLSSettingError, OSError: as `client_context`.
     """
     import ssl
 
@@ -138,13 +157,13 @@ def _restrict(context: ssl.SSLContext, options: TLSOptions) -> None:
             context.set_ciphers(options.ciphers)
         except ssl.SSLError as error:
             message = f"TLS: no cipher is called {options.ciphers!r} ('openssl ciphers' lists them)"
-            raise TLSError(message) from error
+            raise TLSSettingError(message) from error
     if options.alpn:
         try:
             context.set_alpn_protocols(options.alpn)
         except (ssl.SSLError, UnicodeEncodeError) as error:
             message = f"TLS: a name for ALPN has 1 to 255 ASCII characters, not {options.alpn}"
-            raise TLSError(message) from error
+            raise TLSSettingError(message) from error
 
 
 def _trust(context: ssl.SSLContext, file: str | None, folder: str | None) -> None:
@@ -156,7 +175,7 @@ def _trust(context: ssl.SSLContext, file: str | None, folder: str | None) -> Non
     try:
         context.load_verify_locations(file, folder)
     except ssl.SSLError as error:
-        raise TLSError(f"TLS: {file} holds no certificate (PEM) to trust") from error
+        raise TLSSettingError(f"TLS: {file} holds no certificate (PEM) to trust") from error
     except OSError as error:  # which does not say whose it is
         raise OSError(error.errno, error.strerror, file) from error
 
@@ -167,7 +186,8 @@ def _show(context: ssl.SSLContext, file: str, key: str | None, password: str | N
 
     def ask() -> str:
         """Stand in for OpenSSL, which would ask on the terminal."""
-        raise TLSError(f"TLS: the key in {key or file} is locked by a passphrase; give it unlocked")
+        message = f"TLS: the key in {key or file} is locked by a passphrase; give it unlocked"
+        raise TLSSettingError(message)
 
     try:
         for each in (file, key or file):
@@ -180,10 +200,13 @@ def _show(context: ssl.SSLContext, file: str, key: str | None, password: str | N
         elif password is not None:
             said = f"{key or file} holds no key that this passphrase opens"
         elif key is None:
-            said = f"{file} holds no certificate with its key (PEM)"
+            said = (
+                f"{file} holds no certificate with its key (PEM); a key in a file of its own is "
+                "--tls-key FILE"
+            )
         else:
             said = f"{file} holds no certificate, or {key} no key (PEM)"
-        raise TLSError(f"TLS: {said}") from error
+        raise TLSSettingError(f"TLS: {said}") from error
 
 
 def name_to_verify(options: TLSOptions, host: str) -> str:

@@ -75,6 +75,10 @@ def transferring(args: Arguments) -> Generator[object, None, int]:
     """
     side, limit, served = far_side(args), limits(args), serving(args)
     _check(args, side, served)
+    if side.tls is not None:
+        from sockwright.nc.tls import check_settings
+
+        check_settings(side.tls)
     with ExitStack() as stack:
         taps = stack.enter_context(Taps(args))
         file: SourceFile | PartFile
@@ -99,7 +103,7 @@ def transferring(args: Arguments) -> Generator[object, None, int]:
         else:
             conversation = _connected(side, limit, taps)
         yield from _one(conversation, job, args, taps)
-    return 0
+        return int(taps.failed)
 
 
 def _one(

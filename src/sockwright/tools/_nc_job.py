@@ -72,6 +72,8 @@ def _replay(args: Arguments, far: Side) -> Replay | None:
         return None
     from sockwright.nc.replay import open_replay
 
+    if args.replay == "-":
+        raise UsageError("--replay wants the name of a file, which is read more than once")
     words = (("side", ("client", "server")), ("pace", ("answers", "times")))
     for name, known in words:
         if getattr(args, f"replay_{name}") not in {None, *known}:

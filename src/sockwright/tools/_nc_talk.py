@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sockwright.nc.ends import StandardEnd
+from sockwright.nc.ends import ExecEnd, PtyEnd, StandardEnd
 from sockwright.nc.engine import run
 from sockwright.tools._nc_taps import Taps
 from sockwright.tools._rows import Remark
@@ -27,9 +27,10 @@ __all__ = ["do"]
 def do(job: Job, args: Arguments) -> Generator[object, None, int]:
     """Do the job; yield what happens beside the octets, and return the exit status.
 
-    Raises: as `Taps`, and as `nc.engine.run`.
+    Raises: as `Taps`, as `_check_ends`, and as `nc.engine.run`.
     """
     _check_standard(job)
+    _check_ends(job)
     with _ending_in_order(), Taps(args) as taps, _own_path(job):
         if taps.conversation is not None:
             job = replace(job, taps=taps.conversation)
@@ -39,8 +40,9 @@ def do(job: Job, args: Arguments) -> Generator[object, None, int]:
                 try:
                     event = next(events)
                 except StopIteration as end:
+                    yield from _reports(taps)
                     status: int = end.value
-                    return status
+                    return status or int(taps.failed)
                 yield from _reports(taps)
                 yield event
         finally:
@@ -98,6 +100,22 @@ def _check_standard(job: Job) -> None:
         raise OSError(errno.EBADF, "it is closed", "standard output")
     if sys.__stdin__ is None:  # ``<&-``, which is an input without octets
         os.open(os.devnull, os.O_RDONLY)
+
+
+def _check_ends(job: Job) -> None:
+    """Look for all that an end needs, before anybody is called or waited for.
+
+    Raises: NotPossibleError: a program is not here. TLSSettingError, OSError: as `check_settings`.
+    """
+    for side in (job.near, job.far):
+        if isinstance(side.end, ExecEnd | PtyEnd):
+            from sockwright.nc.process import find_program
+
+            find_program(side.end.words[0])
+        if side.tls is not None:
+            from sockwright.nc.tls import check_settings
+
+            check_settings(side.tls)
 
 
 def _reports(taps: Taps) -> Generator[Remark, None, None]:

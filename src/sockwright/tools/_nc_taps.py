@@ -32,7 +32,8 @@ class Taps:
     """Opens the files that the flags name, and closes them at the end.
 
     `conversation` makes the taps of one conversation; it is None where nobody looks on. `reports`
-    are lines that are to be said: a file takes no more.
+    are lines that are to be said: a file takes no more. It is not whole then, and `failed`: what
+    was asked for has not been done, however well the conversation went.
 
     Raises:
         UsageError: the flags do not go together.
@@ -41,6 +42,7 @@ class Taps:
 
     def __init__(self, args: Arguments) -> None:
         self.reports: list[str] = []
+        self.failed = False
         self._closing = ExitStack()
         self._makers: list[Maker] = []
         with ExitStack() as undo:
@@ -61,6 +63,10 @@ class Taps:
     def _taps(self) -> tuple[Tap, ...]:
         return tuple(maker.conversation() for maker in self._makers)
 
+    def _report(self, text: str) -> None:
+        self.failed = True
+        self.reports.append(text)
+
     def __enter__(self) -> Self:
         return self
 
@@ -76,8 +82,8 @@ class Taps:
             from sockwright.nc.output import open_output
             from sockwright.nc.recording import Recorder
 
-            file = open_output(args.record, force=args.force)
-            recorder = Recorder(file, self.reports.append, name=args.record)
+            file = open_output(_named(args.record, "--record"), force=args.force)
+            recorder = Recorder(file, self._report, name=args.record)
             self._closing.callback(recorder.close)
             self._makers.append(recorder)
 
@@ -88,24 +94,34 @@ class Taps:
             dump = HexDump if args.hexdump else TextDump
             self._makers.append(dump(self._on_screen(), colour=_has_colour()))
         if args.hex_file is not None:
-            self._makers.append(HexDump(self._into(args.hex_file, args)))
+            self._makers.append(HexDump(self._into(_named(args.hex_file, "-o"), args)))
         if args.output is not None:
-            self._makers.append(RawDump(self._into(args.output, args)))
+            self._makers.append(RawDump(self._into(_named(args.output, "--output"), args)))
 
     def _on_screen(self) -> Callable[[Octets], object]:
         from io import FileIO
 
         from sockwright.nc.output import Output
 
-        return Output(FileIO(2, "wb", closefd=False), self.reports.append, name="stderr").write
+        return Output(FileIO(2, "wb", closefd=False), self._report, name="stderr").write
 
     def _into(self, path: str, args: Arguments) -> Callable[[Octets], object]:
         from sockwright.nc.output import Output, open_output
 
         file = open_output(path, force=args.force, append=args.append)
-        output = Output(file, self.reports.append, name=path)
+        output = Output(file, self._report, name=path)
         self._closing.callback(output.close)
         return output.write
+
+
+def _named(path: str, flag: str) -> str:
+    """Refuse the name that means standard output elsewhere. Raises: UsageError."""
+    if path == "-":
+        raise UsageError(
+            f"{flag} wants the name of a file: standard output is for what the peer sends "
+            "(--hexdump and --textdump show what passes on standard error; a file - is ./-)"
+        )
+    return path
 
 
 def _has_colour() -> bool:
