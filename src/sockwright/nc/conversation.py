@@ -16,12 +16,11 @@ Each call takes at most `timeout` seconds, those of the conversation where it is
 
 from __future__ import annotations
 
-import select
 from contextlib import ExitStack
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
-from sockwright.nc.carrier import Pause, ProcessCarrier, Steps
+from sockwright.nc.carrier import ProcessCarrier
 from sockwright.nc.connecting import (
     Place,
     TLSWish,
@@ -45,20 +44,23 @@ from sockwright.nc.conversing import (
     Take,
     TapMaker,
     Timeout,
-    late,
     without_end,
 )
 from sockwright.nc.ends import ExecEnd, FileEnd, PtyEnd
 from sockwright.nc.relaying import Relayed, relaying
+from sockwright.nc.waiting import Bell, run
 from sockwright.sockets.base import check_timeout
 from sockwright.sockets.stream_socket import BACKLOG
 
 if TYPE_CHECKING:
     import re
+    import ssl
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
+    from sockwright.nc.carrier import Carrier, Steps
+    from sockwright.nc.connecting import Door
     from sockwright.nc.process import Process
     from sockwright.nc.proxy import Proxy
     from sockwright.nc.tls import TLSOptions
@@ -68,44 +70,6 @@ if TYPE_CHECKING:
 __all__ = ["Conversation", "Listener", "ProcessConversation", "connect", "listen", "relay", "spawn"]
 
 T = TypeVar("T")
-_EVENTS = {"read": select.POLLIN, "write": select.POLLOUT}
-
-
-def _run(steps: Steps[T], seconds: float | None, *doing: str, began: float | None = None) -> T:
-    """Go through `steps`, waiting where they wait, `seconds` at most, counted from `began`.
-
-    Raises:
-        TimeoutError: it took longer; the words of `doing` say what.
-    """
-    try:
-        pause = next(steps)
-        begin = monotonic() if began is None else began
-        deadline = None if seconds is None else begin + seconds
-        while True:
-            came = _wait(pause, deadline)
-            if came is None:
-                raise late(seconds, *doing)
-            pause = steps.send(came)
-    except StopIteration as done:
-        result: T = done.value
-        return result
-    finally:
-        steps.close()
-
-
-def _wait(pause: Pause, deadline: float | None) -> bool | None:
-    """Wait for `pause`: True, it came; False, its own time has passed; None, the deadline has."""
-    own = pause.seconds
-    left = None if deadline is None else deadline - monotonic()
-    if not pause.waits and own is None:  # letting others run is the kernel's business here
-        return None if left is not None and left <= 0 else True
-    poll = select.poll()
-    for descriptor, side in pause.waits:
-        poll.register(descriptor, _EVENTS[side])
-    first = min((limit for limit in (own, left) if limit is not None), default=None)
-    if poll.poll(None if first is None else max(0.0, first) * 1000):
-        return True
-    return None if left is not None and (own is None or left <= own) else False
 
 
 class Conversation(ConversationCore):
@@ -113,6 +77,18 @@ class Conversation(ConversationCore):
 
     It is a context manager, and gives its lines when it is gone through.
     """
+
+    def __init__(
+        self,
+        carrier: Carrier,
+        *,
+        timeout: float | None = None,
+        newline: bytes = b"\n",
+        taps: Iterable[TapMaker] = (),
+        accepted: bool = False,
+    ) -> None:
+        super().__init__(carrier, timeout=timeout, newline=newline, taps=taps, accepted=accepted)
+        self.bell: Bell = Bell()
 
     # -- sending ------------------------------------------------------------------------------
 
@@ -330,10 +306,14 @@ class Conversation(ConversationCore):
         interact(self, Console(raw_terminal=raw_terminal))
 
     def close(self) -> None:
-        """Close the conversation; a program behind it is ended, within two seconds. Fails never."""
+        """Close the conversation; a program behind it is ended, within two seconds. Fails never.
+
+        Whoever waits in another thread is woken with EBADF.
+        """
         self._told_of_close()
+        self.bell.ring()
         try:
-            _run(self.carrier.ending(), None, "close", self.name)
+            run(self.carrier.ending(), None, "close", self.name)
         finally:  # Ctrl-C
             self.carrier.close()
 
@@ -341,10 +321,12 @@ class Conversation(ConversationCore):
         seconds = self._seconds(timeout)
         if (taken := take()) is not None:
             return taken
-        return _run(self._until(take), seconds, "receive from", self._carrier.name)
+        steps = self._until(take)
+        return run(steps, seconds, "receive from", self._carrier.name, bells=(self.bell,))
 
     def _do(self, steps: Steps[T], timeout: Timeout, doing: str) -> T:
-        return _run(steps, self._seconds(timeout), doing, self._carrier.name)
+        seconds = self._seconds(timeout)
+        return run(steps, seconds, doing, self._carrier.name, bells=(self.bell,))
 
     def __enter__(self) -> Self:
         return self
@@ -382,6 +364,31 @@ class ProcessConversation(Conversation):
 class Listener(ListenerCore):
     """Lets peers in, and gives a conversation with each; made by `listen`."""
 
+    def __init__(
+        self,
+        door: Door,
+        *,
+        timeout: float | None,
+        newline: bytes,
+        taps: Iterable[TapMaker],
+        context: ssl.SSLContext | None,
+        fingerprint: str | None,
+    ) -> None:
+        super().__init__(
+            door,
+            timeout=timeout,
+            newline=newline,
+            taps=taps,
+            context=context,
+            fingerprint=fingerprint,
+        )
+        self.bell: Bell = Bell()
+
+    def close(self) -> None:
+        """Stop listening, and wake whoever waits with EBADF; conversations go on."""
+        self.bell.ring()
+        super().close()
+
     def accept(self, *, timeout: Timeout = ...) -> Conversation:
         """Wait for the next peer; the conversation with it starts without a time limit.
 
@@ -392,7 +399,8 @@ class Listener(ListenerCore):
             TimeoutError: nobody came.
             OSError: EMFILE, this process has too many open descriptors: close some, go on.
         """
-        carrier = _run(self._accepting(), self._seconds(timeout), "accept on", self.name)
+        steps, seconds = self._accepting(), self._seconds(timeout)
+        carrier = run(steps, seconds, "accept on", self.name, bells=(self.bell,))
         return Conversation(carrier, newline=self.newline, taps=self._tap_makers, accepted=True)
 
     def __iter__(self) -> Iterator[Conversation]:
@@ -451,7 +459,7 @@ def connect(
     carrier = socket_carrier(_connected(route.first, local, timeout), str(route.end))
     try:
         steps = route.agreeing(carrier, machine)
-        carrier = _run(steps, timeout, "connect to", str(route.end), began=began)
+        carrier = run(steps, timeout, "connect to", str(route.end), began=began)
     except BaseException:
         carrier.close()
         raise
@@ -543,7 +551,8 @@ def relay(
     with ExitStack() as stack:
         first = a if isinstance(a, Conversation) else stack.enter_context(_side(a, reads=True))
         second = b if isinstance(b, Conversation) else stack.enter_context(_side(b, reads=False))
-        return _run(relaying(first, second, idle=idle), None, "join", first.name)
+        steps, bells = relaying(first, second, idle=idle), (first.bell, second.bell)
+        return run(steps, None, "join", first.name, "and", second.name, bells=bells)
 
 
 def _side(place: Place, *, reads: bool) -> Conversation:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["BaseSocket", "BlockingSocket", "check_timeout", "not_waiting"]
 
 _V6 = socket.IPPROTO_IPV6
+_LONGEST_S = 24 * 86_400.0
 
 
 def check_timeout(seconds: float | None) -> None:
@@ -227,14 +228,15 @@ class BlockingSocket(BaseSocket):
         """The time limit of each call in seconds, on the monotonic clock.
 
         It covers the whole call: `recv_exactly` and `send_all` do not start anew with each octet.
-        When it has passed, the call raises `TimeoutError`.
+        When it has passed, the call raises `TimeoutError`. More than 24 days are for ever: the
+        kernel counts milliseconds in 31 bits, poll(2).
         """
         return self._socket.gettimeout()
 
     @timeout.setter
     def timeout(self, seconds: float | None) -> None:
         check_timeout(seconds)
-        self._socket.settimeout(seconds)
+        self._socket.settimeout(None if seconds is None or seconds > _LONGEST_S else seconds)
 
     def __enter__(self) -> Self:
         return self
