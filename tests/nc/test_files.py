@@ -266,6 +266,16 @@ def test_a_digest_that_differs_is_told_on_both_sides(room: Room) -> None:
     assert _part(room.target).read_bytes() == b"oops"
 
 
+def test_a_sender_that_is_gone_does_not_hide_that_the_digest_differs(room: Room) -> None:
+    class Gone(_Limited):
+        def send_eof(self) -> None:
+            raise OSError(errno.ENOTCONN, "the peer has reset the connection")
+
+    room.ours.sendall(b"sockwright-file/1 size 4 from 0\noops" + f"sha256 {DIGEST}\n".encode())
+    with pytest.raises(TransferError, match="the sender's file"):
+        receive_file(Gone(room.theirs), room.target, resume=True)
+
+
 def test_the_sender_hears_that_the_digest_differs(room: Room) -> None:
     def complain() -> None:
         end = room.theirs.makefile("rwb")
@@ -325,6 +335,70 @@ def test_a_peer_that_says_nothing_is_given_up(
         with pytest.raises(ConnectionResetError):
             receive_file(room.theirs, room.target)
         assert not room.target.exists()
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["tcp", "through an object"])
+def test_a_receiver_does_not_choose_how_long_its_digest_is_waited_for(
+    room: Room, monkeypatch: pytest.MonkeyPatch, tls: bool
+) -> None:
+    monkeypatch.setattr(files, "_HELLO_S", 0.2)
+    room.theirs.sendall(b"sockwright-file/1 have 9999999999999999999 sha256 ")
+    stream = _Limited(room.ours) if tls else room.ours
+    with pytest.raises(TimeoutError):
+        send_file(stream, room.source, resume=True, idle=0.2)
+
+
+class _Limited:
+    """A stream that is no socket, and whose time limit may be set."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._stream = Stream(sock)
+        self.send_all, self.receive = self._stream.send_all, self._stream.receive
+        self.close = self._stream.close
+
+    def send_eof(self) -> None:
+        self._stream.send_eof()
+
+    @property
+    def timeout(self) -> float | None:
+        return self._stream.timeout
+
+    @timeout.setter
+    def timeout(self, seconds: float | None) -> None:
+        self._stream.timeout = seconds
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["tcp", "through an object"])
+@pytest.mark.parametrize(
+    "begin", [b"", b"sockwright-file/1 have 0 sha256 "], ids=["name", "digest"]
+)
+def test_a_line_that_drips_has_a_limit_as_a_whole(
+    room: Room, monkeypatch: pytest.MonkeyPatch, whole: bool, begin: bytes
+) -> None:
+    monkeypatch.setattr(files, "_HELLO_S", 0.3)
+    over = threading.Event()
+
+    def drip() -> None:
+        room.theirs.sendall(begin)
+        for octet in b"sockwright-file/1 have ".ljust(60, b"1") if not begin else b"a" * 60:
+            if over.wait(0.1):
+                return
+            try:
+                room.theirs.sendall(bytes([octet]))
+            except OSError:  # as it should be
+                return
+
+    dripping = room.aside(drip)
+    began = time.monotonic()
+    try:
+        with pytest.raises(TimeoutError):
+            send_file(
+                _Limited(room.ours) if whole else room.ours, room.source, resume=True, idle=0.3
+            )
+    finally:
+        over.set()
+    assert time.monotonic() - began < 2
+    dripping.result()
 
 
 # -- failures --------------------------------------------------------------------------------------

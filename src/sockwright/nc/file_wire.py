@@ -11,6 +11,8 @@ Rules
     2. `idle` is the time without an octet. What the peer acknowledges counts, not what the kernel
        takes: with large buffers a slow peer is not heard of by poll(2) for minutes.
     3. What `receive_line` has read too much comes first in the next call.
+    4. A line of the protocol has a time limit as a whole (`by`), or a peer could send it octet by
+       octet for as long as it likes.
 """
 
 from __future__ import annotations
@@ -20,14 +22,17 @@ import os
 import select
 import socket
 import struct
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from time import monotonic
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sockwright.errors import TransferError
 from sockwright.sockets.explain import explained
 
-__all__ = ["KernelWire", "OctetStream", "StreamWire", "Wire", "open_wire"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["KernelWire", "OctetStream", "StreamWire", "Wire", "open_wire", "unacknowledged"]
 
 _PIPE = 1 << 20
 _BUFFER = 256 << 10
@@ -69,6 +74,7 @@ class Wire:
         self.file = file
         self.idle = idle
         self._over = b""
+        self._deadline: float | None = None  # of all that is done, on the monotonic clock
 
     @property
     def here(self) -> bool:
@@ -107,30 +113,52 @@ class Wire:
         """Reset the connection and close it; does not fail."""
         raise NotImplementedError
 
-    def receive_line(self, limit: int, seconds: float | None) -> bytes:
-        """Receive up to and without a line feed; `seconds` take the place of `idle`.
+    @contextmanager
+    def by(self, seconds: float | None) -> Iterator[None]:
+        """Raise TimeoutError unless all that is done meanwhile is done in `seconds`."""
+        idle, before = self.idle, self._deadline
+        if seconds is not None:
+            self.idle, self._deadline = seconds, monotonic() + seconds
+        try:
+            yield
+        finally:
+            self.idle, self._deadline = idle, before
 
-        It is what came so far where that is longer than `limit`, or the stream ended.
+    def _left(self) -> float | None:
+        """Return how many seconds the next octet may take, None is for ever."""
+        if self._deadline is None:
+            return self.idle
+        left = self._deadline - monotonic()
+        if left <= 0:
+            raise self._late("its line did not end")
+        return left if self.idle is None else min(left, self.idle)
+
+    def receive_line(self, limit: int, seconds: float | None) -> bytes:
+        """Receive up to and without a line feed.
+
+        The first octet takes `seconds` at most, in the place of `idle`, and the others together as
+        many again. It is what came so far where that is longer than `limit`, or the stream ended.
 
         Raises:
             TransferError: the stream ended before the first octet.
             TimeoutError: nothing came in time.
         """
         idle, self.idle = self.idle, seconds
-        line = b""
         try:
-            while (end := line.find(b"\n")) < 0 and len(line) <= limit:
-                octets = self.receive(_BUFFER)
-                if not octets and not line:
-                    raise TransferError(
-                        f"{self.peer} ended the connection without a word of the protocol that "
-                        "--resume needs on both sides"
-                    )
-                line += octets
-                if not octets:
-                    break
+            line = self.receive(_BUFFER)
         finally:
             self.idle = idle
+        if not line:
+            raise TransferError(
+                f"{self.peer} ended the connection without a word of the protocol that --resume "
+                "needs on both sides"
+            )
+        with self.by(seconds):
+            while (end := line.find(b"\n")) < 0 and len(line) <= limit:
+                octets = self.receive(_BUFFER)
+                if not octets:
+                    break
+                line += octets
         if end < 0:
             return line
         self.unread(line[end + 1 :])
@@ -326,27 +354,20 @@ class KernelWire(Wire):
 
     def _wait(self, event: int, what: str) -> None:
         """Wait for `event`; TimeoutError where the peer makes no progress for `idle` seconds."""
-        if self.idle is None:
+        patience = self._left()
+        if patience is None:
             self._poll_for(event, None)
             return
-        unacknowledged, deadline = self._unacknowledged(), monotonic() + self.idle
+        before, deadline = self._unacknowledged(), monotonic() + patience
         while not self._poll_for(event, max(min(deadline - monotonic(), _LOOK_S), 0)):
             now = self._unacknowledged()
-            if now < unacknowledged:
-                unacknowledged, deadline = now, monotonic() + self.idle
+            if now < before and self._deadline is None:
+                before, deadline = now, monotonic() + patience
             elif monotonic() >= deadline:
                 raise self._late(what)
 
     def _unacknowledged(self) -> int:
-        """Return the octets that the peer has not acknowledged (SIOCOUTQ), 0 if unknown."""
-        import fcntl
-        import termios
-
-        answer = bytearray(_INT.size)
-        with suppress(OSError):
-            fcntl.ioctl(self._socket.fileno(), termios.TIOCOUTQ, answer)
-        octets: int = _INT.unpack(answer)[0]
-        return octets
+        return unacknowledged(self._socket)
 
 
 class StreamWire(Wire):
@@ -410,7 +431,20 @@ class StreamWire(Wire):
 
     def _set_timeout(self) -> None:
         if hasattr(self._stream, "timeout"):
-            self._stream.timeout = self._timeout if self.idle is None else self.idle
+            left = self._left()
+            self._stream.timeout = self._timeout if left is None else left
+
+
+def unacknowledged(sock: socket.socket) -> int:
+    """Return the octets sent that the peer has not acknowledged (SIOCOUTQ), 0 if unknown."""
+    import fcntl
+    import termios
+
+    answer = bytearray(_INT.size)
+    with suppress(OSError):
+        fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, answer)
+    octets: int = _INT.unpack(answer)[0]
+    return octets
 
 
 def open_wire(stream: OctetStream | socket.socket, file: str, idle: float | None = None) -> Wire:

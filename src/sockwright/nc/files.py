@@ -338,14 +338,16 @@ def _answer_offer(wire: Wire, source: SourceFile, digest: FileHash) -> int:
     """Agree with the receiver on where to begin."""
     patience = max(wire.idle or _HELLO_S, _HELLO_S)
     words = b""
-    with _hello(wire, patience):
+    with _hello(wire, patience), wire.by(patience):
         while (have := read_begin_of_offer(words, wire.peer)) is None:
             octets = wire.receive(LINE_LIMIT)
             words += octets or b"\n"  # what there is is no offer
     wire.unread(words)
     # The peer computes its digest, so do we; the thread goes on from there afterwards.
     mine = _digest(digest, have, source.path) if have <= source.size else None
-    offer = read_offer(wire.receive_line(LINE_LIMIT, patience + have / _SLOWEST_HASH), wire.peer)
+    # What it says that it has is not what decides how long we wait for it.
+    patience += min(have, source.size) / _SLOWEST_HASH
+    offer = read_offer(wire.receive_line(LINE_LIMIT, patience), wire.peer)
     begin = have if offer.sha256 == mine else 0
     wire.send(answer_line(source.size, begin))
     return begin
@@ -372,10 +374,10 @@ def _compare(wire: Wire, digest: FileHash, size: int) -> None:
     ours = _digest(digest, size, wire.file)
     if ours == theirs:
         return
-    wire.send(DIFFERS + b"\n")
-    wire.send_eof()
-    with suppress(OSError):  # a reset now could overtake the word
-        wire.drain()
+    with suppress(OSError, SockwrightError):  # that the file is not whole says more than this
+        wire.send(DIFFERS + b"\n")
+        wire.send_eof()
+        wire.drain()  # a reset now could overtake the word
     raise TransferError(f"what came has the SHA-256 {ours}, the sender's file {theirs}")
 
 
