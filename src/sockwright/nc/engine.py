@@ -20,7 +20,6 @@ import os
 import select
 import socket
 import struct
-from collections import deque
 from contextlib import suppress
 from dataclasses import replace
 from time import monotonic, time_ns
@@ -39,13 +38,13 @@ from sockwright.nc.ends import (
     SocketEnd,
     StandardEnd,
 )
-from sockwright.nc.events import Event
 from sockwright.nc.glance import Glance
 from sockwright.nc.loop import Loop
 from sockwright.nc.opening import Opening, open_here
 from sockwright.nc.outcome import DONE, Outcome, outcome_of
 from sockwright.nc.serving import Acceptor, bind_here, listen_here
 from sockwright.nc.session import Session
+from sockwright.nc.telling import Telling
 from sockwright.sockets.addresses import endpoint_of
 
 if TYPE_CHECKING:
@@ -54,6 +53,7 @@ if TYPE_CHECKING:
 
     from sockwright.nc.access import Access
     from sockwright.nc.ends import End
+    from sockwright.nc.events import Event
     from sockwright.nc.hub import Hub, Member
     from sockwright.nc.loop import Timer
     from sockwright.nc.settings import Job, Side
@@ -80,13 +80,15 @@ def run(job: Job) -> Generator[Event, None, int]:
     """
     with Loop() as loop:
         engine = _Engine(loop, job)
+        told = engine.telling.events
         try:
             engine.begin()
             while engine.busy():
-                while engine.events:
-                    yield engine.events.popleft()
+                while told:
+                    yield told.popleft()
                 loop.step()
-            yield from engine.events
+            engine.telling.sum_up()
+            yield from told
         finally:
             engine.close()
         return engine.status or 0
@@ -95,9 +97,9 @@ def run(job: Job) -> Generator[Event, None, int]:
 class _Engine:
     def __init__(self, loop: Loop, job: Job) -> None:
         self.status: int | None = None
-        self.events: deque[Event] = deque()
         self._loop, self._job = loop, job
-        self._lowest = 0 if job.verbose else 2 if job.quiet else 1
+        self.telling = Telling(loop, 0 if job.verbose else 2 if job.quiet else 1)
+        self._tell = self.telling.tell
         self._sessions: set[Session] = set()
         self._openings: set[Opening] = set()
         self._greeting: set[Channel] = set()  # clients in the middle of a TLS handshake
@@ -108,7 +110,6 @@ class _Engine:
         self._bound: str | None = None  # what datagrams come to
         self._programs: set[Channel] = set()  # those that have not ended yet
         self._last_wait: Timer | None = None
-        self._above: Callable[[str], bool] | None = None
         self._keep = job.serving.keep
 
     # -- begin and end -----------------------------------------------------------------------------
@@ -188,7 +189,7 @@ class _Engine:
         hub = self._job.serving.hub
         hub_made = Hub(self._loop, None if hub else self._standard(), chat=hub == "chat")
         hub_made.on_output_failed = self._output_failed
-        hub_made.on_input_failed = lambda error: self._note(
+        hub_made.on_input_failed = lambda error: self.telling.note(
             outcome_of(error, "read from standard input").text
         )
         return hub_made
@@ -217,20 +218,11 @@ class _Engine:
             from sockwright.nc.console import open_console
 
             console = open_console(job.console, reads=reads, writes=writes)
-            self._above = console.announce
+            self.telling.above = console.announce
             return console
         return standard_channel(reads=reads, writes=writes)
 
     # -- telling -----------------------------------------------------------------------------------
-
-    def _tell(self, kind: str, text: str, importance: int, **more: object) -> None:
-        if importance >= self._lowest:
-            event = Event(kind, text, importance, **more)  # type: ignore[arg-type]
-            event.above = self._above
-            self.events.append(event)
-
-    def _note(self, text: str) -> None:
-        self._tell("note", text, 2)
 
     def _fail(self, outcome: Outcome) -> None:
         """End the run."""
@@ -409,7 +401,7 @@ class _Engine:
             self._job.serving,
             access,
             arrived,
-            say=self._note,
+            say=self.telling.note,
             each=self._descriptors_of_a_client(side),
         )
         self._listeners.append(acceptor)
@@ -445,7 +437,7 @@ class _Engine:
         if hub is None or not isinstance(end, SocketEnd) or end.tls or end.keeps_boundaries:
             return None
         shaped = side.crlf or side.telnet or job.limits.messages is not None
-        if shaped or job.taps is not None or self._lowest == 0:
+        if shaped or job.taps is not None or self.telling.lowest == 0:
             return None
         return hub.output
 
@@ -492,7 +484,7 @@ class _Engine:
                 if end.keeps_boundaries
                 else SocketChannel(sock, name_of, pushed=said)
             )
-            if self._lowest == 0:
+            if self.telling.lowest == 0:
                 name = channel.name
                 self._tell("connected", f"{name} has connected", 0, remote=name)
             self._admit(side, channel, on_client, left)
@@ -596,7 +588,8 @@ class _Engine:
                     return
                 if allowed(address):
                     break
-                self._note(f"refused {_client_name(end, sock, address)}")
+                why = access.refusal(str(address[0]).partition("%")[0]) if access else ""
+                self.telling.note(f"refused {_client_name(end, sock, address)}: {why}")
                 sock.recvfrom(1)
             taken = socket.socket(fileno=os.dup(sock.fileno()))
             try:
@@ -604,11 +597,17 @@ class _Engine:
                     taken.connect(address)
             except OSError as error:  # an address that nobody can answer
                 taken.close()
-                self._note(outcome_of(error, f"answer {_client_name(end, sock, address)}").text)
+                self.telling.note(
+                    outcome_of(error, f"answer {_client_name(end, sock, address)}").text
+                )
                 sock.recvfrom(1)
                 return
             self._loop.unwatch(sock.fileno())
             channel = MessageChannel(taken, _client_name(end, sock, address), only=address or None)
+            channel.on_stranger = lambda other: self.telling.note(
+                f"datagrams of {_client_name(end, sock, other)} are dropped: "
+                f"{channel.name} came first (-k serves many)"
+            )
             self._admit(side, channel, on_client, lambda: None)
 
         self._loop.watch(sock.fileno(), first, select.EPOLLIN)
@@ -687,7 +686,7 @@ class _Engine:
         quiet = of_many and endless and outcome.status == 3
         if outcome.text and not quiet:
             self._tell("failed", outcome.text, 2, status=outcome.status)
-        if self._lowest == 0:
+        if self.telling.lowest == 0:
             sent, received = session.outward.moved, session.inward.moved
             took = monotonic() - session.started
             self._tell(

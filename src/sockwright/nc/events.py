@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Event"]
+__all__ = ["Event", "Kind"]
 
 Kind = Literal["listening", "connected", "ended", "refused", "failed", "note"]
 
