@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import random
 import socket
+import struct
 import time
+from contextlib import suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.nc.moving import Bench, descriptors, noise
 
+from sockwright.errors import TLSError
 from sockwright.machines.telnet import Telnet
 from sockwright.nc.channel import SocketChannel
 from sockwright.nc.datagrams import MessageChannel
@@ -116,6 +119,142 @@ def test_a_piece_of_nothing_but_commands_is_no_end(bench: Bench) -> None:
     assert peer.recv(100) == b"\xff\xfe\x03"  # IAC DONT
     peer.close()
     assert channel.receive_into(memoryview(bytearray(100))) == 0
+
+
+def test_a_refusal_that_cannot_be_sent_costs_no_text(bench: Bench) -> None:
+    """Neither after our own end, nor when the connection takes nothing any more."""
+    far, peer = bench.channel()
+    channel = Shaped(far, telnet=Telnet())
+    bench.callback(channel.close)
+    buffer = bytearray(100)
+    channel.send_eof()
+    assert peer.recv(100) == b""
+    peer.sendall(b"late\xff\xfd\x18 answer")
+    assert channel.receive_into(memoryview(buffer)) == 11
+    assert buffer[:11] == b"late answer"
+    other, ends = bench.channel()
+    channel = Shaped(other, telnet=Telnet())
+    bench.callback(channel.close)
+    ends.sendall(b"late\xff\xfd\x18 answer")
+    ends.shutdown(socket.SHUT_RD)  # EPIPE
+    assert channel.receive_into(memoryview(buffer)) == 11
+    assert not channel.doubt
+    with pytest.raises(BrokenPipeError):
+        channel.send(memoryview(b"x"))
+
+
+def test_what_fails_while_nobody_sends_is_told_to_who_sends_next(bench: Bench) -> None:
+    far, peer = bench.channel(tcp=True)
+    channel = Shaped(far, telnet=Telnet())
+    bench.callback(channel.close)
+    channel.attach(bench.loop, lambda: None, lambda: None)
+    while not channel.unsent:
+        channel.send(memoryview(bytes(1 << 20)))
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    peer.close()
+    bench.until(lambda: channel.doubt)
+    with suppress(OSError):
+        channel.receive_into(memoryview(bytearray(100)))
+    assert "Connection reset by peer" in channel.doubt
+    assert "octets were not delivered" in channel.doubt
+    with pytest.raises(ConnectionResetError):
+        channel.send(memoryview(b"x"))
+
+
+class Refused(SocketChannel):
+    """Fails as TLS does."""
+
+    def send(self, octets: memoryview) -> int:
+        raise TLSError("the peer has ended TLS")
+
+
+def test_an_error_of_tls_stays_in_the_session(bench: Bench) -> None:
+    ours, peer = bench.pair()
+    channel = Shaped(Refused(ours, "peer"), telnet=Telnet())
+    bench.callback(channel.close)
+    told: list[bool] = []
+    channel.attach(bench.loop, lambda: None, lambda: told.append(True))
+    channel._waiting.append(b"x")
+    bench.until(lambda: told)
+    assert "the peer has ended TLS" in channel.doubt
+    peer.sendall(b"\xff\xfd\x18text")
+    assert channel.receive_into(memoryview(bytearray(100))) == 4
+
+
+def test_nobody_gets_the_loop_for_itself_by_commands(bench: Bench) -> None:
+    far, peer = bench.channel()
+    channel = Shaped(far, telnet=Telnet())
+    bench.callback(channel.close)
+    peer.setblocking(False)
+    got: list[int | None] = []
+    heard = 0
+    buffer = memoryview(bytearray(1 << 18))
+    channel.attach(bench.loop, lambda: got.append(channel.receive_into(buffer)), lambda: None)
+    said = 0
+    for turn in range(200):
+        said += peer.send(b"\xff\xf1" * 8192)  # IAC NOP
+        bench.loop.soon(lambda: None)
+        bench.loop.step()
+        heard = len(got)
+        assert heard <= 3 * (turn + 1)
+    assert heard >= said // 16384
+    assert not any(got)
+    # Each of them was heard, and then what comes behind.
+    peer.sendall(b"text")
+    bench.until(lambda: 4 in got)
+
+
+def test_who_takes_no_refusals_is_not_heard_until_it_does(bench: Bench) -> None:
+    far, peer = bench.channel()
+    channel = Shaped(far, telnet=Telnet())
+    bench.callback(channel.close)
+    buffer = memoryview(bytearray(1 << 18))
+    text = bytearray()
+
+    def receive() -> None:
+        while count := channel.receive_into(buffer):
+            text.extend(buffer[:count])
+
+    channel.attach(bench.loop, receive, lambda: None)
+    peer.setblocking(False)
+    said = refused = 0
+    quiet = 0
+    piece = b"\xff\xfd\xc8" * 10_000  # IAC DO
+    while quiet < 20:
+        try:
+            said += peer.send(piece[said % 3 :])
+            quiet = 0
+        except BlockingIOError:
+            quiet += 1
+        assert channel.unsent < 200_000
+        bench.loop.soon(lambda: None)
+        bench.loop.step()
+    assert said > 200_000
+    tail = piece[3 - -said % 3 : 3] + b"the end"
+
+    def take() -> bool:
+        nonlocal refused, tail
+        try:
+            refused += len(peer.recv(1 << 20))
+        except BlockingIOError:
+            tail = tail[peer.send(tail) :] if tail else b""
+        bench.loop.soon(lambda: None)
+        return bytes(text) == b"the end"
+
+    bench.until(take)
+    assert refused == (said + 2) // 3 * 3
+
+
+def test_an_octet_255_that_was_no_command_has_its_place(bench: Bench) -> None:
+    far, peer = bench.channel()
+    channel = Shaped(far, telnet=Telnet())
+    bench.callback(channel.close)
+    buffer = memoryview(bytearray(100))
+    peer.sendall(b"\xff")
+    assert channel.receive_into(buffer) is None
+    peer.sendall(b"x" * 200)
+    assert channel.receive_into(buffer) == 100
+    assert bytes(buffer) == b"\xff" + b"x" * 99
 
 
 # -- rate and delay --------------------------------------------------------------------------------

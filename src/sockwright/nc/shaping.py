@@ -15,6 +15,7 @@ from collections import deque
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING
 
+from sockwright.errors import SockwrightError
 from sockwright.nc.channel import Channel
 from sockwright.nc.datagrams import LARGEST
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Around", "Counted", "Framed", "Shaped", "Tapped", "frames", "shaped"]
 
 _CHUNK = 16384  # octets of a piece of a stream, as OpenBSD nc has it
+_MOST_ANSWERS = 65536  # octets of refusals that a peer has not taken; then it is not heard either
 
 
 class Around(Channel):
@@ -73,6 +75,10 @@ class Around(Channel):
     def send_eof(self) -> None:
         """Say that nothing more will be sent."""
         self.inner.send_eof()
+
+    def still_there(self) -> bool:
+        """Ask the channel inside."""
+        return self.inner.still_there()
 
     def close(self) -> None:
         """Close the channel inside."""
@@ -174,13 +180,27 @@ def frames(octets: memoryview, framing: Framing) -> tuple[list[bytes], bytes]:
 
 
 class _Outgoing(Around):
-    """Keeps what it made and the channel inside has not taken yet; nothing is taken meanwhile."""
+    """Keeps what it made and the channel inside has not taken yet; nothing is taken meanwhile.
+
+    What fails while nobody is there to be told is told to whoever sends next; if nobody does, there
+    is a doubt at the end.
+    """
 
     def __init__(self, inner: Channel) -> None:
         super().__init__(inner)
         self._waiting: deque[bytes] = deque()
         self._ending = False
+        self._failure: OSError | SockwrightError | None = None
+        self._lost = 0
         self._on_writable: Callable[[], None] | None = None
+
+    @property
+    def doubt(self) -> str:  # type: ignore[override]
+        """What the channel inside doubts, and what was not sent for a failure."""
+        if self._failure is None:
+            return self.inner.doubt
+        reason = getattr(self._failure, "strerror", None) or self._failure
+        return f"write to {self.name}: {reason}; {self._lost} octets were not delivered"
 
     @property
     def unsent(self) -> int:  # type: ignore[override]
@@ -195,20 +215,31 @@ class _Outgoing(Around):
         self.inner.attach(loop, on_readable, self._go_on)
 
     def _go_on(self) -> None:
-        try:
-            flushed = self._flush()
-        except OSError:
-            flushed = True  # the next call meets it again, and there is somebody to tell
-        if flushed and self._on_writable is not None:
+        if self._flush_quietly() and self._on_writable is not None:
             self._on_writable()
+
+    def _flush_quietly(self) -> bool:
+        """Send what waits; who sends next is told of a failure. False: some of it still waits."""
+        if self._failure is not None:
+            return True
+        lost = sum(map(len, self._waiting))
+        try:
+            return self._flush()
+        except (OSError, SockwrightError) as error:
+            if lost:
+                self._failure, self._lost = error, lost
+            return True
 
     def _flush(self) -> bool:
         """Send what waits; False: some of it still waits."""
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
         while self._waiting:
             piece = self._waiting[0]
             try:
                 taken = self.inner.send(memoryview(piece))
-            except OSError:
+            except (OSError, SockwrightError):
                 self._waiting.clear()
                 raise
             if taken < len(piece):
@@ -275,15 +306,27 @@ class Shaped(_Outgoing):
         self._crlf, self._telnet, self._rate, self._delay = crlf, telnet, rate, delay
         self._after_cr = False
         self._next_line = 0.0
+        self._answers = bytearray()  # refusals, which go between two pieces of what is sent
+        self._refuses = True  # until nothing more may be sent
+        self._deaf = False  # whether the peer has to take those before it is heard again
+        self._to_hear = False  # whether that has been asked for
         self._loop: Loop | None = None
+        self._on_readable: Callable[[], None] | None = None
         self._timer: Timer | None = None
 
     def attach(
         self, loop: Loop, on_readable: Callable[[], None], on_writable: Callable[[], None]
     ) -> None:
         """Attach the channel inside."""
-        self._loop = loop
+        self._loop, self._on_readable = loop, on_readable
         super().attach(loop, on_readable, on_writable)
+        if self._telnet is not None:
+            self._hear_soon()  # it may have been left in the middle of commands
+
+    @property
+    def unsent(self) -> int:  # type: ignore[override]
+        """What waits here, and inside."""
+        return len(self._answers) + super().unsent
 
     def close(self) -> None:
         """Close the channel inside, and let nobody be called any more."""
@@ -298,20 +341,63 @@ class Shaped(_Outgoing):
 
     def receive_into(self, buffer: memoryview) -> int | None:
         """Receive; see `Channel`."""
-        telnet = self._telnet
-        if telnet is None:
+        if self._telnet is None:
             return self.inner.receive_into(buffer)
-        while True:
-            count = self.inner.receive_into(buffer)
-            if not count:
-                return count
-            plain, answer = telnet.receive(bytes(buffer[:count]))
-            if answer:
-                self._waiting.append(answer)
-                self._flush()
-            if plain:
-                buffer[: len(plain)] = plain
-                return len(plain)
+        if len(self._answers) >= _MOST_ANSWERS:
+            self._deaf = True
+            return None
+        room = len(buffer)
+        if not self.keeps_boundaries:
+            # The text may be an octet longer: an IAC that came before and was none.
+            room = min(_CHUNK, len(buffer) - 1)
+        count = self.inner.receive_into(buffer[:room])
+        if not count:
+            return count
+        plain, answer = self._telnet.receive(bytes(buffer[:count]))
+        if answer and self._refuses:
+            self._answers += answer
+            self._flush_quietly()  # a refusal that fails is no failure to receive
+        if not plain:
+            # Nothing but commands, of which there may be as many more: others have their turn.
+            self._hear_soon()
+            return None
+        buffer[: len(plain)] = plain
+        return len(plain)
+
+    def _hear_soon(self) -> None:
+        if self._loop is not None and not self._to_hear:
+            self._to_hear = True
+            self._loop.soon(self._hear)
+
+    def _hear(self) -> None:
+        self._to_hear = False
+        if self._loop is not None and self._on_readable is not None:
+            self._on_readable()
+
+    def _flush(self) -> bool:
+        """Send what waits, then the refusals; False: some of it still waits."""
+        try:
+            while super()._flush():
+                if not self._answers:
+                    return True
+                self._waiting.append(bytes(self._answers))
+                self._answers.clear()
+        except (OSError, SockwrightError):
+            self._answers.clear()
+            raise
+        finally:
+            if self._deaf and len(self._answers) < _MOST_ANSWERS:
+                self._deaf = False
+                self._hear_soon()
+        return False
+
+    def send_eof(self) -> None:
+        """Say it once everything before it is sent; nothing is refused any more."""
+        self._refuses = False
+        if self._answers:
+            self._waiting.append(bytes(self._answers))
+            self._answers.clear()
+        super().send_eof()
 
     def send(self, octets: memoryview) -> int:
         """Send as much as may be sent now; see `Channel`."""
