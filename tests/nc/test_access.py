@@ -51,6 +51,15 @@ def test_with_an_allow_list_only_those_may_connect() -> None:
     assert not access.allows("::2")
 
 
+def test_a_refusal_says_which_list_it_is_for() -> None:
+    access = Access(allow=["192.0.2.0/24"], deny=["192.0.2.7"])
+    assert access.refusal("192.0.2.6") == ""
+    assert access.refusal("192.0.2.7") == "it is among those that are denied"
+    assert access.refusal("::1") == "it is not among those that are allowed"
+    assert access.refusal("") == "it is not among those that are allowed"
+    assert Access(deny=["::1"]).refusal("::1") == "it is among those that are denied"
+
+
 def test_the_deny_list_wins() -> None:
     access = Access(allow=["192.0.2.0/24"], deny=["192.0.2.7"])
     assert access.allows("192.0.2.6")

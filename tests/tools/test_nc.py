@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -329,6 +330,66 @@ def test_a_program_that_is_not_here_is_told_before_anybody_connects(words: tuple
     done = run(*words)
     assert done.returncode == 5
     assert done.stderr == f"sw {words[0]}: there is no program 'nosuch' in PATH\n"
+
+
+@pytest.mark.parametrize(
+    ("flags", "why"),
+    [
+        (["--deny", "127.0.0.1"], "it is among those that are denied"),
+        (["--allow", "192.0.2.1"], "it is not among those that are allowed"),
+    ],
+)
+@pytest.mark.parametrize("what", [["-lk", "-e", "cat"], ["-lk", "--send", "/dev/null"], ["-lu"]])
+def test_who_may_not_come_is_told_with_the_list_that_says_so(
+    serve: Callable[..., Served], what: list[str], flags: list[str], why: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"octets")
+    words = [word.replace("/dev/null", "file") for word in what]
+    server = serve(*words, *flags, "0")
+    kind = socket.SOCK_DGRAM if "-lu" in what else socket.SOCK_STREAM
+    with socket.socket(socket.AF_INET, kind) as client:
+        client.connect(("127.0.0.1", int(server.port)))
+        client.send(b"x")
+        assert server.process.stderr is not None
+        line = server.process.stderr.readline()
+    assert line.startswith("sw nc: refused ")
+    assert line.endswith(f": {why}\n")
+
+
+def test_datagrams_of_a_second_sender_are_told_of_once(serve: Callable[..., Served]) -> None:
+    server = serve("-lu", "0", stdin=subprocess.PIPE)
+    pid = server.process.pid
+    os.kill(pid, signal.SIGSTOP)
+    os.waitpid(pid, os.WUNTRACED)
+    with ExitStack() as stack:
+        first, other = (
+            stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(2)
+        )
+        for sender in (first, other, other):
+            sender.connect(("127.0.0.1", int(server.port)))
+            sender.send(b"hello\n")
+        names = ["udp://127.0.0.1:{}".format(one.getsockname()[1]) for one in (first, other)]
+        os.kill(pid, signal.SIGCONT)
+        assert server.process.stdout is not None
+        assert server.process.stderr is not None
+        assert server.process.stdout.readline() == "hello\n"
+        told = server.process.stderr.readline()
+    assert told == (
+        f"sw nc: datagrams of {names[1]} are dropped: {names[0]} came first (-k serves many)\n"
+    )
+    server.process.terminate()
+    assert server.end() == (143, "", "")
+
+
+def test_a_proxy_that_is_silent_is_named_with_what_it_may_speak() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        place = f"127.0.0.1:{proxy.getsockname()[1]}"
+        done = run("nc", "-w", "200ms", "-x", place, "192.0.2.1", "80")
+        assert done.returncode == 3
+        assert f"no answer of the proxy socks5://{place} within 0.2 s" in done.stderr
+        assert "does it speak SOCKS5? (-X connect is HTTP)" in done.stderr
+        done = run("nc", "-w", "200ms", "--proxy", place, "192.0.2.1", "80")
+        assert "does it speak HTTP? (-X 5 is SOCKS5)" in done.stderr
 
 
 # -- ports --------------------------------------------------------------------------------------

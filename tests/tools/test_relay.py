@@ -159,6 +159,14 @@ def test_events_are_rows_for_programs(listening: Callable[..., Started]) -> None
     assert rows[-1]["time_ns"] > rows[0]["time_ns"] > 10**18
 
 
+def test_rows_call_an_end_what_the_line_calls_it() -> None:
+    done = run("relay", "--json", "exec:echo hi", "discard:")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0
+    assert [row["remote"] for row in rows if row["kind"] == "ended"] == ["discard:"]
+    assert "/dev/null" not in done.stdout
+
+
 def test_a_failure_is_a_row_and_the_status() -> None:
     done = run("relay", "--json", "exec:cat", "unix:/nosuch/socket")
     assert done.returncode == 1

@@ -65,6 +65,14 @@ class Access:
             return not self._allow
         return number not in self._deny and (not self._allow or number in self._allow)
 
+    def refusal(self, address: str) -> str:
+        """Return why a peer with this numeric address may not connect, "" where it may."""
+        if self.allows(address):
+            return ""
+        if _number(address) in self._deny:
+            return "it is among those that are denied"
+        return "it is not among those that are allowed"
+
 
 class _Addresses:
     """A set of addresses, as ranges that neither overlap nor touch, in order."""
@@ -89,7 +97,9 @@ class _Addresses:
     def __bool__(self) -> bool:
         return bool(self._firsts)
 
-    def __contains__(self, number: int) -> bool:
+    def __contains__(self, number: int | None) -> bool:
+        if number is None:
+            return False
         at = bisect_right(self._firsts, number)
         return at > 0 and number <= self._lasts[at - 1]
 

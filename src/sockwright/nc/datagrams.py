@@ -33,7 +33,8 @@ class MessageChannel(SocketChannel):
     """A connected socket that keeps boundaries.
 
     With `only` it takes messages of that address alone: what came before it was connected may be
-    from others. A message that is empty is passed over, since no octets are the end elsewhere.
+    from others, and `on_stranger` is called with the first of these. A message that is empty is
+    passed over, since no octets are the end elsewhere.
     """
 
     keeps_boundaries = True
@@ -49,6 +50,7 @@ class MessageChannel(SocketChannel):
         super().__init__(sock, name)
         self.source = self.sink = -1
         self._only = only
+        self.on_stranger: Callable[[SocketAddress], None] | None = None
         self.endless = sock.type == socket.SOCK_DGRAM
 
     def receive_into(self, buffer: memoryview) -> int | None:
@@ -60,6 +62,9 @@ class MessageChannel(SocketChannel):
                 else:
                     count, sender = self.socket.recvfrom_into(buffer, 0, socket.MSG_TRUNC)
                     if sender != self._only:
+                        on_stranger, self.on_stranger = self.on_stranger, None
+                        if on_stranger is not None:
+                            on_stranger(sender)
                         continue
             except BlockingIOError:
                 return None

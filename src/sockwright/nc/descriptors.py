@@ -267,11 +267,13 @@ def file_channel(path: str, *, reads: bool, writes: bool) -> DescriptorChannel:
     )
 
 
-def sink_channel(path: str, *, force: bool = False, append: bool = False) -> SinkChannel:
+def sink_channel(
+    path: str, *, force: bool = False, append: bool = False, name: str = ""
+) -> SinkChannel:
     """Open a file, FIFO or device to write to it.
 
     A file is made, and one that is there is refused, unless `force` empties it or `append` goes on
-    at its end.
+    at its end. Messages call it `name`, or else by its path.
 
     Raises:
         OSError: EEXIST, it is there; or what else the kernel says.
@@ -279,4 +281,4 @@ def sink_channel(path: str, *, force: bool = False, append: bool = False) -> Sin
     from sockwright.nc.output import open_output
 
     with open_output(path, force=force, append=append) as file:
-        return SinkChannel(os.dup(file.fileno()), f"file:{path}")
+        return SinkChannel(os.dup(file.fileno()), name or f"file:{path}")

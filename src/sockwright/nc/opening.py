@@ -55,7 +55,7 @@ def open_here(side: Side, variables: dict[str, str]) -> Channel:
     if isinstance(end, FileEnd):
         return _file(end, side)
     if isinstance(end, DiscardEnd):
-        return sink_channel(os.devnull)
+        return sink_channel(os.devnull, name=str(end))
     raise NotPossibleError(f"{end} cannot be opened here")
 
 
@@ -149,7 +149,16 @@ class Opening:
             self._on_error(outcome)
 
     def _too_late(self, seconds: float) -> None:
-        self._fail(Outcome(3, f"connect to {self._end}: no answer within {seconds:g} s (-w)"))
+        proxy, who, cause = self._side.proxy, "", ""
+        if proxy is not None and self._stage is None:
+            who = f" of the proxy {proxy}"
+        elif proxy is not None and isinstance(self._stage, socket.socket):
+            # One that speaks something else waits for us to go on, as we do for it.
+            other = "-X 5 is SOCKS5" if proxy.kind == "http" else "-X connect is HTTP"
+            who = f" of the proxy {proxy}"
+            cause = f": it is connected, does it speak {proxy.kind.upper()}? ({other})"
+        text = f"connect to {self._end}: no answer{who} within {seconds:g} s (-w){cause}"
+        self._fail(Outcome(3, text))
 
     # -- addresses ---------------------------------------------------------------------------------
 

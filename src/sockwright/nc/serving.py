@@ -185,10 +185,10 @@ class Acceptor:
         if sock.family not in {socket.AF_INET, socket.AF_INET6}:
             return True
         assert self._access is not None
-        host = str(address[0])
-        if self._access.allows(host.partition("%")[0]):
+        host = str(address[0]).partition("%")[0]
+        if self._access.allows(host):
             return True
-        self._say(f"refused {endpoint_of(sock, address)}: it is not among those that are allowed")
+        self._say(f"refused {endpoint_of(sock, address)}: {self._access.refusal(host)}")
         return False
 
     def _crowded(self) -> None:

@@ -83,7 +83,7 @@ def serve_many(
             if may_come(conversation, access):
                 clients.serve(conversation)
             else:
-                yield turned_away(conversation)
+                yield turned_away(conversation, access)
 
 
 class _Clients:

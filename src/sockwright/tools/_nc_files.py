@@ -180,7 +180,7 @@ def _first(listener: Listener, access: Access | None) -> Generator[Remark, None,
         conversation = listener.accept()
         if may_come(conversation, access):
             return conversation
-        yield turned_away(conversation)
+        yield turned_away(conversation, access)
 
 
 def _access(served: Serving) -> Access | None:
@@ -202,10 +202,14 @@ def may_come(conversation: Conversation, access: Access | None) -> bool:
     return address.scheme != "tcp" or access.allows(address.host)
 
 
-def turned_away(conversation: Conversation) -> Remark:
+def turned_away(conversation: Conversation, access: Access | None) -> Remark:
     """Close it, and say so."""
+    host = ""
+    with suppress(OSError):  # gone already
+        host = conversation.remote_address.host
     conversation.close()
-    return Remark(f"refused {conversation.name}: it is not among those that are allowed")
+    why = access.refusal(host) if access is not None else "it is gone"
+    return Remark(f"refused {conversation.name}: {why}")
 
 
 def taps_reports(taps: Taps) -> Iterator[Remark]:
