@@ -98,6 +98,10 @@ class Channel:
         """Say that nothing more will be sent; what was taken before goes first."""
         raise NotImplementedError
 
+    def still_there(self) -> bool:
+        """Tell whether a peer that has ended may still wait for octets; see `nc.presence`."""
+        return False
+
     def close(self) -> None:
         """Let go of everything; may be called twice, does not fail."""
         raise NotImplementedError
@@ -156,6 +160,12 @@ class SocketChannel(Channel):
         """Send FIN."""
         with suppress(OSError):  # the connection is gone; reading will say how
             self.socket.shutdown(socket.SHUT_WR)
+
+    def still_there(self) -> bool:
+        """Look for the peer; see `Channel`."""
+        from sockwright.nc.presence import still_there
+
+        return still_there(self.socket)
 
     def close(self) -> None:
         """Close the socket."""

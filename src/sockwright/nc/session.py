@@ -11,7 +11,9 @@ peer. Each direction ends for itself, as RFC 9293 section 3.6 has it:
   the peer's. Several clients (ncat among them) would leave at ours, whatever they had yet to send.
 - The peer has ended: what it sent is delivered, and the near end is told. A conversation with a
   person ends there; so does one with an input that stays silent for a second, since a peer that
-  is gone altogether looks the same as one that only listens. Any other goes on until both ended.
+  is gone altogether looks the same as one that only listens. But a listener owes an answer: it
+  waits for its input as long as the peer may be there (`nc.presence`). Any other conversation goes
+  on until both have ended.
   Octets that the peer has not taken yet are waited for, however long it takes them.
 - A program as the near end has ended: what the peer still sends is dropped, and a peer that stays
   silent for a second is left, though it has not ended.
@@ -169,7 +171,13 @@ class Session:
             if at_once and not self.outward.blocked:
                 self._leave()
             else:
-                self._watch_for_silence(_SILENCE, self._leave, blocked=self.outward)
+                self._watch_for_silence(_SILENCE, self._leave_unless_awaited, blocked=self.outward)
+
+    def _leave_unless_awaited(self) -> None:
+        if self.shy and self.near.gives and not self.near.terminal and self.far.still_there():
+            self._watch_for_silence(_SILENCE, self._leave_unless_awaited, looks=2)
+        else:
+            self._leave()
 
     def _leave(self) -> None:
         """Take leave of a peer that has ended, though the near end has not."""

@@ -271,6 +271,12 @@ class TLSChannel(Channel):
                 self.session.take()
                 self._count()
 
+    def still_there(self) -> bool:
+        """Look for the peer; see `Channel`."""
+        from sockwright.nc.presence import still_there
+
+        return still_there(self.socket)
+
     def close(self) -> None:
         """Close the socket."""
         if self.socket.fileno() < 0:
