@@ -131,6 +131,18 @@ def test_a_fifo_is_never_replaced(file: Path) -> None:
         PartFile(str(file), resume=True)
 
 
+@pytest.mark.parametrize("how", [{"force": True}, {"resume": True}], ids=["force", "resume"])
+def test_a_hard_link_in_the_place_of_the_part_is_not_written_to(
+    file: Path, how: dict[str, bool]
+) -> None:
+    precious = file.with_name("precious")
+    precious.write_text("mine")
+    _part(file).hardlink_to(precious)
+    with pytest.raises(FileRefusedError, match="a second name"):
+        PartFile(str(file), **how)
+    assert precious.read_text() == "mine"
+
+
 def test_a_symbolic_link_in_the_place_of_the_part_is_not_followed(file: Path) -> None:
     victim = file.with_name("victim")
     victim.write_bytes(b"precious")

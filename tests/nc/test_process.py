@@ -177,6 +177,30 @@ def test_a_program_that_closed_its_output_may_finish() -> None:
         assert process.end() == 3
 
 
+def test_what_the_program_has_started_ends_with_it() -> None:
+    with start(["sh", "-c", "sleep 600 & echo $!; wait; true"], variables={"FOR": "a peer"}) as one:
+        started = int(_until(one, b"\n"))
+        ended = os.pidfd_open(started)
+        try:
+            assert one.leads
+            one.end()
+            assert select.select([ended], [], [], _PATIENCE_S)[0]
+        finally:
+            os.close(ended)
+
+
+def test_a_person_at_a_terminal_shares_it_with_the_program_but_no_peer_does() -> None:
+    code = """
+import os
+from sockwright.nc.process import start
+for variables in (None, {"NCAT_REMOTE_ADDR": "::1"}):
+    with start(["cat"], variables=variables) as process:
+        print("shared" if os.getpgid(process.pid) == os.getpgrp() else "its own")
+"""
+    with start([sys.executable, "-c", code], pty=True) as process:
+        assert _until(process).split(b"\r\n") == [b"shared", b"its own", b""]
+
+
 def test_an_ended_process_gets_no_signal() -> None:
     with start(["true"]) as process:
         assert process.wait(_PATIENCE_S) == 0

@@ -229,7 +229,19 @@ with Loop() as loop:
 def test_a_program_that_was_never_joined_is_ended(served: Served) -> None:
     channel = open_process(["cat"])
     channel.close()
+    channel.finish()
     assert channel.status == -signal.SIGTERM
+
+
+def test_a_program_that_was_never_joined_and_heeds_nothing_holds_nobody_up(served: Served) -> None:
+    channel = open_process(["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done"])
+    os.set_blocking(channel.process.stdout, True)
+    channel.receive_into(memoryview(bytearray(10)))
+    begin = time.monotonic()
+    channel.close()
+    assert time.monotonic() - begin < 0.5
+    channel.finish()
+    assert channel.status == -signal.SIGKILL
 
 
 def test_a_program_on_a_terminal_talks_and_hears_the_end(served: Served) -> None:

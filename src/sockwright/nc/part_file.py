@@ -4,8 +4,9 @@ Rules
     1. FILE never holds half a transfer: octets go to FILE.part, which gets its name at the end.
     2. Nothing that is there is lost by accident: an existing FILE or FILE.part is refused, and a
        FILE that appears meanwhile stays. `force` replaces both, `resume` goes on with FILE.part.
-    3. FILE.part is made with O_EXCL and mode 0600, is no symbolic link and belongs to this user; a
-       lock (flock) keeps a second receiver away from it.
+    3. FILE.part is made with O_EXCL and mode 0600, is no symbolic link and belongs to this user. It
+       has no second name (a hard link): another file would change with it. A lock (flock) keeps a
+       second receiver away from it.
     4. What has arrived is kept however the transfer ends, unless that is nothing at all.
 """
 
@@ -148,6 +149,10 @@ class PartFile:
             raise FileRefusedError(f"{self.part} is {kind_of(status.st_mode)}; remove it")
         if status.st_uid != os.geteuid():
             raise FileRefusedError(f"{self.part} belongs to another user; remove it")
+        if status.st_nlink > 1:
+            raise FileRefusedError(
+                f"{self.part} is another file, too, under a second name (a hard link); remove it"
+            )
         try:
             flock(self.descriptor, LOCK_EX | LOCK_NB)
         except BlockingIOError:

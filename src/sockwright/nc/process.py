@@ -13,7 +13,10 @@ Rules:
 4. It is ended when its end of the connection is closed: SIGHUP where it has a terminal, else
    SIGTERM, and SIGKILL a second later. A program that closed its output is about to end by itself,
    and gets that second first. It is reaped on every way, and only then is its status known.
-5. Only a process that has not been reaped is ever sent a signal, so no stranger gets one.
+5. Only a process that has not been reaped is ever sent a signal, so no stranger gets one. It leads
+   a process group, and what it has started there gets the signals, too: ``sh -c "sleep 9; true"``
+   does not leave its sleep behind. Only a program that was started for nobody's connection, by a
+   person at a terminal, stays in our group: that terminal may be where it asks for a password.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ from sockwright.errors import NotPossibleError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from typing import Self
+    from typing import Any, Self
 
     from sockwright.sockets.endpoint import Endpoint
 
@@ -57,14 +60,28 @@ class Process:
 
     `stdin` and `stdout` are descriptors of this process, -1 when closed; on a terminal both are the
     same. `status` is None until it has been reaped, then what it gave to exit(3), or -N when signal
-    N ended it. `pidfd` is readable once it has ended, pidfd_open(2).
+    N ended it. `pidfd` is readable once it has ended, pidfd_open(2). `leads` tells that it leads a
+    process group of its own, which is what gets signals.
     """
 
-    __slots__ = ("name", "output_ended", "pid", "pidfd", "status", "stdin", "stdout", "terminal")
+    __slots__ = (
+        "leads",
+        "name",
+        "output_ended",
+        "pid",
+        "pidfd",
+        "status",
+        "stdin",
+        "stdout",
+        "terminal",
+    )
 
-    def __init__(self, name: str, pid: int, stdin: int, stdout: int) -> None:
+    def __init__(
+        self, name: str, pid: int, stdin: int, stdout: int, *, leads: bool = False
+    ) -> None:
         self.name = name
         self.pid = pid
+        self.leads = leads
         self.stdin, self.stdout = stdin, stdout
         self.terminal = stdin == stdout
         self.output_ended = False
@@ -162,10 +179,12 @@ class Process:
             self.pidfd = -1
 
     def send_signal(self, number: int) -> None:
-        """Send it a signal, if it has not ended."""
+        """Send it a signal, and what it has started (rule 5), if it has not ended."""
         if self.poll() is None:
             with suppress(ProcessLookupError):
-                if self.pidfd >= 0:
+                if self.leads:  # the number stays taken until it has been reaped
+                    os.killpg(self.pid, number)
+                elif self.pidfd >= 0:
                     signal.pidfd_send_signal(self.pidfd, number)
                 else:
                     os.kill(self.pid, number)
@@ -218,6 +237,7 @@ def start(
         OSError: EMFILE, EAGAIN: this process, or this user, has too many of something.
     """
     program = find_program(words[0])
+    leads = pty or bool(variables) or not _is_at_terminal()
     environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
     if pty:
         environment["TERM"] = os.environ.get("TERM", "xterm")
@@ -244,8 +264,8 @@ def start(
             if not _is_open(2):  # or the first file that it opens would get its messages
                 actions.append((os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0))
         actions += [(os.POSIX_SPAWN_CLOSE, number) for number in _inheritable()]
-        pid = _spawn(program, words, environment, actions, setsid=pty)
-        process = Process(words[0], pid, stdin, stdout)
+        pid = _spawn(program, words, environment, actions, setsid=pty, leads=leads)
+        process = Process(words[0], pid, stdin, stdout, leads=leads)
         try:
             process.pidfd = os.pidfd_open(pid)
         except OSError:
@@ -268,7 +288,10 @@ def _spawn(
     actions: Sequence[tuple[object, ...]],
     *,
     setsid: bool,
+    leads: bool,
 ) -> int:
+    # Who leads a session leads its process group already.
+    group: dict[str, Any] = {"setpgroup": 0} if leads and not setsid else {}
     try:
         return os.posix_spawn(
             program,
@@ -276,6 +299,7 @@ def _spawn(
             dict(environment),
             file_actions=actions,
             setsid=setsid,
+            **group,
             setsigmask=[],
             # Python ignores these two, and who ignores a signal goes on to do so after execve(2).
             setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
@@ -383,6 +407,20 @@ def _is_open(descriptor: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def _is_at_terminal() -> bool:
+    """Tell whether our process group is that in the foreground of a terminal, tty(4)."""
+    try:
+        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:  # ENXIO, there is none
+        return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(terminal)
 
 
 def _inheritable() -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import select
+import threading
 from contextlib import suppress
 from time import monotonic
 
@@ -28,9 +29,9 @@ class ProcessChannel(Channel):
     """A program as one end of a session; closing the channel ends the program.
 
     `status` is None until the program has been reaped, then as `Process.status`; `on_exit(status)`,
-    where it is set, is called at that moment. A program may stop reading before the peer stops
-    sending, as ``head -1`` does, and that is no failure: what comes then is dropped, and `unread`
-    counts it.
+    where it is set, is called at that moment: in a thread, where the channel was closed before it
+    was attached. A program may stop reading before the peer stops sending, as ``head -1`` does, and
+    that is no failure: what comes then is dropped, and `unread` counts it.
     """
 
     def __init__(self, process: Process, name: str) -> None:
@@ -44,6 +45,7 @@ class ProcessChannel(Channel):
         self._deadline = 0.0  # of the last step, on the monotonic clock
         self._pidfd = process.pidfd
         self._cleared = False
+        self._thread: threading.Thread | None = None  # that ends what was never attached
         for descriptor in {process.stdin, process.stdout}:
             os.set_blocking(descriptor, False)
         # The kernel may take octets from a pipe by itself, but cannot tell of a terminal's end, nor
@@ -125,7 +127,8 @@ class ProcessChannel(Channel):
         """Let go of the program, and see to it that it ends.
 
         The loop does that by and by. Where it stops before, the end of the interpreter does the
-        rest, all at the same time: two seconds at most.
+        rest, all at the same time: two seconds at most. A channel that was never attached has no
+        loop, but may have been opened in one, which must not wait: a thread does it.
         """
         if self._steps is not None:
             return
@@ -135,14 +138,28 @@ class ProcessChannel(Channel):
                 self._loop.unwatch(descriptor)
         self.process.close_descriptors()
         self._steps = self.process.last_steps()
-        if self._loop is None:
-            self.finish()
-        elif not self._reaped():
+        if self._reaped():
+            return
+        if self._loop is not None:
             atexit.register(self.finish)
             self._take_step()
+            return
+        self._take_step()  # here: the signal is not to depend on a thread
+        try:
+            self._thread = threading.Thread(target=self._end, name=f"end of {self.name}")
+            self._thread.start()
+        except RuntimeError:  # there are too many
+            self._thread = None
+            self._end()
 
     def finish(self) -> None:
         """Wait until the program has ended, two seconds at most; only after `close`."""
+        if self._thread is not None:
+            self._thread.join()
+        else:
+            self._end()
+
+    def _end(self) -> None:
         while not self._reaped():
             left = self._deadline - monotonic()
             if self.process.wait(max(0.0, left)) is None:
