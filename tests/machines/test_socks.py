@@ -186,6 +186,7 @@ def test_each_refusal_of_version_4_says_what_it_means(code: int, said: str) -> N
         (_socks5, b"\5\0\4\0", "version 4 of SOCKS, not 5"),
         (_socks5, b"\5\0\5\0\0\2", "address of type 2"),
         (_socks4, b"\5", "version 5 of SOCKS, not 4"),
+        (_socks4, b"\4\1", "sends back what it gets, no SOCKS4"),
         (_socks4, b"HTTP/1.1 400", "answers as HTTP does, not as SOCKS4"),
     ],
 )

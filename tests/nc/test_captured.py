@@ -205,8 +205,10 @@ def test_a_capture_without_a_conversation_says_so(path: Path) -> None:
 
 def test_a_file_that_is_no_capture_is_refused(path: Path) -> None:
     path.write_bytes(b"not a capture at all")
-    with pytest.raises(DecodeError, match="no known format"):
+    with pytest.raises(DecodeError, match="no known format") as caught:
         find_conversation(str(path))
+    assert str(caught.value).startswith(f"{path}: capture at octet 0: ")
+    assert (caught.value.layer, caught.value.offset) == ("capture", 0)
 
 
 def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:

@@ -87,15 +87,39 @@ def test_the_path_of_a_listener_goes_with_it_but_not_another_file_there(tmp_path
     assert path.read_text() == "another"
 
 
-def test_a_path_left_behind_is_named_in_the_error(tmp_path: Path) -> None:
-    with listen(f"unix:{tmp_path}/s"), pytest.raises(OSError, match="left behind") as caught:
-        listen(f"unix:{tmp_path}/s")
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_SEQPACKET, socket.SOCK_DGRAM])
+def test_a_path_in_use_is_told_from_one_that_was_left_behind(
+    tmp_path: Path, kind: socket.SocketKind
+) -> None:
+    path = str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX, kind) as there:
+        there.bind(path)
+        if kind != socket.SOCK_DGRAM:
+            there.listen()
+        with pytest.raises(OSError, match="a process has a socket there") as caught:
+            listen(f"unix:{path}")
+        assert caught.value.errno == errno.EADDRINUSE
+        # Who has it never hears that it was looked at.
+        there.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            there.recv(1) if kind == socket.SOCK_DGRAM else there.accept()
+    with pytest.raises(OSError, match="was left behind and may be deleted") as caught:
+        listen(f"unix:{path}")
     assert caught.value.errno == errno.EADDRINUSE
 
 
+def test_an_address_in_use_is_told_as_the_one_that_it_stands_for() -> None:
+    with listen("tcp://:0") as listener:
+        port = listener.local_address.port
+        with pytest.raises(OSError, match=rf"bind to tcp://127\.0\.0\.1:{port}: Address already"):
+            listen(f"tcp://:{port}")
+
+
 def test_a_path_that_is_no_socket_is_not_called_left_behind(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="is no socket"):
-        listen(f"unix:{tmp_path}")
+    (tmp_path / "nowhere").symlink_to("nosuch")
+    for path in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(OSError, match="is no socket"):
+            listen(f"unix:{path}")
 
 
 def test_half_close_ends_one_direction_only(pair: tuple[Stream, Stream]) -> None:

@@ -368,7 +368,7 @@ def test_datagrams_of_a_second_sender_are_told_of_once(serve: Callable[..., Serv
         for sender in (first, other, other):
             sender.connect(("127.0.0.1", int(server.port)))
             sender.send(b"hello\n")
-        names = ["udp://127.0.0.1:{}".format(one.getsockname()[1]) for one in (first, other)]
+        names = [f"udp://127.0.0.1:{one.getsockname()[1]}" for one in (first, other)]
         os.kill(pid, signal.SIGCONT)
         assert server.process.stdout is not None
         assert server.process.stderr is not None

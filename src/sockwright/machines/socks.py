@@ -178,6 +178,8 @@ def _field(text: str, what: str) -> bytes:
 def _no_socks(version: int, wanted: int) -> str:
     if version == ord("H"):
         return f"it answers as HTTP does, not as SOCKS{wanted}"
+    if version == wanted:  # of 4, whose answers begin with 0
+        return f"its answer begins as a question does: it sends back what it gets, no SOCKS{wanted}"
     if version in {0, 4, 5}:
         return f"it answers in version {version} of SOCKS, not {wanted}"
     return f"its answer begins with octet {version}: that is not SOCKS{wanted}"

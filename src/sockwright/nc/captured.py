@@ -102,7 +102,11 @@ def find_conversation(
     Raises: SockwrightError where there is none; DecodeError for a file that is no capture; OSError.
     """
     with _opened(path) as file:
-        chosen = _choose(_Packets(file), path, number, protocol)
+        try:
+            chosen = _choose(_Packets(file), path, number, protocol)
+        except DecodeError as error:
+            error.args = (f"{path}: {error}",)  # readers of captures know no names of files
+            raise
     octets: dict[Role, int] = {"client": 0, "server": 0}
     missing: dict[Role, int] = {"client": 0, "server": 0}
     tls = False

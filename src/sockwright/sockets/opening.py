@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from dataclasses import replace
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
 
+    from sockwright.sockets.addresses import SocketAddress
     from sockwright.sockets.endpoint import Delivery, Endpoint, Scheme
 
 __all__ = ["STREAM_SCHEMES", "Attempts", "bound", "listening", "open_candidate", "with_delivery"]
@@ -68,14 +70,7 @@ def _bind(wrapped: BaseSocket, candidate: Candidate, endpoint: Endpoint) -> None
         hint = ""
         needs = None
         if endpoint.scheme == "unix" and error.errno == errno.EADDRINUSE:
-            from pathlib import Path
-
-            hint = (
-                "the path exists; if no process listens there ('ss -xlp' shows them) it was left "
-                "behind and may be deleted"
-                if Path(endpoint.path).is_socket()
-                else "the path exists and is no socket: choose another"
-            )
+            hint = _what_is_at(endpoint.path)
         elif endpoint.scheme == "unix" and error.errno == errno.EACCES:
             hint = "the folder may not be written to by this user"
         elif endpoint.scheme == "unix" and error.errno == errno.ENOENT:
@@ -88,9 +83,42 @@ def _bind(wrapped: BaseSocket, candidate: Candidate, endpoint: Endpoint) -> None
                 ) from error
         elif 0 < endpoint.port < 1024:
             needs = Capability.CAP_NET_BIND_SERVICE
-        raise explained(error, f"bind to {endpoint}", needs=needs, hint=hint) from error
+        doing = f"bind to {_with_address(endpoint, address)}"
+        raise explained(error, doing, needs=needs, hint=hint) from error
     if candidate.family == socket.AF_UNIX and isinstance(address, str) and address:
         wrapped.own_path(address)
+
+
+def _what_is_at(path: str) -> str:
+    """Say what a path is taken by: a socket of a process, one that was left behind, or no socket.
+
+    A datagram socket is connected to it. If the socket there is a stream, the kernel says
+    EPROTOTYPE, and whoever listens there never hears of it (unix_find_bsd, net/unix/af_unix.c);
+    of other datagram sockets nobody hears anyway.
+    """
+    import stat
+
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            return "the path exists and is no socket: choose another"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
+            probe.connect(path)
+    except ConnectionRefusedError:
+        return "nobody has a socket there any more: the path was left behind and may be deleted"
+    except OSError as error:
+        if error.errno not in {errno.EPROTOTYPE, errno.EPERM}:
+            return (
+                "the path exists; if no process listens there ('ss -xlp' shows them) it was left "
+                "behind and may be deleted"
+            )
+    return "a process has a socket there ('ss -xap' shows whose)"
+
+
+def _with_address(endpoint: Endpoint, address: SocketAddress) -> Endpoint:
+    """Return the endpoint with the address that an empty host stands for."""
+    if endpoint.scheme in {"tcp", "udp"} and not endpoint.host and isinstance(address, tuple):
+        return replace(endpoint, host=str(address[0]))
+    return endpoint
 
 
 def bound(
@@ -137,7 +165,7 @@ def listening(
     # SO_REUSEADDR: connections of an earlier run in TIME-WAIT do not keep the port.
     listener = bound(wrap, local, ways, reuse_address=local.scheme == "tcp")
     try:
-        with explaining(f"listen on {local}"):
+        with explaining(f"listen on {_with_address(local, listener.socket.getsockname())}"):
             listener.socket.listen(backlog)
     except BaseException:
         listener.close()
