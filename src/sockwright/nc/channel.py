@@ -13,8 +13,11 @@ Rules:
 
 from __future__ import annotations
 
+import fcntl
+import os
 import select
 import socket
+import termios
 from contextlib import suppress
 
 TYPE_CHECKING = False
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Channel", "SocketChannel"]
 
+_OUTQ = termios.TIOCOUTQ  # SIOCOUTQ of tcp(7): octets that are not acknowledged
 _READ = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR | select.EPOLLRDHUP
 _WRITE = select.EPOLLOUT | select.EPOLLHUP | select.EPOLLERR
 
@@ -98,6 +102,13 @@ class Channel:
         """Say that nothing more will be sent; what was taken before goes first."""
         raise NotImplementedError
 
+    def verdict(self) -> bool | OSError:
+        """Tell what became of octets that were sent: True, the peer's kernel has them all.
+
+        False is that some are on their way, an error that they came back.
+        """
+        return True
+
     def still_there(self) -> bool:
         """Tell whether a peer that has ended may still wait for octets; see `nc.presence`."""
         return False
@@ -160,6 +171,15 @@ class SocketChannel(Channel):
         """Send FIN."""
         with suppress(OSError):  # the connection is gone; reading will say how
             self.socket.shutdown(socket.SHUT_WR)
+
+    def verdict(self) -> bool | OSError:
+        """Ask the kernel; see `Channel`."""
+        if self.socket.family not in {socket.AF_INET, socket.AF_INET6}:
+            return True
+        code = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            return OSError(code, os.strerror(code))
+        return not any(fcntl.ioctl(self.socket, _OUTQ, b"\0\0\0\0"))
 
     def still_there(self) -> bool:
         """Look for the peer; see `Channel`."""

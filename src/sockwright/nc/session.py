@@ -11,18 +11,22 @@ peer. Each direction ends for itself, as RFC 9293 section 3.6 has it:
   the peer's. Several clients (ncat among them) would leave at ours, whatever they had yet to send.
 - The peer has ended: what it sent is delivered, and the near end is told. A conversation with a
   person ends there; so does one with an input that stays silent for a second, since a peer that
-  is gone altogether looks the same as one that only listens. But a listener owes an answer: it
-  waits for its input as long as the peer may be there (`nc.presence`). Any other conversation goes
-  on until both have ended.
+  is gone altogether looks the same as one that only listens. But a listener that has said
+  nothing yet owes an answer: it waits for its input for five seconds, or for `quit_after`, if the
+  peer is still there (`nc.presence`). Not for ever: many a listener has an input that is open and
+  means nothing. Any other conversation goes on until both have ended.
   Octets that the peer has not taken yet are waited for, however long it takes them.
 - A program as the near end has ended: what the peer still sends is dropped, and a peer that stays
   silent for a second is left, though it has not ended.
+- Both have ended, but the peer's kernel has not acknowledged all: that is waited for, a second at
+  most, since it may answer with RST, and then octets were lost.
 - Sending fails: what the peer said before is still received and delivered, and then it is told how
   many octets were lost.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -43,6 +47,8 @@ __all__ = ["Session"]
 _SILENCE = 1.0  # seconds; see the rules above
 _DATAGRAM_SILENCE = 1.0
 _PROXY_SILENCE = 3.0
+_ANSWER = 5.0
+_ON_THE_WAY, _LOOKS = 1.0, 50  # how long, in seconds, and how often to look at the last octets
 _OUTPUT_CLOSED = 141  # as a program that SIGPIPE ended
 
 
@@ -57,8 +63,10 @@ class Session:
     __slots__ = (
         "_failure",
         "_limits",
+        "_looks",
         "_loop",
         "_on_end",
+        "_patience",
         "_timers",
         "ended",
         "far",
@@ -90,6 +98,10 @@ class Session:
         self.ended = False
         self.started = monotonic()
         self._loop, self._limits, self._on_end = loop, limits, on_end
+        self._looks = _LOOKS
+        quit_after = _ANSWER if limits.quit_after is None else limits.quit_after
+        # Seconds after the first one; what is below 0 never gets to 0.
+        self._patience = -1 if quit_after < 0 else max(0, math.ceil(quit_after - _SILENCE))
         self._failure: Outcome | None = None
         self._timers: list[Timer] = []
 
@@ -174,8 +186,10 @@ class Session:
                 self._watch_for_silence(_SILENCE, self._leave_unless_awaited, blocked=self.outward)
 
     def _leave_unless_awaited(self) -> None:
-        if self.shy and self.near.gives and not self.near.terminal and self.far.still_there():
-            self._watch_for_silence(_SILENCE, self._leave_unless_awaited, looks=2)
+        owes = self.shy and not self.outward.moved and self.near.gives and not self.near.terminal
+        if owes and self._patience and self.far.still_there():
+            self._patience -= 1
+            self._watch_for_silence(_SILENCE, self._leave_unless_awaited, looks=4)
         else:
             self._leave()
 
@@ -214,9 +228,23 @@ class Session:
     def _settle(self) -> None:
         """Finish, if both directions are over and the kernel has all of it."""
         over = self.outward.done and self.inward.done and not self.ended
-        if over and not self.far.unsent and not self.near.unsent:
+        if over and not self.far.unsent and not self.near.unsent and self._arrived():
             doubt = self.far.doubt or self.near.doubt
             self.finish(Outcome(1, doubt) if doubt else DONE)
+
+    def _arrived(self) -> bool:
+        """Tell whether the peer has all that was sent, for which a person is let wait a little."""
+        if not self.person or not self.outward.moved or self._failure is not None:
+            return True
+        verdict = self.far.verdict()
+        if isinstance(verdict, OSError):
+            doing = f"send the last octets to {self.far.name}"
+            self._failure = outcome_of(verdict, doing)
+        elif not verdict and self._looks:
+            self._looks -= 1
+            self._timers.append(self._loop.later(_ON_THE_WAY / _LOOKS, self._settle))
+            return False
+        return True
 
     def flow_failed(self, flow: Flow, channel: Channel, error: Exception) -> None:
         """Hear that a direction failed: the other may still have something to deliver."""

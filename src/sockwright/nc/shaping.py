@@ -76,6 +76,10 @@ class Around(Channel):
         """Say that nothing more will be sent."""
         self.inner.send_eof()
 
+    def verdict(self) -> bool | OSError:
+        """Ask the channel inside."""
+        return self.inner.verdict()
+
     def still_there(self) -> bool:
         """Ask the channel inside."""
         return self.inner.still_there()
