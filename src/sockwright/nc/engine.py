@@ -17,7 +17,6 @@ goes wrong with one client of many is one line, and never the end of the others.
 from __future__ import annotations
 
 import os
-import select
 import socket
 import struct
 from contextlib import suppress
@@ -38,6 +37,7 @@ from sockwright.nc.ends import (
     SocketEnd,
     StandardEnd,
 )
+from sockwright.nc.first_sender import FirstSender
 from sockwright.nc.glance import Glance
 from sockwright.nc.loop import Loop
 from sockwright.nc.opening import Opening, open_here
@@ -54,8 +54,10 @@ if TYPE_CHECKING:
     from sockwright.nc.access import Access
     from sockwright.nc.ends import End
     from sockwright.nc.events import Event
+    from sockwright.nc.greeting import Greetings
     from sockwright.nc.hub import Hub, Member
     from sockwright.nc.loop import Timer
+    from sockwright.nc.process_channel import ProcessChannel
     from sockwright.nc.settings import Job, Side
     from sockwright.sockets.addresses import SocketAddress
     from sockwright.sockets.base import BaseSocket
@@ -102,13 +104,12 @@ class _Engine:
         self._tell = self.telling.tell
         self._sessions: set[Session] = set()
         self._openings: set[Opening] = set()
-        self._greeting: set[Channel] = set()  # clients in the middle of a TLS handshake
         self._alone: set[Channel] = set()  # ends whose other end is being opened
-        self._listeners: list[Acceptor | BaseSocket] = []
+        self._listeners: list[Acceptor | BaseSocket | Greetings] = []
         self._hub: Hub | None = None
         self._contexts: dict[int, ssl.SSLContext] = {}
         self._bound: str | None = None  # what datagrams come to
-        self._programs: set[Channel] = set()  # those that have not ended yet
+        self._programs: set[ProcessChannel] = set()  # those that have not ended yet
         self._last_wait: Timer | None = None
         self._keep = job.serving.keep
 
@@ -150,10 +151,12 @@ class _Engine:
             session.finish(DONE)
         for opening in self._openings:
             opening.cancel()
-        for channel in self._greeting | self._alone:
+        for channel in self._alone:
             channel.close()
         for listener in self._listeners:
             listener.close()
+        for program in list(self._programs):  # all were told to end already
+            program.finish()
         if self._hub is not None:
             self._hub.close()
 
@@ -385,15 +388,30 @@ class _Engine:
         self._check_program(side, listener.local_address)
         name = str(SocketEnd(listener.local_address, tls=end.tls))
 
+        greetings: Greetings | None = None
+
         def arrived(sock: socket.socket, address: SocketAddress, said: bytes) -> None:
+            if greetings is not None:
+                greetings.begin(sock, _client_name(end, sock, address))
+                return
+
+            def name_of() -> str:
+                return _client_name(end, sock, address)
+
             try:
-                self._greet(side, sock, address, context, on_client, acceptor.left, said)
-            except (OSError, SockwrightError) as error:
+                channel = (
+                    MessageChannel(sock, name_of)
+                    if end.keeps_boundaries
+                    else SocketChannel(sock, name_of, pushed=said)
+                )
+            except OSError as error:
                 sock.close()
                 if not self._keep:
                     raise
-                self._turn_away(_client_name(end, sock, address), error)
+                self._turn_away(name_of(), error)
                 acceptor.left()
+                return
+            self._welcome(side, channel, on_client, acceptor.left)
 
         acceptor = Acceptor(
             self._loop,
@@ -403,8 +421,11 @@ class _Engine:
             arrived,
             say=self.telling.note,
             each=self._descriptors_of_a_client(side),
+            tentative=end.tls,
         )
         self._listeners.append(acceptor)
+        if context is not None:
+            greetings = self._greetings(side, context, acceptor, on_client)
         output = self._plain_output(side)
         if output is not None:
             acceptor.glance = self._glance(end, listener, output)
@@ -458,65 +479,42 @@ class _Engine:
             self._tell("note", f"made a certificate for this run, its fingerprint is {made}", 1)
         return context
 
-    def _greet(  # noqa: PLR0917 - one call
+    def _greetings(
         self,
         side: Side,
-        sock: socket.socket,
-        address: SocketAddress,
-        context: ssl.SSLContext | None,
+        context: ssl.SSLContext,
+        acceptor: Acceptor,
+        on_client: Callable[[Channel, Callable[[], None]], None],
+    ) -> Greetings:
+        """Give what shakes hands with clients; without -k the first with whom it can is the one."""
+        from sockwright.nc.greeting import Greetings
+
+        def done(channel: Channel) -> None:
+            if not self._keep:
+                acceptor.close()
+                greetings.close()
+            self._welcome(side, channel, on_client, acceptor.left)
+
+        def failed(name: str, error: Exception) -> None:
+            self._tell("refused", outcome_of(error, f"begin TLS with {name}").text, 2, remote=name)
+            acceptor.left()
+
+        seconds = self._job.limits.connect or _HANDSHAKE
+        greetings = Greetings(self._loop, context, seconds, done, failed)
+        self._listeners.append(greetings)
+        return greetings
+
+    def _welcome(
+        self,
+        side: Side,
+        channel: Channel,
         on_client: Callable[[Channel, Callable[[], None]], None],
         left: Callable[[], None],
-        said: bytes,
     ) -> None:
-        """Make a channel of a client, after its TLS handshake if there is one.
-
-        `said` was received from it already.
-        """
-        assert isinstance(side.end, SocketEnd)
-        end = side.end
-        if context is None:
-
-            def name_of() -> str:
-                return _client_name(end, sock, address)
-
-            channel: Channel = (
-                MessageChannel(sock, name_of)
-                if end.keeps_boundaries
-                else SocketChannel(sock, name_of, pushed=said)
-            )
-            if self.telling.lowest == 0:
-                name = channel.name
-                self._tell("connected", f"{name} has connected", 0, remote=name)
-            self._admit(side, channel, on_client, left)
-            return
-        from sockwright.nc.tls_channel import TLSChannel
-
-        name = _client_name(end, sock, address)
-        secure = TLSChannel.accepting(sock, name, context)
-        self._greeting.add(secure)
-        seconds = self._job.limits.connect or _HANDSHAKE
-
-        def done() -> None:
-            timer.cancel()
-            self._greeting.discard(secure)
-            self._tell("connected", f"{name} has connected", 0, remote=name)
-            self._admit(side, secure, on_client, left)
-
-        def failed(error: Exception) -> None:
-            timer.cancel()
-            self._greeting.discard(secure)
-            secure.close()
-            outcome = outcome_of(error, f"begin TLS with {name}")
-            if self._keep:
-                self._tell("refused", outcome.text, 2, remote=name)
-                left()
-            else:
-                self._fail(outcome)
-
-        timer = self._loop.later(
-            seconds, lambda: failed(TimeoutError(None, f"{name}: no TLS within {seconds:g} s"))
-        )
-        secure.handshake(self._loop, done, failed)
+        """Tell of a client that is there, and serve it."""
+        if self.telling.lowest == 0:
+            self._tell("connected", f"{channel.name} has connected", 0, remote=channel.name)
+        self._admit(side, channel, on_client, left)
 
     def _admit(
         self,
@@ -558,10 +556,16 @@ class _Engine:
         name = self._bound = str(bound.local_address)
         self._tell("listening", f"listening on {name}", 1, local=name)
 
+        def name_of(address: SocketAddress) -> str:
+            return _client_name(end, sock, address)
+
         def allowed(address: SocketAddress) -> bool:
             if access is None or end.endpoint.scheme != "udp":
                 return True
-            return access.allows(str(address[0]).partition("%")[0])
+            why = access.refusal(str(address[0]).partition("%")[0])
+            if why:
+                self._tell("refused", f"refused {name_of(address)}: {why}", 2)
+            return not why
 
         if self._keep:
 
@@ -574,43 +578,21 @@ class _Engine:
                     if peer in {session.near.innermost, session.far.innermost}:
                         session.finish(DONE)
 
-            server = Datagrams(
-                self._loop, sock, lambda address: _client_name(end, sock, address), arrived, crowded
-            )
+            server = Datagrams(self._loop, sock, name_of, arrived, crowded)
             server.allowed = allowed
             return
 
-        def first(_events: int) -> None:
-            while True:
-                try:
-                    _, address = sock.recvfrom(1, socket.MSG_PEEK)
-                except BlockingIOError:
-                    return
-                if allowed(address):
-                    break
-                why = access.refusal(str(address[0]).partition("%")[0]) if access else ""
-                self.telling.note(f"refused {_client_name(end, sock, address)}: {why}")
-                sock.recvfrom(1)
-            taken = socket.socket(fileno=os.dup(sock.fileno()))
-            try:
-                if address:
-                    taken.connect(address)
-            except OSError as error:  # an address that nobody can answer
-                taken.close()
-                self.telling.note(
-                    outcome_of(error, f"answer {_client_name(end, sock, address)}").text
-                )
-                sock.recvfrom(1)
-                return
-            self._loop.unwatch(sock.fileno())
-            channel = MessageChannel(taken, _client_name(end, sock, address), only=address or None)
+        def first(channel: MessageChannel) -> None:
             channel.on_stranger = lambda other: self.telling.note(
-                f"datagrams of {_client_name(end, sock, other)} are dropped: "
+                f"datagrams of {name_of(other)} are dropped: "
                 f"{channel.name} came first (-k serves many)"
             )
             self._admit(side, channel, on_client, lambda: None)
 
-        self._loop.watch(sock.fileno(), first, select.EPOLLIN)
+        def unanswerable(name: str, error: OSError) -> None:
+            self.telling.note(outcome_of(error, f"answer {name}").text)
+
+        FirstSender(self._loop, sock, name_of, first, unanswerable, allowed=allowed)
 
     # -- sessions ----------------------------------------------------------------------------------
 

@@ -39,6 +39,7 @@ __all__ = ["Acceptor", "bind_here", "listen_here"]
 
 _TURN = 64  # clients accepted before those that are served have their turn
 _PAUSE = 0.5
+_TENTATIVE = 64  # connections at once, one of which will turn out to be the client
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with RST
 # What accept(2) passes on of a connection that is pending already; the next one may be well.
 _GONE = {
@@ -88,7 +89,9 @@ class Acceptor:
     `glance(descriptor, address)`, where it is set, looks at each client first: None is that it has
     been served and is closed, octets are what it has `said`.
 
-    `each` is how many descriptors a client takes, with all that is opened for it.
+    `each` is how many descriptors a client takes, with all that is opened for it. Where only one is
+    wanted the first is the one, unless clients are `tentative`: then others are let in, too, until
+    `close` is called, since a connection is not a client yet.
     """
 
     def __init__(
@@ -101,13 +104,15 @@ class Acceptor:
         *,
         say: Callable[[str], None],
         each: int = 1,
+        tentative: bool = False,
     ) -> None:
         self.listener = listener
         self.glance: Callable[[int, SocketAddress], bytes | None] | None = None
         self.served = 0
         self._loop, self._serving, self._access = loop, serving, access
         self._on_client, self._say = on_client, say
-        self._most = 1
+        self._goes_on = serving.keep or tentative
+        self._most = _TENTATIVE if tentative else 1
         if serving.keep:
             self._most, loop.most_pipes = room_for(serving.max_connections, each)
         self._listening = False
@@ -142,7 +147,7 @@ class Acceptor:
         """Take note that a client has left: there is room for another."""
         self.served -= 1
         self._some_left = True
-        if not self._listening and self._serving.keep:
+        if not self._listening and self._goes_on:
             self.start()
 
     def _on_events(self, _events: int) -> None:
@@ -175,7 +180,7 @@ class Acceptor:
                 sock.close()
                 continue
             self.served += 1
-            if not self._serving.keep:
+            if not self._goes_on:
                 self.close()
             self._on_client(sock, address, said)
             if not self._listening:
