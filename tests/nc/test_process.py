@@ -67,6 +67,27 @@ def test_the_program_gets_three_descriptors_and_no_more() -> None:
         os.close(inherited)
 
 
+def test_a_descriptor_above_the_limit_is_neither_in_the_way_nor_handed_on() -> None:
+    # Who starts us may have lowered the limit after it had opened more.
+    program = """
+import fcntl, os, resource, sys
+from sockwright.nc.process import start
+high = fcntl.fcntl(os.open("/dev/null", os.O_RDONLY), fcntl.F_DUPFD, 100)
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+with start(["sh", "-c", f"test -e /proc/self/fd/{high}; echo $?"]) as process:
+    sys.stdout.buffer.write(os.read(process.stdout, 100))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=20
+    )
+    assert (done.stdout, done.stderr) == ("1\n", "")
+
+
+def test_the_terminal_of_a_program_takes_utf_8() -> None:
+    with start(["stty", "-a"], pty=True) as process:
+        assert b" iutf8" in _until(process)
+
+
 def test_the_environment_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_TOKEN", "s3cret")
     monkeypatch.setenv("LANG", "C.UTF-8")

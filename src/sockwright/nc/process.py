@@ -24,6 +24,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import resource
 import select
 import signal
 import struct
@@ -53,6 +54,7 @@ __all__ = [
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ")
 _PATIENCE_S = 1.0
 _ORDINARY_SIZE = (80, 24)
+_IUTF8 = 0o40000  # asm-generic/termbits.h; termios(3)
 
 
 class Process:
@@ -248,6 +250,7 @@ def start(
         if pty:
             ours, theirs = _above_standard(os.openpty(), opened)
             _set_size(ours, *_size_of_our_terminal())
+            _erase_whole_characters(ours)
             # A leader of a session without a terminal gets the first one that it opens.
             actions = [(os.POSIX_SPAWN_OPEN, 0, os.ttyname(theirs), os.O_RDWR, 0)]
             actions += [(os.POSIX_SPAWN_DUP2, 0, 1), (os.POSIX_SPAWN_DUP2, 0, 2)]
@@ -424,13 +427,21 @@ def _is_at_terminal() -> bool:
 
 
 def _inheritable() -> list[int]:
-    """Return the descriptors above 2 that a program would get, from whoever started this one."""
+    """Return the descriptors above 2 that a program would get, from whoever started this one.
+
+    Of those beyond the limit of open files, which was higher once, posix_spawn(3) will not hear:
+    they are closed by execve(2) from now on.
+    """
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     found = []
     for text in os.listdir("/proc/self/fd"):
         number = int(text)
         with suppress(OSError):  # the descriptor of the listing itself
             if number > 2 and os.get_inheritable(number):
-                found.append(number)
+                if 0 <= limit <= number:  # below 0 is RLIM_INFINITY
+                    os.set_inheritable(number, False)
+                else:
+                    found.append(number)
     return found
 
 
@@ -441,6 +452,13 @@ def _size_of_our_terminal() -> tuple[int, int]:
             if columns and lines:
                 return columns, lines
     return _ORDINARY_SIZE
+
+
+def _erase_whole_characters(terminal: int) -> None:
+    """Let Backspace in the kernel's line editing take a character of UTF-8, not an octet."""
+    modes = termios.tcgetattr(terminal)
+    modes[0] |= _IUTF8
+    termios.tcsetattr(terminal, termios.TCSANOW, modes)
 
 
 def _set_size(terminal: int, columns: int, lines: int) -> None:
