@@ -64,6 +64,32 @@ def test_who_was_forgotten_is_not_told_of_an_event_of_the_same_round(
     assert len(told) == 1
 
 
+def test_an_event_of_a_descriptor_is_not_told_to_who_has_its_number_next(
+    loop: Loop, pipes: list[tuple[int, int]]
+) -> None:
+    told: list[str] = []
+    readers = [reading for reading, _ in pipes]
+
+    def close_all(first: int) -> None:
+        for number in readers:
+            loop.unwatch(number)
+            if number != first:
+                os.dup2(quiet, number)  # closes what had the number
+                loop.watch(number, lambda _: told.append("another's event"))
+
+    quiet, into = os.pipe()
+    for reading, writing in pipes:
+        loop.watch(reading, lambda _, first=reading: close_all(first))  # type: ignore[misc]
+        os.write(writing, b"x")
+    loop.step()
+    assert not told
+    os.write(into, b"x")  # its own event
+    loop.step()
+    assert told
+    for descriptor in (quiet, into):
+        os.close(descriptor)
+
+
 def test_a_file_cannot_be_watched_and_is_said_to_be_ready(loop: Loop, tmp_path: Path) -> None:
     with (tmp_path / "file").open("wb") as file:
         assert loop.watch(file.fileno(), lambda _: None) is False
@@ -132,6 +158,19 @@ def test_a_loop_waits_as_long_as_its_first_timer(loop: Loop) -> None:
     assert loop._patience() == -1
     loop.later(2, lambda: None)
     assert 1 < loop._patience() <= 2
+
+
+@pytest.mark.parametrize("seconds", [3e6, 1e300, float("inf")])
+def test_a_time_may_be_further_away_than_the_kernel_can_count(loop: Loop, seconds: float) -> None:
+    loop.later(seconds, lambda: None)
+    reading, writing = os.pipe()
+    told: list[int] = []
+    loop.watch(reading, told.append)
+    os.write(writing, b"x")
+    loop.step()
+    assert told
+    for descriptor in (reading, writing):
+        os.close(descriptor)
 
 
 def test_threads_have_things_done_in_the_loop(loop: Loop) -> None:

@@ -32,6 +32,7 @@ _BUFFER = 256 << 10
 _LEAST = 4096
 _MOST_KEPT = 64 << 20
 _FEW_TIMERS = 1024
+_LONGEST = 86400.0  # seconds; epoll_wait(2) counts milliseconds in an int, which ends at 24.8 days
 
 
 class Timer:
@@ -66,6 +67,7 @@ class Loop:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._calls: dict[int, Callable[[int], None]] = {}
+        self._forgotten: set[int] = set()  # in this round
         self._soon: deque[Callable[[], None]] = deque()
         self._timers: list[Timer] = []
         self._most_timers = _FEW_TIMERS
@@ -117,6 +119,7 @@ class Loop:
     def unwatch(self, descriptor: int) -> None:
         """Forget a descriptor, which is still open; does not fail."""
         if self._calls.pop(descriptor, None) is not None:
+            self._forgotten.add(descriptor)
             try:
                 self._epoll.unregister(descriptor)
             except (OSError, ValueError):  # closed already, or the loop is
@@ -195,11 +198,14 @@ class Loop:
         Raises:
             KeyboardInterrupt: Ctrl-C, while it waits.
         """
-        for descriptor, events in self._epoll.poll(self._patience(), _MOST_EVENTS):
-            # An earlier call of this round may have closed it; a late event then finds nobody.
-            call = self._calls.get(descriptor)
-            if call is not None:
-                call(events)
+        events_at_hand = self._epoll.poll(self._patience(), _MOST_EVENTS)
+        forgotten, calls = self._forgotten, self._calls
+        forgotten.clear()
+        for descriptor, events in events_at_hand:
+            # An earlier call of this round may have closed it, and another opened something that
+            # has the same number now: the event is not about that.
+            if descriptor not in forgotten and descriptor in calls:
+                calls[descriptor](events)
         for _ in range(len(self._soon)):
             self._soon.popleft()()
         timers = self._timers
@@ -218,4 +224,4 @@ class Loop:
         timers = self._timers
         while timers and timers[0].call is None:
             heapq.heappop(timers)
-        return max(0.0, timers[0].when - monotonic()) if timers else -1
+        return min(max(0.0, timers[0].when - monotonic()), _LONGEST) if timers else -1
