@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.nc.moving import Bench, descriptors, noise
 
+from sockwright.nc import datagrams
 from sockwright.nc.datagrams import Datagrams, MessageChannel, PeerChannel
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def bench() -> Iterator[Bench]:
 class Server:
     """A socket with many peers."""
 
-    def __init__(self, bench: Bench, path: Path | None = None) -> None:
+    def __init__(self, bench: Bench, path: Path | None = None, *, most: int = 1 << 30) -> None:
         family = socket.AF_INET if path is None else socket.AF_UNIX
         self.sock = socket.socket(family, socket.SOCK_DGRAM)
         self.sock.bind(("127.0.0.1", 0) if path is None else str(path))
@@ -38,7 +39,9 @@ class Server:
         self._bench = bench
         self.peers: list[PeerChannel] = []
         self.crowd: list[PeerChannel] = []
-        self.owner = Datagrams(bench.loop, self.sock, str, self.peers.append, self._crowded)
+        self.owner = Datagrams(
+            bench.loop, self.sock, str, self.peers.append, self._crowded, most=most
+        )
         self.leave = True
 
     def _crowded(self, peer: PeerChannel) -> None:
@@ -76,14 +79,17 @@ def test_each_peer_has_its_own_messages_and_answers(bench: Bench) -> None:
     assert [client.recv(100) for client in clients] == [b"answer %d" % n for n in range(50)]
 
 
-def test_of_a_crowd_the_most_silent_one_leaves(bench: Bench) -> None:
+def test_of_a_crowd_the_most_silent_one_leaves(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datagrams, "_SILENT", 0.0)
     server = Server(bench)
     first = server.client()
     first.send(b"x")
     bench.until(lambda: server.peers)
     for number in range(1200):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as anybody:
-            anybody.bind((f"127.0.1.{number % 250 + 1}", 0))
+            anybody.bind((f"127.0.{number // 250 + 1}.{number % 250 + 1}", 0))  # nobody twice
             anybody.sendto(b"x", server.sock.getsockname())
             if number % 100 == 0:
                 first.send(b"still here")
@@ -96,8 +102,7 @@ def test_of_a_crowd_the_most_silent_one_leaves(bench: Bench) -> None:
 def test_where_nobody_of_a_crowd_leaves_nobody_new_comes_in(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sockwright.nc import datagrams
-
+    monkeypatch.setattr(datagrams, "_SILENT", 0.0)
     monkeypatch.setattr(datagrams, "_MOST_PEERS", 3)
     server = Server(bench)
     server.leave = False
@@ -108,10 +113,48 @@ def test_where_nobody_of_a_crowd_leaves_nobody_new_comes_in(
     assert len(server.peers) == 3
 
 
+def test_who_talks_does_not_leave_for_one_that_is_new(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert datagrams._SILENT == 1
+    monkeypatch.setattr(datagrams, "_SILENT", 0.2)
+    server = Server(bench, most=2)
+    talks, silent, new = (server.client() for _ in range(3))
+    for client in (talks, silent, new):
+        client.send(b"x")
+    bench.until(lambda: len(server.peers) == 2)
+    for _ in range(5):
+        bench.spend(0.05)
+        talks.send(b"still here")
+    assert not server.crowd
+    new.send(b"again")
+    bench.until(lambda: len(server.peers) == 3)
+    assert server.crowd == [server.peers[1]]
+
+
+def test_few_large_messages_are_bounded_as_many_small_ones_are(bench: Bench) -> None:
+    server = Server(bench)
+    large, other = server.client(), server.client()
+    for _ in range(20):
+        large.send(bytes(60_000))
+        bench.loop.soon(lambda: None)
+        bench.loop.step()
+    (peer,) = server.peers
+    assert (256 << 10) - 60_000 < server.owner.kept < (256 << 10) + 60_000
+    other.send(b"small")
+    bench.until(lambda: len(server.peers) == 2)
+    assert received(server.peers[1]) == [b"small"]
+    kept = server.owner.kept
+    assert sum(map(len, received(peer))) == kept
+    large.send(b"more")
+    bench.until(lambda: server.owner.kept)
+    assert received(peer) == [b"more"]
+
+
 def test_messages_that_nobody_reads_are_bounded(bench: Bench) -> None:
     server = Server(bench)
-    clients = [server.client() for _ in range(6)]
-    for _ in range(300):
+    clients = [server.client() for _ in range(160)]
+    for _ in range(10):
         for client in clients:
             client.send(bytes(40_000))
         bench.loop.soon(lambda: None)
@@ -215,6 +258,39 @@ def test_an_answer_that_is_too_long_is_an_error(bench: Bench) -> None:
     bench.until(lambda: server.peers)
     with pytest.raises(OSError, match="Message too long"):
         server.peers[0].send(memoryview(bytes(70_000)))
+
+
+def test_an_address_that_nothing_can_be_sent_to_is_an_error(bench: Bench, tmp_path: Path) -> None:
+    """Other than one that does not answer, which is the network's way."""
+    server = Server(bench)
+    gone = server.client()
+    gone.send(b"x")
+    bench.until(lambda: server.peers)
+    gone.close()
+    for _ in range(2):
+        assert server.peers[0].send(memoryview(b"lost")) == 4
+    nowhere = PeerChannel(server.owner, ("127.0.0.1", 0), "nowhere")
+    with pytest.raises(OSError, match="Invalid argument"):
+        nowhere.send(memoryview(b"x"))
+    unix = Server(bench, tmp_path / "socket")
+    left = PeerChannel(unix.owner, str(tmp_path / "left"), "left")
+    with pytest.raises(FileNotFoundError):
+        left.send(memoryview(b"x"))
+
+
+def test_strangers_and_empty_messages_keep_nobody_waiting(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datagrams, "_TURN", 4)
+    ours, theirs = bench.pair(socket.SOCK_DGRAM)
+    channel = MessageChannel(ours, "peer")
+    buffer = memoryview(bytearray(10))
+    got: list[int | None] = []
+    channel.attach(bench.loop, lambda: got.append(channel.receive_into(buffer)), lambda: None)
+    for octets in (*[b""] * 9, b"x"):
+        theirs.send(octets)
+    bench.until(lambda: 1 in got)
+    assert got == [None, None, 1]
 
 
 def test_what_came_from_others_before_it_was_connected_is_passed_over(bench: Bench) -> None:
