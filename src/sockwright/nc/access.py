@@ -14,7 +14,7 @@ Rules (those of ncat's --allow and --deny)
     2. Whoever is on the deny list may not, whatever the allow list says.
     3. IPv4 within IPv6 (::ffff:192.0.2.7, what a listener on both families sees) is IPv4. Nothing
        else makes the two families meet: ::/0 is every IPv6 address and no IPv4 address.
-    4. A peer without an IP address (UNIX, vsock) is on no list.
+    4. A peer without an IP address (UNIX, vsock) is on no list, so a listener for such takes none.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Access", "read_list"]
+__all__ = ["Access", "access_to", "read_list"]
 
 # IPv6 addresses are their own numbers; those of IPv4 lie behind them, so that one list holds both.
 _IPV4 = 1 << 128
@@ -102,6 +102,21 @@ class _Addresses:
             return False
         at = bisect_right(self._firsts, number)
         return at > 0 and number <= self._lasts[at - 1]
+
+
+def access_to(scheme: str, allow: Iterable[str], deny: Iterable[str]) -> Access | None:
+    """Return the lists for a listener of the scheme of an endpoint; None where there are none.
+
+    Raises: UsageError: as `Access`, or its peers have no IP addresses: the lists would do nothing.
+    """
+    if not (allow or deny):
+        return None
+    if scheme not in {"tcp", "udp"}:
+        hint = "; who may open a path is up to its permissions" if scheme == "unix" else ""
+        raise UsageError(
+            f"--allow and --deny take IP addresses, and peers of {scheme} have none{hint}"
+        )
+    return Access(allow, deny)
 
 
 def read_list(text: str) -> tuple[str, ...]:

@@ -67,7 +67,9 @@ __all__ = ["run"]
 
 _PEER_SILENCE = 60.0  # seconds after which a peer of datagrams is forgotten, unless -w says
 _OF_A_PROGRAM = 5  # descriptors: the client, two pipes or a terminal, the process
+_PROGRAMS_OF_PEERS = 128  # at most, where nobody has to connect to have one started
 _PROGRAMS_END = 1.5  # seconds that programs are waited for: SIGKILL comes after one
+_VSOCK_LOOPBACK = "1"  # VMADDR_CID_LOCAL, linux/vm_sockets.h
 _HANDSHAKE = 30.0  # seconds that a client of a TLS listener may take for it, unless -w says
 
 
@@ -118,7 +120,7 @@ class _Engine:
     def begin(self) -> None:
         """Open what can be opened, listen where that is asked for."""
         near, far = self._job.near, self._job.far
-        access = self._access()
+        access = self._access(near if near.listen else far)
         if self._keep and (near.listen or far.listen):
             listening, other = (near, far) if near.listen else (far, near)
             if isinstance(other.end, StandardEnd) or self._job.serving.hub:
@@ -168,23 +170,32 @@ class _Engine:
         from sockwright.nc.process import may_serve
 
         certificates = side.tls is not None and side.tls.client_ca is not None
-        refusal = may_serve(
-            loopback=local.scheme in {"unix", "unix-abstract"}
+        loopback = (
+            local.scheme in {"unix", "unix-abstract"}
             or local.host == "::1"
-            or local.host.startswith("127."),
-            allow_list=bool(job.serving.allow),
+            or local.host.startswith("127.")
+            or (local.scheme == "vsock" and local.host == _VSOCK_LOOPBACK)
+        )
+        if local.scheme == "udp" and not loopback:
+            raise UsageError(
+                "a program is started for datagrams on loopback only: elsewhere any sender may "
+                "write any address into them"
+            )
+        refusal = may_serve(
+            loopback=loopback,
+            allow_list=bool(job.serving.allow) and local.scheme == "tcp",
             client_certificates=certificates,
         )
         if refusal is not None:
             raise UsageError(refusal)
 
-    def _access(self) -> Access | None:
-        serving = self._job.serving
-        if not serving.allow and not serving.deny:
+    def _access(self, listening: Side) -> Access | None:
+        serving, end = self._job.serving, listening.end
+        if not (serving.allow or serving.deny) or not isinstance(end, SocketEnd):
             return None
-        from sockwright.nc.access import Access
+        from sockwright.nc.access import access_to
 
-        return Access(serving.allow, serving.deny)
+        return access_to(end.endpoint.scheme, serving.allow, serving.deny)
 
     def _make_hub(self) -> Hub:
         from sockwright.nc.hub import Hub
@@ -578,7 +589,9 @@ class _Engine:
                     if peer in {session.near.innermost, session.far.innermost}:
                         session.finish(DONE)
 
-            server = Datagrams(self._loop, sock, name_of, arrived, crowded)
+            server = Datagrams(
+                self._loop, sock, name_of, arrived, crowded, most=self._most_peers(side)
+            )
             server.allowed = allowed
             return
 
@@ -593,6 +606,16 @@ class _Engine:
             self.telling.note(outcome_of(error, f"answer {name}").text)
 
         FirstSender(self._loop, sock, name_of, first, unanswerable, allowed=allowed)
+
+    def _most_peers(self, side: Side) -> int:
+        """Return how many peers of a socket for datagrams are served at once."""
+        from sockwright.nc.capacity import room_for
+
+        most = self._job.serving.max_connections
+        if any(isinstance(one.end, ExecEnd | PtyEnd) for one in (self._job.near, self._job.far)):
+            most = min(most, _PROGRAMS_OF_PEERS)
+        each = self._descriptors_of_a_client(side) - 1  # the peers themselves share one
+        return room_for(most, each)[0] if each else most
 
     # -- sessions ----------------------------------------------------------------------------------
 

@@ -39,7 +39,7 @@ __all__ = ["Acceptor", "bind_here", "listen_here"]
 
 _TURN = 64  # clients accepted before those that are served have their turn
 _PAUSE = 0.5
-_TENTATIVE = 64  # connections at once, one of which will turn out to be the client
+_TENTATIVE = 1024  # connections at once, one of which will turn out to be the client
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with RST
 # What accept(2) passes on of a connection that is pending already; the next one may be well.
 _GONE = {

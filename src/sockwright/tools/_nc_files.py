@@ -79,6 +79,7 @@ def transferring(args: Arguments) -> Generator[object, None, int]:
         from sockwright.nc.tls import check_settings
 
         check_settings(side.tls)
+    access = _access(side, served)
     with ExitStack() as stack:
         taps = stack.enter_context(Taps(args))
         file: SourceFile | PartFile
@@ -94,12 +95,12 @@ def transferring(args: Arguments) -> Generator[object, None, int]:
 
             with _listening(side, taps) as listener:
                 yield from _announced(listener, args)
-                yield from serve_many(job, listener, served, _access(served), taps)
+                yield from serve_many(job, listener, served, access, taps)
             return 0
         if side.listen:
             with _listening(side, taps) as listener:
                 yield from _announced(listener, args)
-                conversation = yield from _first(listener, _access(served))
+                conversation = yield from _first(listener, access)
         else:
             conversation = _connected(side, limit, taps)
         yield from _one(conversation, job, args, taps)
@@ -183,12 +184,12 @@ def _first(listener: Listener, access: Access | None) -> Generator[Remark, None,
         yield turned_away(conversation, access)
 
 
-def _access(served: Serving) -> Access | None:
-    if not served.allow and not served.deny:
+def _access(side: Side, served: Serving) -> Access | None:
+    if not (served.allow or served.deny) or not isinstance(side.end, SocketEnd):
         return None
-    from sockwright.nc.access import Access
+    from sockwright.nc.access import access_to
 
-    return Access(served.allow, served.deny)
+    return access_to(side.end.endpoint.scheme, served.allow, served.deny)
 
 
 def may_come(conversation: Conversation, access: Access | None) -> bool:
