@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import re
+import struct
 import subprocess
 import sys
+import termios
 from typing import TYPE_CHECKING
 
 import pytest
@@ -63,6 +66,33 @@ while not select.select([sys.stdin], [], [], 0.001)[0]:
     done = min(done + 500, total // 2)
 bar.stop()
 """
+
+
+@pytest.mark.parametrize("columns", [6, 20, 32, 45, 60])
+def test_on_a_narrow_terminal_there_are_fewer_fields_and_no_second_line(columns: int) -> None:
+    terminal, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    running = subprocess.Popen(
+        [sys.executable, "-c", _OCTETS], stdin=subprocess.PIPE, stderr=theirs,
+        env=environment | {"TERM": "xterm"},
+    )  # fmt: skip
+    os.close(theirs)
+    try:
+        seen = b""
+        while seen.count(b"50%") < 3:
+            octets = os.read(terminal, 4096)
+            assert octets, seen
+            seen += octets
+        running.communicate(timeout=20)
+    finally:
+        running.kill()
+        os.close(terminal)
+    plain = re.sub(rb"\x1b\[[0-9;?]*[a-zA-Z]", b"", seen).decode()
+    lines = re.split(r"[\r\n]+", plain)
+    assert all(len(line) < columns for line in lines)
+    # One line that is drawn again and again: it never begins another.
+    assert "\n" not in plain.rstrip("\r\n")
 
 
 @pytest.mark.parametrize(

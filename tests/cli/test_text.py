@@ -82,6 +82,32 @@ def test_pipe_gets_one_line_a_row(workbench: Workbench) -> None:
     ]
 
 
+_LIVE = """
+@dataclass
+class Row:
+    live: ClassVar[bool] = True
+    least_widths: ClassVar[dict[str, int]] = {"state": 13}
+    state: str
+    reason: str
+def run(args):
+    yield Row("open", "it answers")
+    yield Row("open|filtered", "it does not answer")
+"""
+
+
+def test_rows_that_come_one_by_one_keep_to_the_columns_of_the_first(workbench: Workbench) -> None:
+    workbench.add("try", _LIVE)
+    lines = [
+        "state          reason",
+        "open           it answers",
+        "open|filtered  it does not answer",
+    ]
+    assert workbench.run("try").stdout.splitlines() == lines
+    assert workbench.show("try", columns=60, NO_COLOR="1").splitlines() == lines
+    # Where there is no room for that, what there is shows as far as it fits.
+    assert "state" in workbench.show("try", columns=30, NO_COLOR="1")
+
+
 @pytest.mark.parametrize("columns", [20, 30, 40, 60, 80, 200])
 def test_table_fits_the_terminal(workbench: Workbench, columns: int) -> None:
     workbench.add("try", _TABLE)

@@ -424,6 +424,25 @@ def test_z_shows_of_many_ports_those_that_are_open(serve: Callable[..., Served])
     assert len(everything.stdout.splitlines()) == 101
 
 
+def test_rows_of_udp_keep_to_their_columns() -> None:
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gone,
+    ):
+        ports = []
+        for one in (gone, silent):
+            one.bind(("127.0.0.1", 0))
+            ports.append(str(one.getsockname()[1]))
+        gone.connect(silent.getsockname())  # whoever else sends to it is told that it is closed
+        done = run("nc", "-zu", "-w", "200ms", "127.0.0.1", *ports)
+    head, first, second = done.stdout.splitlines()
+    assert " closed " in first
+    assert " open|filtered " in second
+    column = head.index("service")
+    assert first[column - 2 : column] == second[column - 2 : column] == "  "
+    assert " " not in (first[column], second[column])
+
+
 def test_z_asks_unix_sockets_too(serve: Callable[..., Served], tmp_path: Path) -> None:
     serve("-lkU", "socket")
     assert run("nc", "-zU", str(tmp_path / "socket")).returncode == 0

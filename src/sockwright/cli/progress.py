@@ -13,6 +13,7 @@ __all__ = ["Bar"]
 
 _PATIENCE_S = 1.0
 _EVERY_S = 0.2
+_SHORTEST_BAR, _LONGEST_BAR = 10, 40  # columns of a terminal
 
 
 class Bar:
@@ -49,15 +50,28 @@ class Bar:
             BarColumn,
             DownloadColumn,
             Progress,
+            ProgressColumn,
             TaskProgressColumn,
             TimeRemainingColumn,
             TransferSpeedColumn,
         )
 
-        columns = [BarColumn(), TaskProgressColumn(), TimeRemainingColumn()]
-        if self._octets is not None:
-            columns[2:2] = [DownloadColumn(), TransferSpeedColumn()]
         console = Console(file=sys.stderr)
+        # What tells most first, with the columns of a terminal that it takes; shown is what fits,
+        # since a line that is folded cannot be taken away again.
+        fields: list[tuple[int, ProgressColumn]] = [(4, TaskProgressColumn())]
+        if self._octets is not None:
+            fields += [(15, DownloadColumn()), (10, TransferSpeedColumn())]
+        fields.append((7, TimeRemainingColumn()))
+        room = console.width - 1  # a full line would be folded by some terminals
+        columns = []
+        for width, column in fields:
+            if width > room:
+                break
+            room -= width + 1
+            columns.append(column)
+        if room >= _SHORTEST_BAR:
+            columns.insert(0, BarColumn(min(room, _LONGEST_BAR)))
         # Left to itself, rich takes over standard output too, and rows would miss the file or the
         # pipe that they are meant for.
         with Progress(

@@ -1,7 +1,9 @@
 """Rows as a table: aligned columns, or one block a row where the columns do not fit.
 
 Rows are held back until their widths are known, `HELD_ROWS` at most. A row class with
-``live: ClassVar[bool] = True`` is shown row by row as it comes; its columns then only grow.
+``live: ClassVar[bool] = True`` is shown row by row as it comes; its columns then only grow. So
+that they need not, its ``least_widths`` give by name how wide columns are from the start, where
+the screen has room for that.
 """
 
 from __future__ import annotations
@@ -69,7 +71,14 @@ class _Table:
                 max(w, text_width(cell)) for w, cell in zip(self._widths, row, strict=True)
             ]
         if not self._begun:
-            self._blocks = self._least_width() > self._screen.width and self._screen.terminal
+            wishes = getattr(rows[0], "least_widths", {})
+            wished = [
+                max(width, wishes.get(name, 0))
+                for name, width in zip(self._names, self._widths, strict=True)
+            ]
+            if not self._is_too_wide(wished):
+                self._widths = wished
+            self._blocks = self._is_too_wide(self._widths)
             if not self._blocks:
                 self._write(self._heads, ["bold"] * len(self._heads))
         for value, cell in zip(values, cells, strict=True):
@@ -80,9 +89,10 @@ class _Table:
                 self._write(cell, styles)
             self._begun = True
 
-    def _least_width(self) -> int:
-        last = min(self._widths[-1], _NARROWEST_LAST_COLUMN)
-        return sum(self._widths[:-1]) + len(_GAP) * (len(self._widths) - 1) + last
+    def _is_too_wide(self, widths: Sequence[int]) -> bool:
+        last = min(widths[-1], _NARROWEST_LAST_COLUMN)
+        least = sum(widths[:-1]) + len(_GAP) * (len(widths) - 1) + last
+        return self._screen.terminal and least > self._screen.width
 
     def _write(self, cells: Sequence[str], styles: Sequence[str]) -> None:
         parts: list[Part] = []

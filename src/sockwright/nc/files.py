@@ -86,6 +86,7 @@ class Transfer:
     columns: ClassVar[tuple[str, ...]] = (
         "action", "path", "octets", "resumed_from", "seconds", "megabytes_per_second", "sha256",
     )  # fmt: skip
+    least_widths: ClassVar[dict[str, int]] = {"octets": 12, "seconds": 8}
 
     @property
     def seconds(self) -> float:

@@ -44,6 +44,12 @@ class PortCheck:
     rtt_ns: int | None
     service: str
 
+    @property
+    def least_widths(self) -> dict[str, int]:
+        """How wide columns are from the start, since rows are shown as they come."""
+        state = "open|filtered" if self.protocol == "udp" else "filtered"
+        return {"port": 5, "state": len(state), "service": 12}
+
 
 def verdict(code: int) -> tuple[State, str]:
     """Return the state and the reason for the errno of a connection, or of a datagram's answer."""
