@@ -544,4 +544,4 @@ def test_those_who_are_not_allowed_get_nothing(peers: Peers, source: Path) -> No
     with socket.create_connection(("127.0.0.1", int(port))) as peer:
         peer.settimeout(PATIENCE_S)
         assert peer.recv(10) == b""
-    server.read_errors("not among those that are allowed")
+    server.read_errors("among those that are denied")
