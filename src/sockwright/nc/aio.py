@@ -39,6 +39,7 @@ from sockwright.nc.connecting import (
     server_tls,
     socket_carrier,
     to_end,
+    to_program,
     to_route,
 )
 from sockwright.nc.conversing import (
@@ -53,7 +54,7 @@ from sockwright.nc.conversing import (
     Timeout,
     without_end,
 )
-from sockwright.nc.ends import ExecEnd, FileEnd, PtyEnd, SocketEnd, StandardEnd
+from sockwright.nc.ends import FileEnd, SocketEnd, StandardEnd
 from sockwright.nc.relaying import Relayed, relaying
 from sockwright.sockets.addresses import needs_lookup
 from sockwright.sockets.base import check_timeout
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from sockwright.nc.access import Access
     from sockwright.nc.carrier import Carrier
     from sockwright.nc.connecting import Door
     from sockwright.nc.process import Process
@@ -227,7 +229,7 @@ class Conversation(ConversationCore):
         Raises:
             EndOfStreamError, LimitError, TimeoutError, OSError: as the blocking one.
         """
-        return await self._get(self._take_match(pattern, limit), timeout)
+        return await self._do(self._matching(pattern, limit), timeout, RECEIVE)
 
     async def receive_all(self, *, limit: int = TOTAL_LIMIT, timeout: Timeout = ...) -> bytes:
         """Receive until the peer ends, 64 MiB at most where `limit` says nothing else.
@@ -258,15 +260,16 @@ class Conversation(ConversationCore):
         tls: TLSOptions | None = None,
         *,
         server_name: str | None = None,
+        server_side: bool = False,
         timeout: Timeout = ...,
-    ) -> None:
-        """Begin TLS as a client in the middle of the conversation, as STARTTLS of SMTP does.
+    ) -> str | None:
+        """Begin TLS in the middle of the conversation, as STARTTLS of SMTP does.
 
         Raises:
             TLSError, TimeoutError: as the blocking `Conversation.start_tls`.
         """
-        steps = self._starting_tls(tls, server_name)
-        await self._do(steps, timeout, BOTH)
+        steps = self._starting_tls(tls, server_name, server_side=server_side)
+        return await self._do(steps, timeout, BOTH)
 
     async def interact(self) -> None:
         """Join this conversation to standard input and output until the peer ends.
@@ -370,7 +373,7 @@ class Listener(ListenerCore):
         self.waiter: Waiter = Waiter()
 
     async def accept(self, *, timeout: Timeout = ...) -> Conversation:
-        """Wait for the next peer; the conversation with it starts without a time limit.
+        """Wait for the next peer; each call with it has the time limit that this listener has.
 
         Raises:
             TimeoutError, OSError: as the blocking `Listener.accept`.
@@ -378,7 +381,13 @@ class Listener(ListenerCore):
         carrier = await self.waiter.run(
             self._accepting(), self._seconds(timeout), "accept on", self.name, busy=RECEIVE
         )
-        return Conversation(carrier, newline=self.newline, taps=self._tap_makers, accepted=True)
+        return Conversation(
+            carrier,
+            timeout=self.timeout,
+            newline=self.newline,
+            taps=self._tap_makers,
+            accepted=True,
+        )
 
     async def __aiter__(self) -> AsyncIterator[Conversation]:
         """Give one conversation after another, for ever."""
@@ -411,6 +420,8 @@ async def connect(
     local: Endpoint | str | None = None,
     newline: bytes = b"\n",
     taps: Iterable[TapMaker] = (),
+    force: bool = False,
+    append: bool = False,
 ) -> Conversation:
     """Begin a conversation as `sockwright.nc.connect` does; `timeout` covers the resolver too.
 
@@ -420,12 +431,10 @@ async def connect(
     check_timeout(timeout)
     route = to_route(endpoint, tls, proxy)
     began = monotonic()
-    if isinstance(route.end, ExecEnd | PtyEnd):
-        carrier = process_carrier(route.end)
-        return ProcessConversation(carrier, timeout=timeout, newline=newline, taps=taps)
-    if route.first is None:
-        carrier = plain_carrier(route.end)
-        return Conversation(carrier, timeout=timeout, newline=newline, taps=taps)
+    if route.first is None or force or append:
+        carrier = plain_carrier(route.end, force=force, append=append)
+        kind = ProcessConversation if isinstance(carrier, ProcessCarrier) else Conversation
+        return kind(carrier, timeout=timeout, newline=newline, taps=taps)
     asks = route.handshake_looks_up
     machine = await asyncio.to_thread(route.handshake) if asks else route.handshake()
     connected = await _connected(route.first, local, timeout)
@@ -463,10 +472,10 @@ async def spawn(
 
     Raises:
         NotPossibleError: there is no such program, or it cannot be run.
+        TypeError, ValueError: `words` are one text, or none.
     """
     check_timeout(timeout)
-    end = PtyEnd(tuple(words)) if pty else ExecEnd(tuple(words))
-    carrier = process_carrier(end, environment)
+    carrier = process_carrier(to_program(words, pty=pty), environment)
     return ProcessConversation(carrier, timeout=timeout, newline=newline, taps=taps)
 
 
@@ -476,6 +485,7 @@ async def listen(
     backlog: int = BACKLOG,
     timeout: float | None = None,
     tls: TLSWish = None,
+    access: Access | None = None,
     newline: bytes = b"\n",
     taps: Iterable[TapMaker] = (),
 ) -> Listener:
@@ -485,19 +495,25 @@ async def listen(
         EndpointError, PermissionError, TLSError, OSError: as there.
     """
     check_timeout(timeout)
+    access = access or None
     end = to_end(endpoint)
     context, fingerprint = server_tls(end, tls)
     if isinstance(end, SocketEnd) and needs_lookup(end.endpoint):
-        door = await asyncio.to_thread(open_door, end, backlog)
+        door = await asyncio.to_thread(open_door, end, backlog, access)
     else:
-        door = open_door(end, backlog)
+        door = open_door(end, backlog, access)
     return Listener(
         door, timeout=timeout, newline=newline, taps=taps, context=context, fingerprint=fingerprint
     )
 
 
 async def relay(
-    a: Conversation | Place, b: Conversation | Place, *, idle: float | None = None
+    a: Conversation | Place,
+    b: Conversation | Place,
+    *,
+    idle: float | None = None,
+    force: bool = False,
+    append: bool = False,
 ) -> Relayed:
     """Join two conversations, or ends, as `sockwright.nc.relay` does.
 
@@ -506,22 +522,23 @@ async def relay(
     """
     check_timeout(idle)
     async with AsyncExitStack() as stack:
-        first, second = [
-            side
-            if isinstance(side, Conversation)
-            else await stack.enter_async_context(await _side(side, reads=reads))
-            for side, reads in ((a, True), (b, False))
-        ]
-        steps = relaying(first, second, idle=idle)
-        second.waiter.take(BOTH)
+        if not isinstance(a, Conversation):
+            opened = await _side(a, reads=True, force=False, append=False)
+            a = await stack.enter_async_context(opened)
+        if not isinstance(b, Conversation):
+            opened = await _side(b, reads=False, force=force, append=append)
+            b = await stack.enter_async_context(opened)
+        steps = relaying(a, b, idle=idle)
+        b.waiter.take(BOTH)
         try:
-            return await first.waiter.run(steps, None, "join", first.name, busy=BOTH)
+            return await a.waiter.run(steps, None, "join", a.name, busy=BOTH)
         finally:
-            second.waiter.give_back(BOTH)
+            b.waiter.give_back(BOTH)
 
 
-async def _side(place: Place, *, reads: bool) -> Conversation:
+async def _side(place: Place, *, reads: bool, force: bool, append: bool) -> Conversation:
     end = to_end(place)
-    if isinstance(end, FileEnd):
-        return Conversation(plain_carrier(end, reads=reads, writes=not reads))
+    if isinstance(end, FileEnd) or force or append:
+        carrier = plain_carrier(end, reads=reads, writes=not reads, force=force, append=append)
+        return Conversation(carrier)
     return await connect(end)

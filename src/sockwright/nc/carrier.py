@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from sockwright.nc.channel import Channel
     from sockwright.nc.process import Process
+    from sockwright.nc.tls import TLSView
     from sockwright.sockets.base import BaseSocket
     from sockwright.sockets.endpoint import Endpoint
 
@@ -85,6 +86,11 @@ class Carrier:
     @property
     def socket(self) -> socket.socket | None:
         """The socket inside, or None."""
+        return None
+
+    @property
+    def tls(self) -> TLSView | None:
+        """What TLS has agreed on with the peer; None where there is none, or not yet."""
         return None
 
     @property
@@ -270,7 +276,9 @@ class ChannelCarrier(Carrier):
         if self._drops:
             return len(octets)
         if self._closed or not self._sends:
-            raise self._said("send to", OSError(errno.EBADF, os.strerror(errno.EBADF)))
+            closed = OSError(errno.EBADF, os.strerror(errno.EBADF))
+            hint = "" if self._closed else "it is read; append=True or force=True writes to it"
+            raise explained(closed, f"send to {self.name}", hint=hint)
         try:
             return self._channel.send(octets) or self._until_writable
         except OSError as error:

@@ -15,7 +15,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from sockwright.errors import EndpointError, TLSError, UsageError
-from sockwright.nc.carrier import Carrier, ChannelCarrier, MessageCarrier, Pause, SocketCarrier
+from sockwright.nc.carrier import (
+    GO_ON,
+    Carrier,
+    ChannelCarrier,
+    MessageCarrier,
+    Pause,
+    SocketCarrier,
+)
 from sockwright.nc.ends import (
     DiscardEnd,
     EchoEnd,
@@ -34,9 +41,10 @@ from sockwright.sockets.explain import explaining
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from sockwright.machines.handshake import Handshake
+    from sockwright.nc.access import Access
     from sockwright.nc.carrier import Steps
     from sockwright.nc.proxy import Proxy
     from sockwright.nc.tls import TLSOptions
@@ -62,7 +70,9 @@ __all__ = [
     "server_tls",
     "socket_carrier",
     "starting_tls",
+    "starting_tls_as_server",
     "to_end",
+    "to_program",
     "to_route",
     "wanted_tls",
     "wrapped",
@@ -194,16 +204,44 @@ def keeps_datagrams(endpoint: Endpoint) -> bool:
     return endpoint.scheme == "udp" or endpoint.delivery == "datagram"
 
 
-def plain_carrier(end: End, *, reads: bool = True, writes: bool = True) -> Carrier:
-    """Open an end that is no socket.
-
-    A file is read and not written, a device or FIFO both; with `reads` or `writes` False (a side of
-    `relay`) it is opened for the other only, and what would go the way that is not there is lost.
+def to_program(words: Sequence[str], *, pty: bool) -> ExecEnd | PtyEnd:
+    """Give the end that a program is.
 
     Raises:
-        NotPossibleError: there is no such program.
-        OSError: it cannot be opened.
+        TypeError: the words are one text, or not text.
+        ValueError: there are none.
     """
+    if isinstance(words, str):
+        raise TypeError(f"a program and its arguments are a list of words, not the text {words!r}")
+    program = tuple(words)
+    if wrong := [word for word in program if not isinstance(word, str)]:
+        raise TypeError(f"a word of a command is text, not {wrong[0]!r}")
+    if not program:
+        raise ValueError("there is no program: the list of its words is empty")
+    return PtyEnd(program) if pty else ExecEnd(program)
+
+
+def plain_carrier(
+    end: End,
+    *,
+    reads: bool = True,
+    writes: bool = True,
+    force: bool = False,
+    append: bool = False,
+) -> Carrier:
+    """Open an end that is no socket.
+
+    A file is read and not written, a device or FIFO both. With `reads` or `writes` False (a side of
+    `relay`) it is opened for the other only, and what would go the way that is not there is lost;
+    `force` and `append` open a file to be written only, too. Else it must not be there.
+
+    Raises:
+        EndpointError: `force` or `append` of what is no file.
+        NotPossibleError: there is no such program.
+        OSError: EEXIST, the file is there; it cannot be opened.
+    """
+    if (force or append) and not isinstance(end, FileEnd):
+        raise EndpointError(f"{end} is no file that could be written over or appended to")
     if isinstance(end, ExecEnd | PtyEnd):
         return process_carrier(end)
     from sockwright.nc.descriptors import DescriptorChannel, file_channel, standard_channel
@@ -213,9 +251,8 @@ def plain_carrier(end: End, *, reads: bool = True, writes: bool = True) -> Carri
         reading, writing = max(channel.source, 0), channel.sink if channel.sink >= 0 else 1
         return ChannelCarrier(channel, reading, writing, ends=False)
     if isinstance(end, FileEnd):
-        if not reads:
-            channel = file_channel(end.path, reads=False, writes=True)
-            return ChannelCarrier(channel, -1, channel.sink, receives=False)
+        if force or append or not reads:
+            return _written(end, force=force, append=append)
         both = writes and not _is_regular(end.path)
         channel = file_channel(end.path, reads=True, writes=both)
         return ChannelCarrier(
@@ -228,6 +265,18 @@ def plain_carrier(end: End, *, reads: bool = True, writes: bool = True) -> Carri
     nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     channel = DescriptorChannel(nothing, nothing, "discard:", owns=True)
     return ChannelCarrier(channel, channel.source, channel.sink)
+
+
+def _written(end: FileEnd, *, force: bool, append: bool) -> Carrier:
+    """Open a file to write to it."""
+    from sockwright.nc.descriptors import sink_channel
+
+    try:
+        channel = sink_channel(end.path, force=force, append=append)
+    except FileExistsError as error:
+        remedy = "it is there already; force=True begins it anew, append=True goes on at its end"
+        raise FileExistsError(error.errno, remedy, end.path) from error
+    return ChannelCarrier(channel, -1, channel.sink, receives=False)
 
 
 def process_carrier(end: ExecEnd | PtyEnd, variables: Mapping[str, str] | None = None) -> Carrier:
@@ -279,7 +328,7 @@ def starting_tls(
     from sockwright.nc.tls_carrier import TLSCarrier
 
     asked = options.server_name or name
-    if not asked and options.verify:
+    if not asked and options.verify and options.fingerprint is None:
         raise UsageError(
             f"{carrier.name} has no name to verify: say which, TLSOptions(server_name=...)"
         )
@@ -288,6 +337,27 @@ def starting_tls(
     while (pause := secure.handshake()) is not None:
         yield pause
     return secure
+
+
+def starting_tls_as_server(
+    carrier: Carrier, options: TLSOptions
+) -> Steps[tuple[Carrier, str | None]]:
+    """Begin TLS as a server; gives the fingerprint of the certificate too, if one was made.
+
+    Raises:
+        TLSError: the handshake failed, the certificate or its key cannot be used.
+    """
+    from sockwright.nc.tls import server_context
+    from sockwright.nc.tls_carrier import TLSCarrier
+
+    names = []
+    with suppress(OSError):  # a program has no address
+        names = [host for host in (carrier.local_address.host,) if host]
+    context, fingerprint = server_context(options, names)
+    secure = TLSCarrier(carrier, context, server_side=True)
+    while (pause := secure.handshake()) is not None:
+        yield pause
+    return secure, fingerprint
 
 
 def _asking(machine: Handshake, carrier: Carrier) -> Steps[bytes]:
@@ -338,10 +408,15 @@ def _is_regular(path: str) -> bool:
 
 
 class StreamDoor:
-    """Lets connections in, of `Stream` or `Seqpacket`."""
+    """Lets connections in, of `Stream` or `Seqpacket`.
 
-    def __init__(self, listener: Listener[Any]) -> None:
+    Peers that `access` keeps out are closed; `refused` is how many.
+    """
+
+    def __init__(self, listener: Listener[Any], access: Access | None = None) -> None:
         self.base = listener
+        self.refused = 0
+        self._access = access
         listener.socket.setblocking(False)
         self._until_readable = Pause(((listener.fileno(), "read"),))
 
@@ -353,13 +428,17 @@ class StreamDoor:
         """
         while True:
             try:
-                accepted, _ = self.base.socket.accept()
+                accepted, address = self.base.socket.accept()
             except BlockingIOError:
                 return self._until_readable
             except ConnectionAbortedError:
                 continue  # it went before we came
             except OSError as error:
                 raise self.base._error("accept", error) from error  # noqa: SLF001 - as `Carrier`
+            if self._access is not None and not self._access.allows(address[0]):
+                accepted.close()
+                self.refused += 1
+                return GO_ON  # however many come, a time limit counts
             connection = self.base.kind(accepted)
             return socket_carrier(connection, _peer_name(connection, self.base.local_address))
 
@@ -369,11 +448,14 @@ class DatagramDoor:
 
     Each gets a socket of its own, on the same port and connected to the peer, so that the kernel
     sorts the datagrams (SO_REUSEPORT, socket(7)). Between binding and connecting it may be given
-    those of others, and the door some of the peer's; both are put where they belong.
+    those of others, and the door some of the peer's; both are put where they belong. Those of peers
+    that `access` keeps out are dropped; `refused` is how many datagrams.
     """
 
-    def __init__(self, base: Datagram) -> None:
+    def __init__(self, base: Datagram, access: Access | None = None) -> None:
         self.base = base
+        self.refused = 0
+        self._access = access
         base.socket.setblocking(False)
         base.reuse_port = True  # only now: two listeners on one port are an error as ever
         self._until_readable = Pause(((base.fileno(), "read"),))
@@ -413,17 +495,21 @@ class DatagramDoor:
     def _take_from(self, base: Datagram) -> None:
         with suppress(BlockingIOError):
             for _ in range(_MOST_WAITING):
-                self._waiting.append(base.socket.recvfrom(65535))
+                octets, sender = base.socket.recvfrom(65535)
+                if self._access is None or self._access.allows(sender[0]):
+                    self._waiting.append((octets, sender))
+                else:
+                    self.refused += 1
 
 
 Door: TypeAlias = StreamDoor | DatagramDoor
 
 
-def open_door(place: Place, backlog: int) -> Door:
-    """Open what listens on `place`; looking its name up may take time.
+def open_door(place: Place, backlog: int, access: Access | None = None) -> Door:
+    """Open what listens on `place`, for those whom `access` lets in; a name may take time.
 
     Raises:
-        EndpointError: nobody can listen there.
+        EndpointError: nobody can listen there, or its peers have no addresses to be told by.
         PermissionError, OSError: as `sockwright.sockets.listen`.
     """
     from sockwright.sockets.stream_socket import Seqpacket, Stream, listen
@@ -432,16 +518,20 @@ def open_door(place: Place, backlog: int) -> Door:
     if not isinstance(end, SocketEnd):
         raise EndpointError(f"{end} is no socket: nobody can connect to it")
     endpoint = end.endpoint
+    if access is not None and endpoint.scheme not in {"tcp", "udp"}:
+        raise EndpointError(
+            f"{endpoint}: its peers have no IP addresses, so access= keeps none out"
+        )
     if endpoint.scheme == "udp":
         ways = candidates(endpoint, passive=True, delivery="datagram")
-        return DatagramDoor(open_datagram(Datagram, endpoint, None, ways, []))
+        return DatagramDoor(open_datagram(Datagram, endpoint, None, ways, []), access)
     if endpoint.delivery == "datagram":
         raise EndpointError(
             f"{endpoint}: datagrams of UNIX sockets have no connections to accept; receive them "
             "from all peers by sockwright.datagram()"
         )
     kind = Seqpacket if endpoint.delivery == "seqpacket" else Stream
-    return StreamDoor(listen(endpoint, kind, backlog=backlog))
+    return StreamDoor(listen(endpoint, kind, backlog=backlog), access)
 
 
 def _peer_name(connection: BaseSocket, local: Endpoint) -> str:

@@ -32,6 +32,7 @@ from sockwright.nc.connecting import (
     server_tls,
     socket_carrier,
     to_end,
+    to_program,
     to_route,
 )
 from sockwright.nc.conversing import (
@@ -46,7 +47,7 @@ from sockwright.nc.conversing import (
     Timeout,
     without_end,
 )
-from sockwright.nc.ends import ExecEnd, FileEnd, PtyEnd
+from sockwright.nc.ends import FileEnd
 from sockwright.nc.relaying import Relayed, relaying
 from sockwright.nc.waiting import Bell, run
 from sockwright.sockets.base import check_timeout
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from sockwright.nc.access import Access
     from sockwright.nc.carrier import Carrier, Steps
     from sockwright.nc.connecting import Door
     from sockwright.nc.process import Process
@@ -237,7 +239,7 @@ class Conversation(ConversationCore):
             LimitError: nothing matches within `limit` octets.
             TimeoutError, OSError: as `receive`.
         """
-        return self._get(self._take_match(pattern, limit), timeout)
+        return self._do(self._matching(pattern, limit), timeout, "receive from")
 
     def receive_all(self, *, limit: int = TOTAL_LIMIT, timeout: Timeout = ...) -> bytes:
         """Receive until the peer ends, 64 MiB at most where `limit` says nothing else.
@@ -276,17 +278,21 @@ class Conversation(ConversationCore):
         tls: TLSOptions | None = None,
         *,
         server_name: str | None = None,
+        server_side: bool = False,
         timeout: Timeout = ...,
-    ) -> None:
-        """Begin TLS as a client in the middle of the conversation, as STARTTLS of SMTP does.
+    ) -> str | None:
+        """Begin TLS in the middle of the conversation, as STARTTLS of SMTP does.
 
-        `server_name` is what the certificate must be for, else the host that was connected to.
+        `server_name` is what the certificate must be for, else the host that was connected to. With
+        `server_side` it begins as a server; where it then makes a certificate, as `listen` does,
+        the result is its fingerprint.
 
         Raises:
             TLSError: it failed, the certificate is not trusted, or octets came before it.
             TimeoutError: it took too long; the conversation is of no use any more.
         """
-        self._do(self._starting_tls(tls, server_name), timeout, "begin TLS with")
+        steps = self._starting_tls(tls, server_name, server_side=server_side)
+        return self._do(steps, timeout, "begin TLS with")
 
     def interact(self, *, raw_terminal: bool = False) -> None:
         """Join this conversation to standard input and output until the peer ends.
@@ -390,7 +396,7 @@ class Listener(ListenerCore):
         super().close()
 
     def accept(self, *, timeout: Timeout = ...) -> Conversation:
-        """Wait for the next peer; the conversation with it starts without a time limit.
+        """Wait for the next peer; each call with it has the time limit that this listener has.
 
         Under TLS its handshake is made by the first call that sends or receives, so that a slow
         client keeps nobody waiting.
@@ -401,7 +407,13 @@ class Listener(ListenerCore):
         """
         steps, seconds = self._accepting(), self._seconds(timeout)
         carrier = run(steps, seconds, "accept on", self.name, bells=(self.bell,))
-        return Conversation(carrier, newline=self.newline, taps=self._tap_makers, accepted=True)
+        return Conversation(
+            carrier,
+            timeout=self.timeout,
+            newline=self.newline,
+            taps=self._tap_makers,
+            accepted=True,
+        )
 
     def __iter__(self) -> Iterator[Conversation]:
         """Give one conversation after another, for ever."""
@@ -429,6 +441,8 @@ def connect(
     local: Endpoint | str | None = None,
     newline: bytes = b"\n",
     taps: Iterable[TapMaker] = (),
+    force: bool = False,
+    append: bool = False,
 ) -> Conversation:
     """Begin a conversation with `endpoint`: a socket, a program, a file, see `sockwright.nc.ends`.
 
@@ -436,6 +450,8 @@ def connect(
     stays the time limit of each call. `tls` is True or `TLSOptions`; ``tls://host:port`` needs
     neither. `proxy` is a `Proxy` or its URL, `local` the endpoint to connect from. `taps` look on:
     `HexDump`, `Recorder`, or whatever else has a tap for each conversation.
+
+    A file is read. With `force` it is begun anew and written, with `append` written at its end.
 
     Raises:
         EndpointError: the endpoint is not well formed, or what is asked for does not fit it.
@@ -449,12 +465,10 @@ def connect(
     check_timeout(timeout)
     route = to_route(endpoint, tls, proxy)
     began = monotonic()
-    if isinstance(route.end, ExecEnd | PtyEnd):
-        carrier = process_carrier(route.end)
-        return ProcessConversation(carrier, timeout=timeout, newline=newline, taps=taps)
-    if route.first is None:
-        carrier = plain_carrier(route.end)
-        return Conversation(carrier, timeout=timeout, newline=newline, taps=taps)
+    if route.first is None or force or append:
+        carrier = plain_carrier(route.end, force=force, append=append)
+        kind = ProcessConversation if isinstance(carrier, ProcessCarrier) else Conversation
+        return kind(carrier, timeout=timeout, newline=newline, taps=taps)
     machine = route.handshake()
     carrier = socket_carrier(_connected(route.first, local, timeout), str(route.end))
     try:
@@ -493,10 +507,10 @@ def spawn(
 
     Raises:
         NotPossibleError: there is no such program, or it cannot be run.
+        TypeError, ValueError: `words` are one text, or none.
     """
     check_timeout(timeout)
-    end = PtyEnd(tuple(words)) if pty else ExecEnd(tuple(words))
-    carrier = process_carrier(end, environment)
+    carrier = process_carrier(to_program(words, pty=pty), environment)
     return ProcessConversation(carrier, timeout=timeout, newline=newline, taps=taps)
 
 
@@ -506,6 +520,7 @@ def listen(
     backlog: int = BACKLOG,
     timeout: float | None = None,
     tls: TLSWish = None,
+    access: Access | None = None,
     newline: bytes = b"\n",
     taps: Iterable[TapMaker] = (),
 ) -> Listener:
@@ -514,19 +529,22 @@ def listen(
     ``tcp://:8080`` is loopback only, ``tcp://*:8080`` every address of the machine; port 0 lets the
     kernel choose, and `local_address` tells the choice. Of ``udp:`` each peer that sends something
     is a conversation. TLS without a certificate makes one, and `fingerprint` has its SHA-256.
-    `timeout` (seconds) is that of accept(). `taps` look on at each conversation.
+    `timeout` (seconds) is that of accept(), and of each call of the conversations. `access` says
+    from which addresses peers may come: others are closed at once, and counted in `refused`. `taps`
+    look on at each conversation.
 
     Raises:
-        EndpointError: nobody can listen there.
+        EndpointError: nobody can listen there; `access` of peers that have no IP address.
         PermissionError: the port is below 1024 (net.ipv4.ip_unprivileged_port_start).
         TLSError: the certificate or its key cannot be used.
         OSError: EADDRINUSE, EADDRNOTAVAIL and what else the kernel said.
     """
     check_timeout(timeout)
+    access = access or None
     end = to_end(endpoint)
     context, fingerprint = server_tls(end, tls)
     return Listener(
-        open_door(end, backlog),
+        open_door(end, backlog, access),
         timeout=timeout,
         newline=newline,
         taps=taps,
@@ -536,27 +554,37 @@ def listen(
 
 
 def relay(
-    a: Conversation | Place, b: Conversation | Place, *, idle: float | None = None
+    a: Conversation | Place,
+    b: Conversation | Place,
+    *,
+    idle: float | None = None,
+    force: bool = False,
+    append: bool = False,
 ) -> Relayed:
     """Join two conversations, or ends, until both have ended; give the octets each way.
 
     An end of one is passed on to the other, whose answer still comes back. With `idle`, it is over
     after so many seconds without an octet: datagrams have no other end. Ends that are named here
-    are opened and closed here, of files `a` is read and `b` made anew; conversations stay open.
+    are opened and closed here; conversations stay open. A file as `a` is read, as `b` made: one
+    that is there is refused, unless `force` begins it anew or `append` goes on at its end.
 
     Raises:
+        FileExistsError: the file `b` is there.
         EndpointError, NotPossibleError, OSError and others: as `connect`, `send` and `receive`.
     """
     check_timeout(idle)
     with ExitStack() as stack:
-        first = a if isinstance(a, Conversation) else stack.enter_context(_side(a, reads=True))
-        second = b if isinstance(b, Conversation) else stack.enter_context(_side(b, reads=False))
-        steps, bells = relaying(first, second, idle=idle), (first.bell, second.bell)
-        return run(steps, None, "join", first.name, "and", second.name, bells=bells)
+        if not isinstance(a, Conversation):
+            a = stack.enter_context(_side(a, reads=True, force=False, append=False))
+        if not isinstance(b, Conversation):
+            b = stack.enter_context(_side(b, reads=False, force=force, append=append))
+        steps, bells = relaying(a, b, idle=idle), (a.bell, b.bell)
+        return run(steps, None, "join", a.name, "and", b.name, bells=bells)
 
 
-def _side(place: Place, *, reads: bool) -> Conversation:
+def _side(place: Place, *, reads: bool, force: bool, append: bool) -> Conversation:
     end = to_end(place)
-    if isinstance(end, FileEnd):
-        return Conversation(plain_carrier(end, reads=reads, writes=not reads))
+    if isinstance(end, FileEnd) or force or append:
+        carrier = plain_carrier(end, reads=reads, writes=not reads, force=force, append=append)
+        return Conversation(carrier)
     return connect(end)

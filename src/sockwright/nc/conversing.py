@@ -16,6 +16,7 @@ Rules:
 from __future__ import annotations
 
 import time
+import warnings
 from contextlib import suppress
 from types import EllipsisType
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     from sockwright.nc.connecting import Door
     from sockwright.nc.tap import Direction, Tap
-    from sockwright.nc.tls import TLSOptions
+    from sockwright.nc.tls import TLSOptions, TLSView
     from sockwright.sockets.base import BaseSocket
     from sockwright.sockets.endpoint import Endpoint
 
@@ -64,6 +65,11 @@ LINE_LIMIT = 65536
 TOTAL_LIMIT = 64 << 20
 CLEAN_LIMIT = 16 << 20
 _PIECE = 262144
+# Where less has come than one part in so many of what is here, it waits a moment for more before a
+# pattern is looked for again: octet by octet that would take quadratic time.
+_PART = 16
+_SMALL = 4096
+_MOMENT_S, _MOMENTS_S = 0.005, 0.02  # without an octet, and altogether
 
 
 class TapMaker(Protocol):
@@ -116,9 +122,9 @@ class ConversationCore(_TimeLimited):
         taps: Iterable[TapMaker] = (),
         accepted: bool = False,
     ) -> None:
+        self._carrier = carrier
         super().__init__(timeout)
         self.newline = newline
-        self._carrier = carrier
         self._received = Received()
         self._taps = tuple(maker.conversation() for maker in taps)
         if self._taps:
@@ -149,6 +155,13 @@ class ConversationCore(_TimeLimited):
         base = sock if isinstance(sock, BaseSocket) else wrapped(sock)
         carrier = socket_carrier(base, str(base.remote_address))
         return cls(carrier, timeout=timeout, newline=newline, taps=taps)
+
+    def __del__(self) -> None:
+        """Close what nobody closed, and say so as files and sockets do (ResourceWarning)."""
+        carrier = getattr(self, "_carrier", None)  # not there where __init__ has failed
+        if carrier is not None and not carrier.closed:
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
+            carrier.close()
 
     # -- what can be asked at any time --------------------------------------------------------
 
@@ -186,6 +199,15 @@ class ConversationCore(_TimeLimited):
         return self._carrier.socket
 
     @property
+    def tls(self) -> TLSView | None:
+        """Version, cipher, protocol and certificate that TLS has agreed on with the peer.
+
+        None without TLS, and as long as the handshake is not done: that of an accepted conversation
+        is made by the first call that sends or receives.
+        """
+        return self._carrier.tls
+
+    @property
     def carrier(self) -> Carrier:
         """What carries the octets, see `sockwright.nc.carrier`; for TLS it has the `session`."""
         return self._carrier
@@ -206,6 +228,7 @@ class ConversationCore(_TimeLimited):
 
     def unrecv(self, octets: bytes) -> None:
         """Put `octets` back, in front of everything that is received next."""
+        _refuse_text(octets, "what is put back")
         self._received.give_back(octets)
 
     def __repr__(self) -> str:
@@ -253,6 +276,7 @@ class ConversationCore(_TimeLimited):
     # -- steps --------------------------------------------------------------------------------
 
     def _sending(self, octets: Octets) -> Steps[None]:
+        _refuse_text(octets, "what is sent")
         rest = memoryview(octets).cast("B")
         whole = self.keeps_boundaries  # an empty message is one too
         while rest or whole:
@@ -266,6 +290,8 @@ class ConversationCore(_TimeLimited):
         yield from self._flushing()
 
     def _sending_line(self, line: Octets) -> Steps[None]:
+        _refuse_text(line, "a line")
+        _refuse_text(self.newline, "newline")
         return self._sending(b"".join((line, self.newline)))
 
     def _answering(
@@ -326,7 +352,10 @@ class ConversationCore(_TimeLimited):
     def _take_until(
         self, delimiter: bytes | Iterable[bytes], limit: int, *, drop: bool = False
     ) -> Take[bytes]:
+        _refuse_text(delimiter, "a delimiter")
         delimiters = (delimiter,) if isinstance(delimiter, bytes) else tuple(delimiter)
+        for each in delimiters:
+            _refuse_text(each, "a delimiter")
 
         def take() -> bytes | None:
             taken = self._received.until_any(delimiters, limit)
@@ -344,11 +373,31 @@ class ConversationCore(_TimeLimited):
 
         return take
 
-    def _take_match(self, pattern: bytes | re.Pattern[bytes], limit: int) -> Take[re.Match[bytes]]:
+    def _matching(self, pattern: bytes | re.Pattern[bytes], limit: int) -> Steps[re.Match[bytes]]:
+        """Receive until `pattern` matches; see `_PART`."""
         import re
 
         compiled = re.compile(pattern)
-        return lambda: self._received.matching(compiled, limit)
+        _refuse_text(compiled.pattern, "a pattern")
+        while (found := self._received.matching(compiled, limit)) is None:
+            searched, begin = len(self._received), None
+            enough = 1 if searched < _SMALL else searched // _PART
+            while len(self._received) < min(searched + enough, limit):
+                octets = self._arrived(_PIECE)
+                if isinstance(octets, Pause):
+                    if begin is None:
+                        yield octets
+                    elif time.monotonic() - begin > _MOMENTS_S or not (
+                        yield Pause(octets.waits, _MOMENT_S)
+                    ):
+                        break
+                elif octets:
+                    begin = begin or time.monotonic()
+                    self._received.feed(octets)
+                    yield GO_ON
+                elif not self._carrier.endless:
+                    break
+        return found
 
     def _receiving_lines(self, count: int, limit: int, *, keep_end: bool) -> Steps[list[bytes]]:
         """Receive `count` lines or none: what was taken is given back where the rest is missing."""
@@ -377,15 +426,28 @@ class ConversationCore(_TimeLimited):
                 yield GO_ON
         return self._received.take(limit)
 
-    def _starting_tls(self, options: TLSOptions | None, server_name: str | None) -> Steps[None]:
-        from sockwright.nc.connecting import name_to_verify, not_before_tls, starting_tls
+    def _starting_tls(
+        self, options: TLSOptions | None, server_name: str | None, *, server_side: bool
+    ) -> Steps[str | None]:
+        from sockwright.nc.connecting import (
+            name_to_verify,
+            not_before_tls,
+            starting_tls,
+            starting_tls_as_server,
+        )
         from sockwright.nc.ends import is_end, parse_end
         from sockwright.nc.tls import TLSOptions
 
+        options = options or TLSOptions()
         not_before_tls(self.pending, self.name)
+        if server_side:
+            served = yield from starting_tls_as_server(self._carrier, options)
+            self._carrier, fingerprint = served
+            return fingerprint
         if server_name is None:
             server_name = name_to_verify(parse_end(self.name)) if is_end(self.name) else ""
-        self._carrier = yield from starting_tls(self._carrier, options or TLSOptions(), server_name)
+        self._carrier = yield from starting_tls(self._carrier, options, server_name)
+        return None
 
     def _told_of_close(self) -> None:
         """Tell the taps that this conversation is about to be closed."""
@@ -397,6 +459,12 @@ class ConversationCore(_TimeLimited):
         now = time.time_ns()
         for tap in self._taps:
             tap.octets(direction, octets, now)
+
+
+def _refuse_text(value: object, what: str) -> None:
+    """Refuse text where octets are wanted: nobody but the caller knows its encoding."""
+    if isinstance(value, str):
+        raise TypeError(f"{what} is bytes, not str: b'...', or encode {value[:40]!r} first")
 
 
 def without_end(line: bytes) -> bytes:
@@ -427,6 +495,11 @@ class ListenerCore(_TimeLimited):
         self._door = door
         self._tap_makers = tuple(taps)
         self._context = context
+
+    @property
+    def refused(self) -> int:
+        """How many peers `access` has kept out; of ``udp:`` how many datagrams."""
+        return self._door.refused
 
     @property
     def socket(self) -> socket.socket:

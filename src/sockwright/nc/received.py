@@ -67,16 +67,20 @@ class Received(ReceivedOctets):
         return None
 
     def matching(self, pattern: re.Pattern[bytes], limit: int) -> re.Match[bytes] | None:
-        """Take everything up to the end of the first match, or None while there is none."""
+        """Take everything up to the end of the first match, or None while there is none.
+
+        Nobody knows where a match may begin, so all that is here is looked through each time.
+        """
         looked_through = self._looked_through_for(pattern)
         if len(self) > looked_through or self._ended or not looked_through:
             self._searched = len(self)
-            # A copy: a match into the buffer itself would keep it from growing.
-            found = pattern.search(bytes(self._octets[:limit]))
+            found = pattern.search(self._octets, 0, limit)
             if found is not None:
-                # Matched again, so that `string` of the match is what was taken and no more.
-                taken = self.take(found.end())
-                return pattern.search(taken) or found
+                # Matched again, so that `string` of the match is what was taken and no more. Where
+                # that is no match any more, as it looked at what follows, it is all that was here.
+                seen, end = bytes(self._octets[:limit]), found.end()
+                taken = self.take(end)
+                return pattern.search(taken) or pattern.search(seen)
         if len(self) >= limit:
             self._searched = 0
             raise LimitError(f"nothing matches {pattern.pattern!r} within {limit} octets")

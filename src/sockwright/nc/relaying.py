@@ -10,6 +10,7 @@ Rules:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from sockwright.nc.carrier import GO_ON, Pause, Steps
@@ -88,15 +89,20 @@ def relaying(
     With `until_b_ends` the end of `b` is enough. `cleaner` cleans what goes to `a`.
     """
     there, back = _Way(a, b), _Way(b, a, cleaner)
+    moved = monotonic()
     while True:
         pauses = [pause for way in (there, back) if not way.done and (pause := way.go())]
         if back.done and (there.done or until_b_ends):
             return Relayed(there.count, back.count, ended=True)
         if len(pauses) + there.done + back.done < 2:
+            moved = monotonic()
             yield GO_ON
             continue
         waits = tuple({wait for pause in pauses for wait in pause.waits})
-        seconds = min((p.seconds for p in pauses if p.seconds is not None), default=None)
-        began_idle = seconds is None
-        if not (yield Pause(waits, idle if began_idle else seconds)) and began_idle:
-            return Relayed(there.count, back.count, ended=False)
+        limits = [pause.seconds for pause in pauses if pause.seconds is not None]
+        if idle is not None:
+            left = moved + idle - monotonic()
+            if left <= 0:
+                return Relayed(there.count, back.count, ended=False)
+            limits.append(left)
+        yield Pause(waits, min(limits, default=None))

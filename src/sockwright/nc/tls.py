@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TLSOptions",
+    "TLSView",
     "check_settings",
     "client_context",
     "describe",
@@ -38,7 +39,10 @@ __all__ = [
     "fingerprint",
     "name_to_verify",
     "server_context",
+    "view",
 ]
+
+_DIGITS = 64  # of a SHA-256
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,9 @@ class TLSOptions:
     `certificate` (with the chain below it) and `key` are one's own; the key may stand in the same
     file, `password` opens it. `alpn` are names of protocols, the preferred first (RFC 7301).
     `server_name` is the name to ask for (SNI, RFC 6066) and to verify, where it is not the host of
-    the endpoint. `client_ca`, of a server: each client must have a certificate that one of these
+    the endpoint. `fingerprint`, of a client, is the SHA-256 of the only certificate that the server
+    may have, as a listener tells it; whose name it has and who signed it does not matter then.
+    `client_ca`, of a server: each client must have a certificate that one of these
     has signed. `ciphers` is an OpenSSL list for TLS 1.2; those of TLS 1.3 are all offered.
     """
 
@@ -62,6 +68,7 @@ class TLSOptions:
     password: str | None = None
     alpn: tuple[str, ...] = ()
     server_name: str | None = None
+    fingerprint: str | None = None
     client_ca: str | None = None
     ciphers: str | None = None
     minimum_version: Literal["1.2", "1.3"] = "1.2"
@@ -85,20 +92,46 @@ def check_settings(options: TLSOptions) -> None:
         _show(context, options.certificate, options.key, options.password)
 
 
+@dataclass(frozen=True, slots=True)
+class TLSView:
+    """What TLS has agreed on with a peer.
+
+    `version` is "TLSv1.3" or "TLSv1.2", `cipher` its name in OpenSSL, `alpn` the protocol that was
+    chosen (RFC 7301), `certificate` the one that the peer showed, as DER; None where there is none.
+    """
+
+    version: str
+    cipher: str
+    alpn: str | None
+    certificate: bytes | None
+
+    @property
+    def fingerprint(self) -> str | None:
+        """The SHA-256 of the certificate of the peer, as ``sha256:AB:CD:…``."""
+        return None if self.certificate is None else fingerprint(self.certificate)
+
+
 def client_context(options: TLSOptions) -> ssl.SSLContext:
     """Give the context for clients, good for any number of connections.
 
     Loading the list of the system may take 20 ms, so connections should share a context.
 
     Raises:
-        TLSSettingError: a file holds no certificate or key, or they do not belong together.
+        TLSSettingError: a file holds no certificate or key, or they do not belong together; the
+            fingerprint is none.
         OSError: a file cannot be read; `filename` names it.
     """
     import ssl
 
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    from sockwright.nc.tls_session import PinnedContext
+
+    if options.fingerprint is None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    else:
+        context = PinnedContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.fingerprint = _whole_fingerprint(options.fingerprint)
     _restrict(context, options)
-    if not options.verify:
+    if not options.verify or options.fingerprint is not None:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     elif options.ca_file is None and options.ca_path is None:
@@ -123,6 +156,8 @@ def server_context(
     """
     import ssl
 
+    if options.fingerprint is not None:
+        raise TLSSettingError("TLS: a fingerprint is what a client looks for, not a server")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _restrict(context, options)
     # A client that sends and leaves without reading would find tickets on its way out, and answer
@@ -143,6 +178,14 @@ def server_context(
         _trust(context, options.client_ca, None)
         context.verify_mode = ssl.CERT_REQUIRED
     return context, made
+
+
+def _whole_fingerprint(text: str) -> str:
+    """Give a fingerprint as `fingerprint` writes it; its colons and the case do not matter."""
+    digits = text.lower().removeprefix("sha256:").replace(":", "")
+    if len(digits) != _DIGITS or not set(digits) <= set("0123456789abcdef"):
+        raise TLSSettingError(f"TLS: {text!r} is no fingerprint: {_DIGITS} hex digits")
+    return "sha256:" + bytes.fromhex(digits).hex(":").upper()
 
 
 def _restrict(context: ssl.SSLContext, options: TLSOptions) -> None:
@@ -223,6 +266,17 @@ def name_to_verify(options: TLSOptions, host: str) -> str:
     except UnicodeError as error:
         raise TLSError(f"TLS: {name!r} cannot be the name of a host") from error
     return name
+
+
+def view(connection: ssl.SSLObject | ssl.SSLSocket) -> TLSView:
+    """Give what a connection whose handshake is done has agreed on."""
+    cipher = connection.cipher()
+    return TLSView(
+        connection.version() or "",
+        cipher[0] if cipher else "",
+        connection.selected_alpn_protocol(),
+        connection.getpeercert(binary_form=True),
+    )
 
 
 def describe(connection: ssl.SSLObject | ssl.SSLSocket) -> list[str]:

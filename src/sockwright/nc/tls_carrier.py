@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import ssl
 
     from sockwright.nc.carrier import Steps
+    from sockwright.nc.tls import TLSView
     from sockwright.sockets.endpoint import Endpoint
 
 __all__ = ["TLSCarrier"]
@@ -33,6 +34,8 @@ __all__ = ["TLSCarrier"]
 _PIECE = 65536
 # How much may wait here until the carrier below takes it.
 _MOST_WAITING = 1 << 20
+# Seconds. Of two threads that shake hands one may take the octets that the other one waits for.
+_LOOK_AGAIN_S = 0.1
 
 
 class TLSCarrier(Carrier):
@@ -62,6 +65,15 @@ class TLSCarrier(Carrier):
     def socket(self) -> socket.socket | None:
         """The socket below."""
         return self.below.socket
+
+    @property
+    def tls(self) -> TLSView | None:
+        """What was agreed on; None before the handshake is done."""
+        if not self.session.established:
+            return None
+        from sockwright.nc.tls import view
+
+        return view(self.session.connection)
 
     @property
     def local_address(self) -> Endpoint:
@@ -96,7 +108,7 @@ class TLSCarrier(Carrier):
             if done:
                 self._push_quietly()
             elif (pause := self._pull()) is not None:
-                return pause
+                return Pause(pause.waits, min(pause.seconds or _LOOK_AGAIN_S, _LOOK_AGAIN_S))
         return None
 
     def receive(self, limit: int) -> bytes | Pause:

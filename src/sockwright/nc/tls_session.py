@@ -34,14 +34,21 @@ from contextlib import suppress
 from weakref import WeakKeyDictionary, WeakSet
 
 from sockwright.errors import EndOfStreamError, TLSError
+from sockwright.nc.certificate import fingerprint
 from sockwright.nc.tls_errors import explained
 
-__all__ = ["TLSSession"]
+__all__ = ["PinnedContext", "TLSSession"]
 
 _RECORD = 16384
 _HEADER = 5
 _HOOK = "_msg_callback"
 _CERTIFICATE = 11  # the handshake message, RFC 8446 section 4
+
+
+class PinnedContext(ssl.SSLContext):
+    """A context for clients of a server whose certificate has this `fingerprint`, and no other."""
+
+    fingerprint = ""
 
 
 class TLSSession:
@@ -110,9 +117,23 @@ class TLSSession:
             return False
         except (ssl.SSLError, ssl.CertificateError) as error:
             raise self.explained(error) from error
+        self._check_fingerprint()
         self.established = True
         self._forget()
         return True
+
+    def _check_fingerprint(self) -> None:
+        context = self.connection.context
+        if not isinstance(context, PinnedContext):
+            return
+        certificate = self.connection.getpeercert(binary_form=True)
+        shown = fingerprint(certificate) if certificate else "none"
+        if shown != context.fingerprint:
+            self.take()  # our certificate, perhaps, is not for this peer
+            raise TLSError(
+                f"TLS with {self.peer}: its certificate is {shown}, and not "
+                f"{context.fingerprint}: it is another server, or has another certificate by now"
+            )
 
     def explained(self, error: OSError) -> TLSError:
         """Give what ended the handshake in words, with the certificate that was not trusted."""
