@@ -2,15 +2,18 @@
 
 A flow begins with copying, through the buffer of the loop: that is quickest for what is short. What
 the sink does not take at once is kept, and nothing more is read until that is gone. After the first
-MiB the kernel moves the octets by itself where it can, without a copy:
+MiB it takes the way that was measured to be the quickest between these two kinds:
 
     file -> socket            sendfile(2)
-    pipe -> socket, or back   splice(2)
+    pipe -> socket            copying, 256 KiB at a time, out of a pipe that is widened to 1 MiB
+    socket -> pipe            splice(2)
     socket -> anything else   splice(2), through a pipe of our own
 
-Measured on loopback between two sockets, a pipe of 1 MiB moves 2.8 GB/s at 0.18 s of processor time
-a GB; copying with a buffer of 256 KiB 2.1 GB/s at 0.3 s; a pipe of the usual 64 KiB is slower than
-copying.
+On loopback between two sockets, splice(2) with a pipe of 1 MiB moves 2.8 GB/s at 0.18 s of
+processor time a GB; copying with a buffer of 256 KiB 2.1 GB/s at 0.3 s; a pipe of the usual 64 KiB
+is slower than copying. A pipe holds pages of 4 KiB, and a socket that gets them one by one makes work for
+everybody behind it: copied into the socket's own large pages they cost the sender 0.20 s a GB and
+the receiver 0.09, spliced 0.30 and 0.18.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ __all__ = ["Flow", "Owner"]
 _ROUNDS = 8  # reads before others have their turn
 _BULK = 1 << 20  # octets after which the kernel is asked to do it
 _PIPE = 1 << 20
+_PIECE = 256 << 10
 _NOT_WAITING = 2  # SPLICE_F_NONBLOCK
 _CANNOT = {errno.EINVAL, errno.ENOSYS, errno.EBADF, errno.EOPNOTSUPP}
 
@@ -65,9 +69,11 @@ class Flow:
         "_loop",
         "_move",
         "_named",
+        "_own",
         "_owner",
         "_pending",
         "_pipe",
+        "_rest",
         "_soon",
         "done",
         "moved",
@@ -87,12 +93,15 @@ class Flow:
         self._in_pipe = 0
         self._move: Callable[[], bool] = self._copy
         self._named = source
+        self._own: memoryview | None = None
+        self._rest: memoryview | None = None
         self._bulk = _BULK if source.source >= 0 and sink.sink >= 0 else -1
 
     @property
     def waiting(self) -> int:
         """How many octets were taken from the source that the sink has not taken yet."""
-        return (len(self._pending) if self._pending is not None else 0) + self._in_pipe
+        kept = sum(len(rest) for rest in (self._pending, self._rest) if rest is not None)
+        return kept + self._in_pipe
 
     @property
     def blocked(self) -> bool:
@@ -119,6 +128,7 @@ class Flow:
         """Move nothing any more, and let go of what waits; may be called twice."""
         self.done = True
         self._drop()
+        self._own = self._rest = None
         self._close_pipe()
 
     def _close_pipe(self) -> None:
@@ -206,6 +216,10 @@ class Flow:
         from_mode, to_mode = os.fstat(source).st_mode, os.fstat(sink).st_mode
         if stat.S_ISREG(from_mode) and stat.S_ISSOCK(to_mode):
             self._move = self._send_file
+        elif stat.S_ISFIFO(from_mode) and stat.S_ISSOCK(to_mode):
+            if _widen(source):
+                self._own = memoryview(bytearray(_PIECE))
+                self._move = self._copy_wide
         elif stat.S_ISFIFO(from_mode) or stat.S_ISFIFO(to_mode):
             _widen(source if stat.S_ISFIFO(from_mode) else sink)
             # Of the two the pipe can fail in one way only.
@@ -243,6 +257,30 @@ class Flow:
             if count == 0:
                 return self._finish()
             self.moved += count
+        return True
+
+    def _copy_wide(self) -> bool:
+        if self._own is None:
+            return False
+        for _ in range(_ROUNDS):
+            if self._rest is None:
+                try:
+                    count = os.readv(self.source.source, [self._own])
+                except BlockingIOError:
+                    return False
+                except OSError as error:
+                    return self._fail(self.source, error)
+                if count == 0:
+                    return self._finish()
+                self._rest = self._own[:count]
+            try:
+                taken = self.sink.send(self._rest)
+            except (OSError, SockwrightError) as error:
+                return self._fail(self.sink, error)
+            if self.done or not taken:
+                return False
+            self.moved += taken
+            self._rest = self._rest[taken:] if taken < len(self._rest) else None
         return True
 
     def _splice_directly(self) -> bool:
