@@ -11,9 +11,9 @@ MiB it takes the way that was measured to be the quickest between these two kind
 
 On loopback between two sockets, splice(2) with a pipe of 1 MiB moves 2.8 GB/s at 0.18 s of
 processor time a GB; copying with a buffer of 256 KiB 2.1 GB/s at 0.3 s; a pipe of the usual 64 KiB
-is slower than copying. A pipe holds pages of 4 KiB, and a socket that gets them one by one makes work for
-everybody behind it: copied into the socket's own large pages they cost the sender 0.20 s a GB and
-the receiver 0.09, spliced 0.30 and 0.18.
+is slower than copying. A pipe holds pages of 4 KiB, and a socket that gets them one by one makes
+work for everybody behind it: copied into the socket's own large pages they cost the sender 0.20 s a
+GB and the receiver 0.09, spliced 0.30 and 0.18.
 """
 
 from __future__ import annotations
