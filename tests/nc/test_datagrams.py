@@ -167,6 +167,22 @@ def test_messages_that_nobody_reads_are_bounded(bench: Bench) -> None:
     assert server.owner.kept == 0
 
 
+def test_messages_of_all_peers_together_are_bounded(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sockwright.nc import datagrams
+
+    assert datagrams._MOST_KEPT == 32 << 20
+    monkeypatch.setattr(datagrams, "_MOST_KEPT", 100_000)
+    server = Server(bench)
+    clients = [server.client() for _ in range(10)]
+    for client in clients:
+        client.send(bytes(30_000))
+        bench.spend(0.002)
+    assert server.owner.kept <= 130_000
+    assert sum(peer.dropped for peer in server.peers) > 0
+
+
 def test_a_peer_that_is_forgotten_leaves_nothing(bench: Bench) -> None:
     server = Server(bench)
     client = server.client()
