@@ -10,6 +10,7 @@ import socket
 import stat
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -204,6 +205,30 @@ def test_lines_are_remembered_for_the_next_time_and_for_nobody_else(tmp_path: Pa
     with Talk(home=str(tmp_path)).until_edits() as talk:
         talk.press("\x1b[A")
         talk.until_line(0, "remember mé")
+
+
+_QUESTIONS = ("Passwd 1: ", "Passwort 2: ", "PIN 3: ", "password 4\n> ", "Token 5:\n", "name 6: ")
+
+
+def test_no_answer_to_a_question_is_kept_in_a_file(tmp_path: Path) -> None:
+    with Talk(home=str(tmp_path)) as talk:
+        talk.say("Password 0:\n")  # before there is an editor
+        talk.until_edits()
+        for number, question in enumerate(("", *_QUESTIONS)):
+            talk.say(question)
+            talk.until_shown(question.partition("\n")[0].strip())
+            talk.press(f"hunter{number}\r")
+            talk.hear(f"hunter{number}\n")
+            talk.say(f"\nanswered {number}\n")
+            talk.until_shown(f"answered {number}")
+        talk.press("harmless\r")
+        talk.hear("harmless\n")
+        talk.press("\x1b[A\x1b[A\r")
+        talk.hear("hunter6\n")  # the name is remembered for this run
+        talk.press("\x03")
+        assert talk.finish() == 130
+    kept = (tmp_path / "sockwright" / "nc_history").read_text()
+    assert kept == "harmless\nhunter6\n"  # the latter was typed again, and as no answer
 
 
 def test_ctrl_d_is_the_end_of_the_input_and_what_follows_is_still_shown() -> None:
@@ -406,6 +431,45 @@ def test_a_screen_that_takes_nothing_holds_the_peer_up_and_no_memory() -> None:
                 if sent and time.monotonic() > end - 1:
                     break
         assert sent < 4 << 20
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("settings", ["Console()", "Console(edit=False)"])
+def test_a_screen_that_takes_nothing_does_not_keep_it_from_ending(
+    number: signal.Signals, settings: str
+) -> None:
+    with Talk(settings) as talk:
+        if "False" not in settings:
+            talk.until_edits()
+        talk.peer.settimeout(0.3)
+        with suppress(TimeoutError):
+            while True:
+                talk.peer.sendall(b"line\n" * 10_000)
+        talk.process.send_signal(number)
+        assert talk.process.wait(4) in {-signal.SIGTERM, 130}
+
+
+@pytest.mark.parametrize("ended", [False, True], ids=["edited", "after Ctrl-D"])
+def test_a_line_that_never_ends_fills_no_memory(ended: bool) -> None:
+    with Talk().until_edits() as talk:
+        if ended:
+            talk.press("\x04")
+            assert talk.peer.recv(1) == b""
+        status = Path(f"/proc/{talk.process.pid}/status")
+        before = _most_memory(status)
+        octets = ("x" * 65536 if ended else "\u0301" * 16384).encode()
+        with ThreadPoolExecutor(1) as pool:
+            feeding = pool.submit(talk.say, octets * (400 if ended else 24))
+            while not feeding.done():
+                if select.select([talk._ours], [], [], 0.01)[0]:
+                    os.read(talk._ours, 65536)
+        assert _most_memory(status) - before < 12 << 20
+
+
+def _most_memory(status: Path) -> int:
+    found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
+    assert found is not None
+    return int(found[1]) << 10
 
 
 def test_a_dumb_terminal_has_the_lines_of_the_kernel() -> None:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import os
 import select
+import sys
 import threading
 from collections import deque
 from contextlib import suppress
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from sockwright.nc.cleaning import Cleaner
@@ -31,6 +33,8 @@ _ROOM = 64 << 10  # octets of one piece: cleaned they are four times as many at 
 _HEAD_START_S = 0.03  # the first answer of the peer comes before the editor
 _MOST_WAITING = 256 << 10  # characters that the editor has not shown yet
 _PATIENCE_S = 5.0
+_HURRY_S = 1.0  # where Ctrl-C or a signal ends the program
+_MOST_TAIL = 8 << 10  # octets of what was shown last, for the editor to go on from
 
 
 class KeyboardChannel(DescriptorChannel):
@@ -83,14 +87,20 @@ class CleanedChannel(KeyboardChannel):
     def close(self) -> None:
         """Show the rest, however long the terminal takes to take it, and let go of it.
 
+        Where Ctrl-C or a signal is why it is closed, the terminal gets a second for it.
+
         Raises: KeyboardInterrupt, somebody did not want to wait for that.
         """
         waiting = select.poll()
         waiting.register(1, select.POLLOUT)
+        end = monotonic() + _HURRY_S if _is_interrupted() else None
         try:
             with suppress(OSError):  # the terminal is gone
                 while not self._flush():
-                    waiting.poll()
+                    left = None if end is None else end - monotonic()
+                    if left is not None and left <= 0:
+                        break
+                    waiting.poll(None if left is None else left * 1000)
         finally:
             self._unwritten = memoryview(b"")
             super().close()
@@ -122,7 +132,7 @@ class EditingChannel(CleanedChannel):
         self._editor: LineEditor | None = None  # while it has the terminal
         self._thread: threading.Thread | None = None
         self._turn = threading.Event()  # the editor's, to begin
-        self._unfinished = b""  # of what was shown, since the last LF
+        self._tail = b""  # of what was shown; clean, though it may begin within a character
         self._keys: KeyboardChannel | None = None  # where there is no editor to be had
 
     def attach(
@@ -169,8 +179,7 @@ class EditingChannel(CleanedChannel):
 
     def _write(self, clean: bytes) -> None:
         if self._editor is None:
-            _, lf, last = clean.rpartition(b"\n")
-            self._unfinished = last if lf else self._unfinished + last
+            self._tail = (self._tail + clean[-_MOST_TAIL:])[-_MOST_TAIL:]
             super()._write(clean)
         elif clean:
             # The editor counts lines by LF, and the terminal makes CR LF of that in any case.
@@ -227,7 +236,8 @@ class EditingChannel(CleanedChannel):
         elif not self._flush() and self._loop is not None:
             self._loop.later(_HEAD_START_S, lambda: self._hand_over(editor))
         else:
-            editor.unfinished = self._unfinished.decode()
+            tail = self._tail.decode(errors="ignore")
+            editor.go_on_from(tail, whole=len(self._tail) < _MOST_TAIL)
             self._editor = editor
             self._modes.drawn = True
             self._turn.set()
@@ -247,7 +257,6 @@ class EditingChannel(CleanedChannel):
     def _take_back(self, editor: LineEditor) -> None:
         self._editor = None
         self._modes.restore()
-        self._unfinished = editor.unfinished.encode()
         self._write(editor.unshown().encode())
 
     def _do_without(self) -> None:
@@ -268,7 +277,8 @@ class EditingChannel(CleanedChannel):
         try:
             if self._editor is not None and self._thread is not None:
                 self._editor.close()
-                self._thread.join(_PATIENCE_S)  # it may be that the terminal takes nothing any more
+                # It may be that the terminal takes nothing any more.
+                self._thread.join(_HURRY_S if _is_interrupted() else _PATIENCE_S)
                 if not self._thread.is_alive():
                     self._take_back(self._editor)
         finally:
@@ -279,3 +289,9 @@ class EditingChannel(CleanedChannel):
                 if self._keys is not None:
                     self._keys.close()
                 self._modes.restore()
+
+
+def _is_interrupted() -> bool:
+    """Tell whether what we are called by is on its way out: KeyboardInterrupt, SystemExit."""
+    error = sys.exc_info()[1]
+    return error is not None and not isinstance(error, Exception)

@@ -8,6 +8,8 @@ Rules:
 - What arrives is shown in order, above the line that is being typed, which stays whole. A line that
   has not ended yet ("login: ") stands before what is typed, as its prompt; one that is wider than
   the terminal is shown piece by piece, as the terminal would wrap it.
+- A line that answers one that has not ended is remembered for this run only: it may be a password.
+  What is typed after a line that asks for one is not remembered at all.
 - A finished line goes to `on_line` with its LF. Pasted lines go there all at once, and what was
   pasted behind the last LF stays to be edited.
 - Ctrl-D on an empty line is the end, Ctrl-C an interrupt: `run` returns which. Ctrl-Z stops the
@@ -53,15 +55,18 @@ Parting = Literal["closed", "end", "interrupt"]
 _REDRAWN_S = 0.02  # at most so often when octets arrive
 _LOOKS_AT_SIZE_S = 0.2  # a thread gets no SIGWINCH
 # What is asked for by such a line is not for a file.
-_SECRET = re.compile(r"pass\s?(word|phrase|code)|secret|token|\bpin\b", re.IGNORECASE)
+_SECRET = re.compile(
+    r"pass|kenn|geheim|contrase|senha|secret|token|credential|\b(pin|otp|key|code)\b", re.IGNORECASE
+)
+_MOST_OF_ROW = 8  # characters per column: some have no width, and a peer may send no others
 
 
 class LineEditor:
     """Edits lines on standard input and output, which are one terminal, from `run` to its return.
 
-    `unfinished` is the line that has been shown without its end: before `run` what the terminal
-    shows already, behind it what it shows then. `on_line(octets)` and `on_drained()` are called in
-    the thread of `run`, the latter whenever all that was given to `show` has been shown.
+    `unfinished` is the line that has been shown without its end. `on_line(octets)` and
+    `on_drained()` are called in the thread of `run`, the latter whenever all that was given to
+    `show` has been shown.
     """
 
     def __init__(
@@ -69,9 +74,10 @@ class LineEditor:
         modes: TerminalModes,
         on_line: Callable[[bytes], None],
         on_drained: Callable[[], None],
-        unfinished: str = "",
     ) -> None:
-        self.unfinished = unfinished
+        self.unfinished = ""
+        self._before = ""  # the last line of the peer's that has ended, without blank ones
+        self._fresh_row = False
         self._modes, self._on_line, self._on_drained = modes, on_line, on_drained
         self._parting: Parting = "closed"
         self._closing = False
@@ -88,9 +94,10 @@ class LineEditor:
             term=os.environ.get("TERM"),
             enable_cpr=False,  # not every terminal answers when it is asked where the cursor is
         )
+        self._history = LineHistory(history_path())
         self._session: PromptSession[str] = PromptSession(
             message=self._prompt,
-            history=LineHistory(history_path()),
+            history=self._history,
             key_bindings=self._bindings(),
             complete_while_typing=False,
             reserve_space_for_menu=0,
@@ -101,6 +108,18 @@ class LineEditor:
         self._app = self._session.app
         self._app.min_redraw_interval = _REDRAWN_S
         self._app.terminal_size_polling_interval = None  # it would miss what changes at first
+
+    def go_on_from(self, tail: str, *, whole: bool) -> None:
+        """Say what the terminal shows at its end, before `run`.
+
+        Where that is not the `whole` of a line, what is typed goes to a row of its own.
+        """
+        *lines, last = tail.split("\n")
+        self._look_at(lines)
+        if lines or whole:
+            self.unfinished = last
+        else:
+            self._before, self._fresh_row = last, True
 
     # -- for any thread ----------------------------------------------------------------------------
 
@@ -142,7 +161,8 @@ class LineEditor:
     async def _edit(self) -> None:
         # The unfinished line is drawn again, as the prompt.
         cut = self._cut_at_width(self.unfinished)
-        self._output.write_raw("\r\n" if cut and not self.unfinished else "\r\x1b[K")
+        fresh = self._fresh_row or (cut and not self.unfinished)
+        self._output.write_raw("\r\n" if fresh else "\r\x1b[K")
         with self._lock:
             self._loop = asyncio.get_running_loop()
             self._loop.call_soon(self._show_arrived)
@@ -189,12 +209,17 @@ class LineEditor:
 
     def _show_arrived(self) -> None:
         if text := self.unshown():
+            self._look_at((self.unfinished + text).split("\n")[:-1])
             self._print(text)
             with self._lock:
                 self.waiting -= len(text)
                 drained = not self._arrived
             if drained:
                 self._on_drained()
+
+    def _look_at(self, lines: list[str]) -> None:
+        """Remember the last of the peer's lines that says something."""
+        self._before = next((line for line in reversed(lines) if line.strip()), self._before)
 
     def _show_line(self, line: str) -> None:
         self._show_arrived()
@@ -253,7 +278,8 @@ class LineEditor:
 
     def _finish_line(self) -> None:
         buffer = self._session.default_buffer
-        if not _SECRET.search(self.unfinished):
+        if not (_SECRET.search(self.unfinished) or _SECRET.search(self._before)):
+            self._history.keeps = not self.unfinished.strip()
             buffer.append_to_history()
         line = buffer.text + "\n"
         buffer.reset()
@@ -273,6 +299,7 @@ class LineEditor:
         self._send(whole + "\n")
 
     def _send(self, lines: str) -> None:
+        self._before = ""  # it has been answered
         octets = lines.encode(errors="surrogateescape")
         self._on_line(octets)
         self._print((self._echo.clean(octets) + self._echo.finish()).decode())
@@ -293,9 +320,10 @@ def _size() -> Size:
 def _cut_wide(line: str, columns: int) -> tuple[list[str], str]:
     """Cut a line into rows of a terminal; return those that are full, and the last."""
     rows, begin, width = [], 0, 0
+    most = columns * _MOST_OF_ROW
     for at, character in enumerate(line):
         wide = get_cwidth(character)
-        if width + wide > columns:
+        if width + wide > columns or at - begin >= most:
             rows.append(line[begin:at])
             begin, width = at, 0
         width += wide

@@ -38,11 +38,15 @@ def history_path() -> str | None:
 
 
 class LineHistory(History):
-    """Lines kept in the file at `path`, or in memory where that is None or cannot be used."""
+    """Lines kept in the file at `path`, or in memory where that is None or cannot be used.
+
+    While `keeps` is False, lines are remembered for this run only.
+    """
 
     def __init__(self, path: str | None) -> None:
         super().__init__()
         self._path = path
+        self.keeps = True
 
     def load_history_strings(self) -> Iterable[str]:
         """Return the lines that were kept, the newest first."""
@@ -59,7 +63,7 @@ class LineHistory(History):
     def store_string(self, string: str) -> None:
         """Keep a line."""
         octets = string.encode(errors="surrogateescape")
-        if self._path is None or len(octets) > _MOST_OCTETS or b"\n" in octets:
+        if self._path is None or not self.keeps or len(octets) > _MOST_OCTETS or b"\n" in octets:
             return
         with suppress(OSError):
             os.makedirs(os.path.dirname(self._path), 0o700, exist_ok=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import select
 import signal
 import termios
 import threading
@@ -25,6 +26,7 @@ _DEADLY = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 # Pasting as usual, the cursor to be seen, the usual colours: what an editor of lines changes, and
 # what a remote program leaves behind when its connection breaks.
 _ORDINARY = b"\x1b[?2004l\x1b[?25h\x1b[0m"
+_PATIENCE_MS = 200  # for a terminal that takes nothing: it is not to keep us from ending
 _IFLAG, _OFLAG, _CFLAG, _LFLAG, _CC = 0, 1, 2, 3, 6
 
 
@@ -93,7 +95,10 @@ class TerminalModes:
             termios.tcsetattr(self._descriptor, termios.TCSANOW, self._before)
         with suppress(OSError):
             if self.drawn and os.isatty(1):
-                os.write(1, _ORDINARY)
+                waiting = select.poll()
+                waiting.register(1, select.POLLOUT)  # no room either while another thread writes
+                if waiting.poll(_PATIENCE_MS):
+                    os.write(1, _ORDINARY)
 
     def _watch(self) -> None:
         atexit.register(self.restore)
