@@ -1,0 +1,60 @@
+"""Listeners for datagrams: as many peers as may be, since anybody can make up another address."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.nc.moving import PATIENCE_S, served
+
+from sockwright.nc import datagrams, engine
+from sockwright.nc.ends import parse_end
+from sockwright.nc.settings import Job, Serving, Side
+
+if TYPE_CHECKING:
+    from tests.nc.moving import Served
+
+
+def serving(near: str, most: int) -> Job:
+    """Make a job that serves datagrams with what `near` says."""
+    far = Side(parse_end("udp://127.0.0.1:0"), listen=True)
+    return Job(
+        Side(parse_end(near)), far, serving=Serving(keep=True, max_connections=most), verbose=1
+    )
+
+
+def ask(stack: ExitStack, server: Served, question: bytes) -> socket.socket:
+    """Send a first datagram."""
+    sock = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    sock.settimeout(PATIENCE_S)
+    sock.connect(server.address)
+    sock.send(question)
+    return sock
+
+
+@pytest.mark.parametrize("near", ["echo:", "exec:cat"])
+def test_no_more_peers_are_served_than_may_be(near: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with served(serving(near, 2), udp=True) as server, ExitStack() as stack:
+        first, second = (ask(stack, server, b"hello") for _ in range(2))
+        assert [first.recv(10), second.recv(10)] == [b"hello", b"hello"]
+        ask(stack, server, b"no room")
+        first.send(b"again")  # what came before was seen when this is answered
+        assert first.recv(10) == b"again"
+        assert len(server.lines("connected")) == 2
+        monkeypatch.setattr(datagrams, "_SILENT", 0.0)  # there is room for the one that stops it
+
+
+def test_not_for_every_address_a_program_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert engine._PROGRAMS_OF_PEERS == 128
+    monkeypatch.setattr(engine, "_PROGRAMS_OF_PEERS", 3)
+    with served(serving("exec:cat", 10_000), udp=True) as server, ExitStack() as stack:
+        talks = ask(stack, server, b"hello")
+        assert talks.recv(10) == b"hello"
+        for _ in range(20):
+            ask(stack, server, b"x")
+        talks.send(b"again")
+        assert talks.recv(10) == b"again"
+        assert len(server.lines("connected")) == 3
+        monkeypatch.setattr(datagrams, "_SILENT", 0.0)
