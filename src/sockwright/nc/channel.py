@@ -90,6 +90,9 @@ class Channel:
         """
         raise NotImplementedError
 
+    def await_loss(self, loop: Loop, on_lost: Callable[[OSError], None]) -> None:
+        """Until `attach`, tell if the connection breaks; what cannot break is never lost."""
+
     def receive_into(self, buffer: memoryview) -> int | None:
         """Receive at least one octet and give their number; None: nothing now; 0: the end."""
         raise NotImplementedError
@@ -138,9 +141,22 @@ class SocketChannel(Channel):
         self, loop: Loop, on_readable: Callable[[], None], on_writable: Callable[[], None]
     ) -> None:
         """Watch the socket."""
+        if self._loop is not None:  # since `await_loss`
+            self._loop.unwatch(self.socket.fileno())
         self._loop = loop
         self._on_readable, self._on_writable = on_readable, on_writable
         loop.watch(self.socket.fileno(), self._on_events)
+
+    def await_loss(self, loop: Loop, on_lost: Callable[[OSError], None]) -> None:
+        """Watch for errors alone; see `Channel`."""
+
+        def look(_events: int) -> None:
+            code = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if code:
+                on_lost(OSError(code, os.strerror(code)))
+
+        self._loop = loop
+        loop.watch(self.socket.fileno(), look, select.EPOLLET)
 
     def _on_events(self, events: int) -> None:
         if events & _READ:

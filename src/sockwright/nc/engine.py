@@ -40,7 +40,8 @@ from sockwright.nc.ends import (
 from sockwright.nc.first_sender import FirstSender
 from sockwright.nc.glance import Glance
 from sockwright.nc.loop import Loop
-from sockwright.nc.opening import Opening, open_here
+from sockwright.nc.opening import open_here
+from sockwright.nc.openings import Openings
 from sockwright.nc.outcome import DONE, Outcome, outcome_of
 from sockwright.nc.serving import Acceptor, bind_here, listen_here
 from sockwright.nc.session import Session
@@ -105,11 +106,9 @@ class _Engine:
         self.telling = Telling(loop, 0 if job.verbose else 2 if job.quiet else 1)
         self._tell = self.telling.tell
         self._sessions: set[Session] = set()
-        self._openings: set[Opening] = set()
-        self._alone: set[Channel] = set()  # ends whose other end is being opened
+        self._openings = Openings(loop, job.limits)
         self._listeners: list[Acceptor | BaseSocket | Greetings] = []
         self._hub: Hub | None = None
-        self._contexts: dict[int, ssl.SSLContext] = {}
         self._bound: str | None = None  # what datagrams come to
         self._programs: set[ProcessChannel] = set()  # those that have not ended yet
         self._last_wait: Timer | None = None
@@ -151,10 +150,7 @@ class _Engine:
         """Close everything, in whatever state it is."""
         for session in list(self._sessions):
             session.finish(DONE)
-        for opening in self._openings:
-            opening.cancel()
-        for channel in self._alone:
-            channel.close()
+        self._openings.close()
         for listener in self._listeners:
             listener.close()
         for program in list(self._programs):  # all were told to end already
@@ -309,27 +305,13 @@ class _Engine:
         *,
         beside: Channel | None = None,
     ) -> None:
-        if beside is not None:
-            self._alone.add(beside)
-
         def opened(channel: Channel) -> None:
-            self._openings.discard(opening)
-            if beside is not None:
-                self._alone.discard(beside)
             local, remote = _addresses(channel)
             self._tell("connected", f"connected to {channel.name}", 0, local=local, remote=remote)
             self._tell_tls(side, channel)
             then(self._dressed(side, channel, accepted=False))
 
-        def gave_up(outcome: Outcome) -> None:
-            self._openings.discard(opening)
-            if beside is not None:
-                self._alone.discard(beside)
-            failed(outcome)
-
-        opening = Opening(self._loop, side, self._job.limits, opened, gave_up)
-        self._openings.add(opening)
-        opening.start()
+        self._openings.begin(side, opened, failed, client=beside)
 
     def _tell_tls(self, side: Side, channel: Channel) -> None:
         """Tell what TLS agreed on, and whose certificate was trusted without a reason."""

@@ -59,6 +59,10 @@ class Around(Channel):
         """Attach the channel inside."""
         self.inner.attach(loop, on_readable, on_writable)
 
+    def await_loss(self, loop: Loop, on_lost: Callable[[OSError], None]) -> None:
+        """Let the channel inside tell."""
+        self.inner.await_loss(loop, on_lost)
+
     @property
     def doubt(self) -> str:  # type: ignore[override]
         """What the channel inside doubts."""

@@ -25,6 +25,7 @@ and Python cannot reorder those of TLS 1.3 before 3.15.
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 from contextlib import suppress
@@ -162,6 +163,17 @@ class TLSChannel(Channel):
         self._loop = loop
         self._on_readable, self._on_writable = on_readable, on_writable
         loop.soon(lambda: self._on_events(_READ | _WRITE))
+
+    def await_loss(self, loop: Loop, on_lost: Callable[[OSError], None]) -> None:
+        """Look at the socket, which is watched since the handshake; see `Channel`."""
+
+        def look() -> None:
+            code = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if code:
+                on_lost(OSError(code, os.strerror(code)))
+
+        self._on_readable = look
+        loop.soon(lambda: self._on_events(_READ))  # an event may have come before
 
     def _on_events(self, events: int) -> None:
         if self._asked is not None:
