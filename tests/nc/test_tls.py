@@ -156,7 +156,7 @@ def test_a_certificate_of_a_stranger_is_refused_with_its_fingerprint(
     _, near = ends.pair(good, TLSOptions(ca_file=stranger.path))
     text = str(_refusal(near))
     assert re.search(r"\(sha256:([0-9A-F]{2}:){31}[0-9A-F]{2}\) is not trusted", text)
-    assert "--tls-ca FILE; --insecure trusts anybody" in text
+    assert "--tls-ca FILE, or this by --tls-fingerprint; --insecure trusts anybody" in text
 
 
 def test_the_fingerprint_is_known_in_tls_1_2_too(

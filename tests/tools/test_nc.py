@@ -555,6 +555,15 @@ def test_tls_is_verified_unless_that_is_not_wanted(serve: Callable[..., Served])
     assert (trusted.returncode, trusted.stdout) == (0, "hello\n")
     assert "not verified" in trusted.stderr
     assert fingerprint in trusted.stderr
+    assert "--tls-fingerprint" in distrusted.stderr
+    pinned = run("nc", "--tls-fingerprint", fingerprint, "127.0.0.1", server.port, text="hello\n")
+    assert (pinned.returncode, pinned.stdout, pinned.stderr) == (0, "hello\n", "")
+    other = fingerprint[:-2] + ("00" if fingerprint[-2:] != "00" else "01")
+    refused = run("nc", "--tls-fingerprint", other, "127.0.0.1", server.port, text="hello\n")
+    assert (refused.returncode, refused.stdout) == (4, "")
+    wrong = run("nc", "--tls-fingerprint", "12:34", "127.0.0.1", server.port)
+    assert wrong.returncode == 2
+    assert "64 hex digits" in wrong.stderr
 
 
 def test_a_file_of_tls_that_is_of_no_use_is_named_before_anybody_is_called(

@@ -234,6 +234,9 @@ def test_what_names_no_place_is_answered_with_the_right_form(line: str, part: st
         ("-x dump.hex a 80", "--hex-dump dump.hex"),
         ("-d 5 a 80", "ncat's -d is --delay 5"),
         ("-c example.org 443", "sw nc --tls example.org 443"),
+        ("-l --tls-fingerprint x 80", "they are about a server"),
+        ("--tls-fingerprint x --insecure a 80", "choose whom to trust"),
+        ("--tls-fingerprint x --tls-ca c a 80", "choose whom to trust"),
         ("-D a 80", "SO_DEBUG has no effect"),
         ("-g x a 80", "source routing is dropped"),
         ("-S a 80", "RFC 2385"),
@@ -591,6 +594,10 @@ def test_a_relay_joins_its_two_ends() -> None:
 
 
 def test_a_relay_tells_the_tls_of_a_listener_from_that_of_a_client() -> None:
+    pinned = relayed("-k --tls-fingerprint f tls://:1 tls://b:2")
+    assert pinned.near.tls is not None
+    assert pinned.far.tls is not None
+    assert (pinned.near.tls.fingerprint, pinned.far.tls.fingerprint) == (None, "f")
     asked = relayed("-k --tls-cert c --tls-client-ca ca --insecure tls://:1 tls://b:2")
     assert asked.near.tls is not None
     assert asked.far.tls is not None

@@ -84,6 +84,8 @@ def check_settings(options: TLSOptions) -> None:
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     _restrict(context, options)
+    if options.fingerprint is not None:
+        _whole_fingerprint(options.fingerprint)
     if options.ca_file is not None or options.ca_path is not None:
         _trust(context, options.ca_file, options.ca_path)
     if options.client_ca is not None:

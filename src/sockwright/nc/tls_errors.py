@@ -131,7 +131,12 @@ def _not_verified(code: int, message: str, certificate: bytes | None, *, server_
         cause = f"it is valid {valid}" if valid else "its time is over or not yet come"
         cause += ", if the clock of this machine is right"
     elif code in _NOBODY_VOUCHES:
-        remedy = "to trust it, give it or who signed it by --tls-ca FILE"
+        remedy = (
+            "to trust it, give it or who signed it by --tls-client-ca FILE"
+            if server_side
+            else "to trust it, give it or who signed it by --tls-ca FILE, or this by "
+            "--tls-fingerprint"
+        )
     shown = f" ({fingerprint(certificate)})" if certificate else ""
     parts = [f"the certificate of the {whose}{shown} is not trusted", message]
     if cause:

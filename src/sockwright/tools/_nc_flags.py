@@ -166,6 +166,9 @@ _GROUPS: tuple[tuple[str, str, Flags], ...] = (
             ("--tls-name [--ssl-servername --tls-servername]", "tls_name", "NAME", (
                 "whom to ask for (SNI) and verify, where that is not HOST"
             )),
+            ("--tls-fingerprint", "tls_fingerprint", "SHA256", (
+                "trust the one certificate that has this, as a listener prints it"
+            )),
             ("--tls-alpn [--ssl-alpn]", "tls_alpn", "A,B", "protocols to offer: h2,http/1.1"),
             ("--tls-ciphers [--ssl-ciphers]", "tls_ciphers", "LIST", "openssl-ciphers(1)"),
             ("--insecure", "insecure", "", "do not verify; print whose certificate it was"),

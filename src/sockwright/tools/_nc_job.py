@@ -183,6 +183,9 @@ def tls_options(args: Arguments) -> TLSOptions:
         raise UsageError("--tls-key is the key of a certificate: --tls-cert FILE --tls-key FILE")
     if args.insecure and args.tls_verify:
         raise UsageError("--insecure and --ssl-verify exclude each other; to verify is the default")
+    if args.tls_fingerprint is not None and (args.insecure or args.tls_ca):
+        flag = "--insecure" if args.insecure else "--tls-ca"
+        raise UsageError(f"--tls-fingerprint and {flag} exclude each other: choose whom to trust")
     protocols = tuple(filter(None, map(str.strip, (args.tls_alpn or "").split(","))))
     return TLSOptions(
         verify=not args.insecure,
@@ -191,6 +194,7 @@ def tls_options(args: Arguments) -> TLSOptions:
         key=args.tls_key,
         alpn=protocols,
         server_name=args.tls_name,
+        fingerprint=args.tls_fingerprint,
         client_ca=args.tls_client_ca,
         ciphers=args.tls_ciphers,
     )

@@ -35,6 +35,7 @@ _TLS_FLAGS = (
     ("tls_ca", "--tls-ca"),
     ("tls_client_ca", "--tls-client-ca"),
     ("tls_name", "--tls-name"),
+    ("tls_fingerprint", "--tls-fingerprint"),
     ("tls_alpn", "--tls-alpn"),
     ("tls_ciphers", "--tls-ciphers"),
     ("tls_verify", "--tls-verify"),

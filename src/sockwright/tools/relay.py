@@ -113,7 +113,9 @@ def _job(args: Arguments) -> Job:
     if near.tls and far.tls:
         # What is said of certificates is said of the side that shows one to everybody.
         one = replace(far.tls, certificate=None, key=None, client_ca=None)
-        far = replace(far, tls=one) if near.listen else far
+        if near.listen:
+            far = replace(far, tls=one)
+            near = replace(near, tls=replace(near.tls, fingerprint=None))
     far = replace(far, proxy=read_proxy(args, second))
     if isinstance(second, FileEnd):
         # Of many clients nobody's octets are to be lost to those of the next.
