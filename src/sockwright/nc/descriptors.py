@@ -36,12 +36,19 @@ _WRITE = select.EPOLLOUT | select.EPOLLHUP | select.EPOLLERR
 _NONE = -1
 
 
+def poll_now(descriptor: int, event: int) -> bool:
+    """Tell whether poll(2) has something to say of a descriptor: the event, or that it hung up."""
+    poll = select.poll()
+    poll.register(descriptor, event)
+    return bool(poll.poll(0))
+
+
 class _Half:
     """One descriptor and how to use it without waiting."""
 
-    __slots__ = ("descriptor", "file", "moves", "opened", "socket", "waits")
+    __slots__ = ("awaits_writer", "descriptor", "file", "moves", "opened", "socket", "waits")
 
-    def __init__(self, descriptor: int, flags: int) -> None:
+    def __init__(self, descriptor: int, flags: int, *, ours: bool) -> None:
         mode = os.fstat(descriptor).st_mode
         self.file = stat.S_ISREG(mode) or stat.S_ISBLK(mode)
         self.descriptor = descriptor
@@ -49,10 +56,16 @@ class _Half:
         self.socket: socket.socket | None = None
         self.waits = False
         self.moves = True  # whether the kernel may move octets here without waiting
+        self.awaits_writer = False  # whether no octets are no end yet
         if stat.S_ISSOCK(mode):
             self.socket = socket.socket(fileno=os.dup(descriptor))
             # splice(2) and sendfile(2) wait for a socket, whatever their own flags say.
             self.moves = not os.get_blocking(descriptor)
+        elif ours and not os.get_blocking(descriptor):
+            # A FIFO that was opened without waiting for a writer; read(2) and splice(2) take that
+            # for the end, but poll(2) knows.
+            self.awaits_writer = flags == os.O_RDONLY and stat.S_ISFIFO(mode)
+            self.moves = not self.awaits_writer
         elif not self.file:
             try:
                 self.descriptor = os.open(
@@ -68,9 +81,7 @@ class _Half:
         """Tell whether a call would not wait."""
         if not self.waits:
             return True
-        poll = select.poll()
-        poll.register(self.descriptor, event)
-        return bool(poll.poll(0))
+        return poll_now(self.descriptor, event)
 
     def close(self) -> None:
         if self.socket is not None:
@@ -92,9 +103,9 @@ class DescriptorChannel(Channel):
         super().__init__(name)
         self._reading, self._writing = reading, writing
         self._owns = owns
-        self._in = None if reading == _NONE else _Half(reading, os.O_RDONLY)
+        self._in = None if reading == _NONE else _Half(reading, os.O_RDONLY, ours=owns)
         try:
-            self._out = None if writing == _NONE else _Half(writing, os.O_WRONLY)
+            self._out = None if writing == _NONE else _Half(writing, os.O_WRONLY, ours=owns)
         except OSError:
             if self._in is not None:
                 self._in.close()
@@ -142,7 +153,10 @@ class DescriptorChannel(Channel):
                 return half.socket.recv_into(buffer, 0, socket.MSG_DONTWAIT)
             if not half.ready(select.POLLIN):
                 return None
-            return os.readv(half.descriptor, [buffer])
+            count = os.readv(half.descriptor, [buffer])
+            if count == 0 and half.awaits_writer and not poll_now(half.descriptor, select.POLLIN):
+                return None
+            return count  # noqa: TRY300 - as above
         except BlockingIOError:
             return None
         except OSError as error:
@@ -251,8 +265,11 @@ def standard_channel(*, reads: bool = True, writes: bool = True) -> DescriptorCh
     return channel
 
 
-def file_channel(path: str, *, reads: bool, writes: bool) -> DescriptorChannel:
+def file_channel(path: str, *, reads: bool, writes: bool, waits: bool = True) -> DescriptorChannel:
     """Open a file, FIFO or device to read from, to write to (it is made, or emptied), or both.
+
+    Where `waits` is false nothing comes from a FIFO until somebody writes to it; else opening it
+    waits for that.
 
     Raises:
         OSError: it cannot be opened so.
@@ -261,6 +278,8 @@ def file_channel(path: str, *, reads: bool, writes: bool) -> DescriptorChannel:
         flags = os.O_RDWR
     else:
         flags = os.O_RDONLY if reads else os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    if not waits:
+        flags |= os.O_NONBLOCK
     descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOCTTY, 0o600)
     return DescriptorChannel(
         descriptor if reads else _NONE, descriptor if writes else _NONE, f"file:{path}", owns=True
@@ -268,17 +287,23 @@ def file_channel(path: str, *, reads: bool, writes: bool) -> DescriptorChannel:
 
 
 def sink_channel(
-    path: str, *, force: bool = False, append: bool = False, name: str = ""
+    path: str,
+    *,
+    force: bool = False,
+    append: bool = False,
+    name: str = "",
+    waits: bool = True,
 ) -> SinkChannel:
     """Open a file, FIFO or device to write to it.
 
     A file is made, and one that is there is refused, unless `force` empties it or `append` goes on
-    at its end. Messages call it `name`, or else by its path.
+    at its end. Messages call it `name`, or else by its path. Opening a FIFO that nobody reads
+    `waits` for that, or is an error.
 
     Raises:
-        OSError: EEXIST, it is there; or what else the kernel says.
+        OSError: EEXIST, it is there; ENXIO, nobody reads the FIFO; or what else the kernel says.
     """
     from sockwright.nc.output import open_output
 
-    with open_output(path, force=force, append=append) as file:
+    with open_output(path, force=force, append=append, waits=waits) as file:
         return SinkChannel(os.dup(file.fileno()), name or f"file:{path}")

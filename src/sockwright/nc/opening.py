@@ -63,10 +63,12 @@ def _file(end: FileEnd, side: Side) -> Channel:
     try:
         if side.writes is None:
             device = stat.S_ISCHR(os.stat(end.path).st_mode)
-            return file_channel(end.path, reads=True, writes=device)
+            return file_channel(end.path, reads=True, writes=device, waits=False)
         how = side.writes
-        return sink_channel(end.path, force=how == "anew", append=how == "append")
+        return sink_channel(end.path, force=how == "anew", append=how == "append", waits=False)
     except OSError as error:
+        if error.errno == errno.ENXIO and stat.S_ISFIFO(os.stat(end.path).st_mode):
+            raise OSError(errno.ENXIO, f"open {end}: nobody reads this FIFO (ENXIO)") from error
         # What the kernel says of files needs no guess at a cause, as that of sockets does.
         raise OSError(error.errno, f"open {end}: {error.strerror}") from error
 

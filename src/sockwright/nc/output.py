@@ -18,16 +18,19 @@ if TYPE_CHECKING:
 __all__ = ["Output", "open_output"]
 
 
-def open_output(path: str, *, force: bool = False, append: bool = False) -> FileIO:
+def open_output(
+    path: str, *, force: bool = False, append: bool = False, waits: bool = True
+) -> FileIO:
     """Open `path` for writing, unbuffered; only its owner may read what is created.
 
     A file that is there is refused, but `append` goes on behind its end and `force` begins it anew.
     A device or a FIFO (and with it ``>(program)`` of a shell) is written to as it is, since nothing
-    in it gets lost.
+    in it gets lost. Opening a FIFO that nobody reads `waits` for that, or is ENXIO.
 
     Raises: FileExistsError with what to do; OSError as open(2).
     """
-    how = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
+    now = 0 if waits else os.O_NONBLOCK
+    how = now | os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
     if append:
         how |= os.O_APPEND
     else:
@@ -35,13 +38,13 @@ def open_output(path: str, *, force: bool = False, append: bool = False) -> File
     try:
         descriptor = os.open(path, how, 0o600)
     except FileExistsError:
-        descriptor = _existing(path)
+        descriptor = _existing(path, now)
     return FileIO(descriptor, "wb")
 
 
-def _existing(path: str) -> int:
+def _existing(path: str, now: int) -> int:
     if not stat.S_ISREG(os.stat(path).st_mode):
-        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY)
+        descriptor = os.open(path, now | os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY)
         # Looked at again, since it may be another file by now.
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return descriptor
