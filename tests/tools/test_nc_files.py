@@ -11,6 +11,9 @@ import signal
 import socket
 import struct
 import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -494,6 +497,48 @@ def test_who_waits_for_a_stuck_server_that_is_ended_hears_of_it(
     assert server.wait() == 130
     _check(client, 1)
     assert not target.exists()
+
+
+def test_who_takes_next_to_nothing_does_not_keep_others_out(
+    peers: Peers, large: Path, target: Path
+) -> None:
+    os.truncate(large, size := 32 << 20)
+    server, port = _listening(peers, "-k", "-m", "3", "--send", str(large))
+    address = "127.0.0.1", int(port)
+    silent, dripping, steady = (socket.create_connection(address) for _ in range(3))
+    ended = threading.Event()
+
+    def take() -> None:
+        while not ended.wait(0.1):
+            with suppress(OSError):
+                dripping.recv(1, socket.MSG_DONTWAIT)
+                steady.recv(100_000, socket.MSG_DONTWAIT)
+
+    with silent, dripping, steady, ThreadPoolExecutor(1) as pool:
+        pool.submit(take)
+        try:
+            _check(_calling(peers, port, "--receive", str(target)))
+        finally:
+            ended.set()
+        assert target.stat().st_size == size
+        until(lambda: len(server.complaints) == 2, "both are told", server)
+        gone = re.findall(r"let tcp://127.0.0.1:(\d+) go: it took \d+ octets in 3 s", server.errors)
+        assert {int(number) for number in gone} == {
+            silent.getsockname()[1], dripping.getsockname()[1],
+        }  # fmt: skip
+        with pytest.raises(ConnectionResetError), silent.makefile("rb") as half:
+            half.read()  # which does not look like a whole one
+
+
+def test_who_does_not_begin_with_tls_does_not_keep_others_out(
+    peers: Peers, source: Path, target: Path
+) -> None:
+    server = peers.run([SW, "nc", "-lk", "-m", "1", "--tls", "0", "--send", str(source)])
+    port = _port(server, "tls")
+    with socket.create_connection(("127.0.0.1", int(port))):
+        client = _calling(peers, port, "--tls", "--insecure", "--receive", str(target))
+        assert client.wait() == 0, client
+    assert target.read_bytes() == OCTETS
 
 
 def test_when_descriptors_run_out_others_wait(peers: Peers, source: Path) -> None:

@@ -441,7 +441,7 @@ def unacknowledged(sock: socket.socket) -> int:
     import termios
 
     answer = bytearray(_INT.size)
-    with suppress(OSError):
+    with suppress(OSError, ValueError):  # it is closed
         fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, answer)
     octets: int = _INT.unpack(answer)[0]
     return octets
