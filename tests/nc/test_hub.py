@@ -164,7 +164,7 @@ def test_very_many_small_pieces_are_bounded_too(bench: Bench) -> None:
 def test_who_takes_nothing_for_long_is_let_go_and_the_others_go_on(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert hub_module._STALLED == 5
+    assert hub_module._STALLED == 2
     monkeypatch.setattr(hub_module, "_STALLED", 0.2)
     hub = Hub(bench.loop, None)
     sender, stopped, reader = (Client(bench, hub) for _ in range(3))
@@ -180,26 +180,69 @@ def test_who_takes_nothing_for_long_is_let_go_and_the_others_go_on(
     assert reader.outcome is None
 
 
-def test_who_takes_a_little_now_and_then_stays(
+def test_who_takes_little_does_not_hold_up_the_others(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_module, "_STALLED", 0.2)
+    monkeypatch.setattr(hub_module, "_STALLED", 0.4)
+    hub = Hub(bench.loop, None)
+    sender, drips, reader = (Client(bench, hub, buffer=4096) for _ in range(3))
+    while drips.outcome is None:
+        while drips.outcome is None and sender.say(bytes(1 << 20)):
+            turn(bench)
+            reader.listen()
+        drips.listen(2_000)
+        bench.spend(0.01)
+    assert drips.outcome == Outcome(1, "stalled")
+    before = len(reader.listen())
+    bench.until(lambda: sender.say(bytes(1 << 20)) and len(reader.listen()) > before + (8 << 20))
+    assert reader.outcome is None
+
+
+def test_who_is_slow_stays_where_nobody_else_waits(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "_STALLED", 0.1)
     hub = Hub(bench.loop, None)
     sender, slow = Client(bench, hub), Client(bench, hub, buffer=4096)
-    for _ in range(10):
-        while slow.outcome is None and sender.say(bytes(1 << 20)):
-            turn(bench)
-        slow.listen(5_000)
-        bench.spend(0.06)
+    said = 0
+    while not slow.member.full:
+        said += sender.say(bytes(1000))
+        turn(bench)
+    bench.spend(0.4)
     assert slow.outcome is None
-    for _ in range(5):  # full, and empty, and full again
-        while slow.listen(1 << 20) and slow.member.waiting:
-            turn(bench)
-        while not slow.member.full:
+    while len(slow.listen()) < said:
+        turn(bench)
+
+
+def test_new_clients_one_after_the_other_hold_up_the_others_for_little_in_all(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "_STALLED", 0.5)
+    monkeypatch.setattr(hub_module, "_PROVEN", 1 << 20)
+    hub = Hub(bench.loop, None)
+    sender, reader = Client(bench, hub), Client(bench, hub)
+    while len(reader.got) < 2 << 20:
+        sender.say(bytes(1 << 20))
+        turn(bench)
+        reader.listen()
+    held = []
+    for _ in range(4):
+        stopped = Client(bench, hub, buffer=4096)
+        while stopped.outcome is None:
             sender.say(bytes(1 << 20))
-            turn(bench)
-    timers = [timer for timer in bench.loop._timers if timer.call is not None]
-    assert len(timers) <= 1  # one look is enough, however often it was full
+            bench.loop.later(0.001, lambda: None)
+            bench.loop.step()
+            reader.listen()
+        held.append(stopped.member.held)
+    assert held[0] > 0.5
+    assert sum(held[1:]) < 0.5
+    # One that has taken much before is known not to be of that kind.
+    while not reader.member.full:
+        sender.say(bytes(1 << 20))
+        turn(bench)
+    bench.spend(0.25)
+    assert reader.outcome is None
+    assert hub._credit < 0.25
 
 
 def test_who_leaves_in_the_middle_takes_nobody_along(bench: Bench) -> None:
@@ -264,6 +307,25 @@ def test_lines_come_whole_each_after_its_sender_s_name(bench: Bench) -> None:
     assert first.listen() == b"<server> you are user 1\n"
 
 
+def test_what_is_said_cannot_act_on_the_terminals_of_the_others(bench: Bench) -> None:
+    hub = Hub(bench.loop, None, chat=True)
+    first, second = Client(bench, hub), Client(bench, hub)
+    turn(bench)
+    second.listen()
+    second.got.clear()
+    for piece in (b"\r\x1b[2K<server> you are alone\n", b"caf\xc3", b"\xa9\r", b"\nbye\x9b", b"\r"):
+        first.say(piece)
+        turn(bench)
+    first.sock.shutdown(socket.SHUT_WR)
+    turn(bench)
+    assert second.listen().split(b"\n") == [
+        b"<user 1> \\r\\x1b[2K<server> you are alone",
+        b"<user 1> caf\xc3\xa9\r",
+        b"<user 1> bye\\x9b\\r",
+        b"",
+    ]
+
+
 def test_a_line_without_end_comes_in_pieces(bench: Bench) -> None:
     hub = Hub(bench.loop, None, chat=True)
     first, second = Client(bench, hub), Client(bench, hub)
@@ -321,6 +383,52 @@ def test_the_end_of_standard_input_reaches_those_who_come_later_too(bench: Bench
     second = Client(bench, hub)
     turn(bench)
     assert second.session.outward.done
+
+
+def fill(bench: Bench, into: int, client: Client) -> None:
+    """Write to standard input until it waits for a client."""
+    while client.outcome is None and not client.member.full:
+        with suppress(BlockingIOError):
+            os.write(into, bytes(1 << 16))
+        turn(bench)
+
+
+def test_standard_input_waits_for_who_takes_a_little_now_and_then(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert hub_module._STALLED_INPUT == 5
+    monkeypatch.setattr(hub_module, "_STALLED_INPUT", 0.2)
+    channel, into, _ = standard(bench)
+    hub = Hub(bench.loop, channel)
+    slow = Client(bench, hub, buffer=4096)
+    for _ in range(10):
+        fill(bench, into, slow)
+        slow.listen(5_000)
+        bench.spend(0.06)
+    assert slow.outcome is None
+    for _ in range(5):  # full, and empty, and full again
+        while slow.listen(1 << 20) and slow.member.waiting:
+            turn(bench)
+        fill(bench, into, slow)
+    timers = [timer for timer in bench.loop._timers if timer.call is not None]
+    assert len(timers) <= 1  # one look is enough, however often it was full
+    os.close(into)
+
+
+def test_standard_input_does_not_wait_for_who_takes_next_to_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "_STALLED_INPUT", 0.3)
+    monkeypatch.setattr(hub_module, "_TOO_LITTLE_INPUT", 100_000)
+    channel, into, _ = standard(bench)
+    hub = Hub(bench.loop, channel)
+    drips = Client(bench, hub, buffer=4096)
+    fill(bench, into, drips)
+    while drips.outcome is None:
+        drips.listen(100)
+        bench.spend(0.01)
+    assert drips.outcome == Outcome(1, "stalled")
+    os.close(into)
 
 
 def test_an_input_that_is_left_alone_never_ends(bench: Bench) -> None:

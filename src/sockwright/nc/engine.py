@@ -626,8 +626,13 @@ class _Engine:
                 session = self._begin_session(client, channel, over)
             if member is not None:
                 member.progress = lambda: session.outward.moved
+                stalled = member
                 member.on_stalled = lambda: session.finish(
-                    Outcome(1, f"{client.name} took nothing for 5 s while others wait: closed")
+                    Outcome(
+                        1,
+                        f"{client.name} took too little for {stalled.held:.1g} s while others "
+                        "waited for it: closed",
+                    )
                 )
 
         def failed(outcome: Outcome) -> None:

@@ -9,8 +9,11 @@ Each session has a `Member` for its near end. Rules:
 
 - nothing is lost on the way: sources pause while any member is full, with 256 KiB or 1024 pieces
   waiting for it. A piece is kept once, however many wait for it;
-- one that is full and takes nothing for five seconds is let go, so that a stopped client cannot
-  stop the others for longer;
+- one that is full while others wait, and takes too little, is let go once it has held them up for
+  two seconds, or five where only standard input waits. Too little is less than a rate: a client
+  that takes one octet now and then is no better than one that is stopped. New clients, of which
+  there may be one after the other, hold up the others for no more than a tenth of the time in all;
+- what is said in a chat is cleaned of what could act on the terminals of the others;
 - standard input waits for the first client, and for another one once all have ended;
 - nobody else is called while octets are given or taken, but `soon` after: whoever gives them is in
   the middle of moving octets, and those may be in the buffer of the loop.
@@ -19,6 +22,7 @@ Each session has a `Member` for its near end. Rules:
 from __future__ import annotations
 
 from collections import deque
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from sockwright.nc.channel import Channel
@@ -26,22 +30,29 @@ from sockwright.nc.channel import Channel
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sockwright.nc.cleaning import Cleaner
     from sockwright.nc.loop import Loop
 
 __all__ = ["Hub", "Member"]
 
 _HIGH = 256 << 10  # octets waiting for one member, from which on the sources pause
 _MANY = 1024  # pieces, likewise
-_STALLED = 5.0  # seconds
-_LOOKS = 5  # in that time
+_STALLED = 2.0  # seconds that a member may hold up the others
+_STALLED_INPUT = 5.0  # the same, where only standard input waits
+_LOOKS = 20  # in that time
+_TOO_LITTLE = 1 << 20  # octets a second; who takes fewer holds up the others
+_TOO_LITTLE_INPUT = 4096
+_PROVEN = 16 << 20  # octets, more than the kernel takes for a client that takes none
+_SHARE = 0.1  # of the time, for which members that have not taken so many may hold up the others
 _LINE = 4096  # octets of a line of chat at most; a longer one comes in pieces
 
 
 class Member(Channel):
     """The near end of one client's session.
 
-    `progress` counts what its client has taken so far, and `on_stalled` is called when that does
-    not change for long; whoever makes the session sets both.
+    `progress` counts what its client has taken so far, and `on_stalled` is called when that has
+    become too little for others to wait for; whoever makes the session sets both. `held` is for how
+    many seconds it has held up the others, less what it has made up for.
     """
 
     def __init__(self, hub: Hub, number: int) -> None:
@@ -52,8 +63,10 @@ class Member(Channel):
         self.taken = 0
         self.ended = False
         self.due = False  # whether its session will be told of what it may read
-        self.watched = False  # whether somebody looks if it stalls
+        self.held = 0.0
+        self.seen: int | None = None  # its progress when that was looked at
         self.line = b""
+        self.cleaner: Cleaner | None = None
         self.progress: Callable[[], int] = lambda: self.taken
         self.on_stalled: Callable[[], None] = self.close
         self.readable: Callable[[], None] | None = None
@@ -126,6 +139,13 @@ class Hub:
         self._input_ended = False
         self._numbers = 0
         self._attached = False
+        # Standard input has nobody to be fair to.
+        self._patience = _STALLED if standard is None else _STALLED_INPUT
+        self._too_little = _TOO_LITTLE if standard is None else _TOO_LITTLE_INPUT
+        self._looking = False
+        self._looked = 0.0
+        self._credit = self._patience  # seconds for which new members may hold up the others
+        self._credited = monotonic()
 
     def member(self) -> Member:
         """Make the near end for a new client; numbers start with 1."""
@@ -149,6 +169,8 @@ class Hub:
         if self._members.pop(member.number, None) is None:
             return
         member.readable = member.writable = None
+        if not _proven(member):
+            self._credit = max(0.0, self._credit_now() - member.held)
         member.queue.clear()
         member.waiting = 0
         self._blocked.discard(member)
@@ -209,13 +231,19 @@ class Hub:
 
     def left_unfinished(self, member: Member) -> None:
         """Pass on the beginning of a line whose sender has ended."""
+        if member.cleaner is not None:
+            member.line += member.cleaner.finish()
         if member.line:
             line, member.line = member.line, b""
             self._give_all(_named(member, line) + b"\n", member)
 
     def _said(self, member: Member, octets: bytes) -> bytes:
         """Give whole lines, each after its sender's name, and keep what is not whole."""
-        *lines, rest = (member.line + octets).split(b"\n")
+        if member.cleaner is None:
+            from sockwright.nc.cleaning import Cleaner
+
+            member.cleaner = Cleaner()
+        *lines, rest = (member.line + member.cleaner.clean(octets)).split(b"\n")
         while len(rest) > _LINE:
             lines.append(rest[:_LINE])
             rest = rest[_LINE:]
@@ -234,7 +262,7 @@ class Hub:
         self._tell(member)
         if member.full:
             self._full.add(member)
-            self._watch(member)
+            self._watch()
 
     def end(self, member: Member) -> None:
         """Let nothing more come for a member."""
@@ -258,27 +286,39 @@ class Hub:
 
     # -- who waits for whom ------------------------------------------------------------------------
 
-    def _watch(self, member: Member) -> None:
-        """Let a member go that is full and takes nothing for a while."""
-        if member.watched:
-            return
-        member.watched = True
-        taken = member.progress()
-        quiet = 0
+    def _watch(self) -> None:
+        """Look at those that hold up the others, for as long as there are any."""
+        if not self._looking:
+            self._looking = True
+            self._looked = monotonic()
+            self._loop.later(self._patience / _LOOKS, self._look)
 
-        def look() -> None:
-            nonlocal taken, quiet
-            if member not in self._full:
-                member.watched = False
-                return
-            before, taken = taken, member.progress()
-            quiet = quiet + 1 if taken == before else 0
-            if quiet == _LOOKS:
-                member.on_stalled()
-            else:
-                self._loop.later(_STALLED / _LOOKS, look)
+    def _look(self) -> None:
+        """Let members go that have held up the others for too long."""
+        between = self._patience / _LOOKS
+        now = monotonic()
+        # What is longer is the fault of this process, which was stopped, or busy.
+        passed = min(now - self._looked, 2 * between)
+        self._looked = now
+        others_wait = self._reads if self.output is not None else bool(self._blocked)
+        for member in list(self._full):
+            before, member.seen = member.seen, member.progress()
+            if before is not None and others_wait:
+                made_up = (member.seen - before) / self._too_little
+                member.held = max(0.0, member.held + passed - made_up)
+                patience = self._patience if _proven(member) else self._credit_now()
+                if member.held > max(patience, between):
+                    member.on_stalled()
+        self._looking = bool(self._full)
+        if self._looking:
+            self._loop.later(between, self._look)
 
-        self._loop.later(_STALLED / _LOOKS, look)
+    def _credit_now(self) -> float:
+        """Return for how many seconds new members may hold up the others."""
+        now = monotonic()
+        self._credit = min(self._patience, self._credit + _SHARE * (now - self._credited))
+        self._credited = now
+        return self._credit
 
     def took(self, member: Member) -> None:
         """Go on where room was waited for, if this member made the last of it."""
@@ -294,6 +334,11 @@ class Hub:
         for member in blocked:
             if member.writable is not None:
                 member.writable()
+
+
+def _proven(member: Member) -> bool:
+    """Tell whether somebody takes what the kernel takes for a client."""
+    return member.seen is not None and member.seen >= _PROVEN
 
 
 def _named(member: Member, line: bytes) -> bytes:
