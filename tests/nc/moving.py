@@ -178,8 +178,7 @@ class Served:
             # Refused, where an event of its own was the last one meanwhile.
             with socket.socket(socket.AF_INET, kind) as sock, suppress(ConnectionError):
                 sock.connect(self.address)
-                if udp:
-                    sock.send(b"over")
+                sock.send(b"over, and no TLS")
                 self._thread.join(PATIENCE_S)
         self._thread.join(PATIENCE_S)
         assert not self._thread.is_alive()
