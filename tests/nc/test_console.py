@@ -207,6 +207,20 @@ def test_lines_are_remembered_for_the_next_time_and_for_nobody_else(tmp_path: Pa
         talk.until_line(0, "remember mé")
 
 
+def test_without_history_no_line_comes_back_or_is_kept(tmp_path: Path) -> None:
+    kept = tmp_path / "sockwright" / "nc_history"
+    kept.parent.mkdir()
+    kept.write_text("earlier\n")
+    with Talk("Console(history=False)", home=str(tmp_path)).until_edits() as talk:
+        talk.press("one\r")
+        talk.hear("one\n")
+        talk.press("\x1b[A\x1b[A\r")  # of this run it is the first
+        talk.hear("one\n")
+        talk.press("\x03")
+        assert talk.finish() == 130
+    assert kept.read_text() == "earlier\n"
+
+
 _QUESTIONS = ("Passwd 1: ", "Passwort 2: ", "PIN 3: ", "password 4\n> ", "Token 5:\n", "name 6: ")
 
 
@@ -517,9 +531,12 @@ def test_a_raw_terminal_gives_every_key_to_the_peer_and_shows_all_that_comes() -
         talk.say(b"\x1b[1mbold\x1b[0m\r\n")
         talk.until_shown("bold")
         assert "\x1b[1mbold\x1b[0m" in talk.written
+        talk.say(b"prompt$ ")
+        talk.until_shown("prompt$")
         talk.press("~~x\r~.")
         talk.hear("~x\r")
         assert talk.finish() == 130
+        assert "prompt$ \r\n" in talk.written  # what comes next has a row of its own
         _is_back(talk)
 
 

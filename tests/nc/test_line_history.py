@@ -27,6 +27,14 @@ def test_the_newest_line_comes_first(tmp_path: Path) -> None:
     assert path.read_bytes() == "first\nzweite Zeile äöü\nthird\t".encode() + b"\xff\n"
 
 
+def test_a_line_that_begins_with_a_blank_is_remembered_for_this_run_only(tmp_path: Path) -> None:
+    history = LineHistory(str(tmp_path / "nc_history"))
+    history.append_string("first")
+    history.append_string(" secret")
+    assert history.get_strings() == ["first", " secret"]
+    assert _kept(tmp_path / "nc_history") == ["first"]
+
+
 def test_nobody_else_may_read_it(tmp_path: Path) -> None:
     before = os.umask(0)
     try:

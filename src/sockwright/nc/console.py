@@ -57,7 +57,7 @@ def open_console(settings: Console, *, reads: bool = True, writes: bool = True) 
     from sockwright.nc.terminal import is_dumb, is_in_foreground
 
     if settings.edit and keyboard and not is_dumb() and is_in_foreground(0):
-        return EditingChannel()
+        return EditingChannel(history=settings.history)
     return CleanedChannel(reads=reads)
 
 

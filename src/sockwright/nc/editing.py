@@ -122,9 +122,10 @@ class CleanedChannel(KeyboardChannel):
 class EditingChannel(CleanedChannel):
     """A terminal whose lines are edited; see the rules of `nc.line_editor`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, history: bool = True) -> None:
         super().__init__(reads=False)
         self.terminal = self.gives = True
+        self._history = history
         self._modes = TerminalModes(0)
         self._lines: deque[memoryview] = deque()
         self._ended = False
@@ -217,6 +218,7 @@ class EditingChannel(CleanedChannel):
                 self._modes,
                 on_line=lambda line: ring(lambda: self._take_line(line)),
                 on_drained=lambda: ring(self._drained),
+                history=self._history,
             )
             ring(lambda: self._hand_over(editor))
             self._turn.wait()

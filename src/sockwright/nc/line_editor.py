@@ -66,7 +66,7 @@ class LineEditor:
 
     `unfinished` is the line that has been shown without its end. `on_line(octets)` and
     `on_drained()` are called in the thread of `run`, the latter whenever all that was given to
-    `show` has been shown.
+    `show` has been shown. Without `history` only lines of this run come back, and none is kept.
     """
 
     def __init__(
@@ -74,6 +74,8 @@ class LineEditor:
         modes: TerminalModes,
         on_line: Callable[[bytes], None],
         on_drained: Callable[[], None],
+        *,
+        history: bool = True,
     ) -> None:
         self.unfinished = ""
         self._before = ""  # the last line of the peer's that has ended, without blank ones
@@ -94,7 +96,7 @@ class LineEditor:
             term=os.environ.get("TERM"),
             enable_cpr=False,  # not every terminal answers when it is asked where the cursor is
         )
-        self._history = LineHistory(history_path())
+        self._history = LineHistory(history_path() if history else None)
         self._session: PromptSession[str] = PromptSession(
             message=self._prompt,
             history=self._history,

@@ -40,7 +40,8 @@ def history_path() -> str | None:
 class LineHistory(History):
     """Lines kept in the file at `path`, or in memory where that is None or cannot be used.
 
-    While `keeps` is False, lines are remembered for this run only.
+    While `keeps` is False, lines are remembered for this run only, and so is one that begins with a
+    blank, as shells have it.
     """
 
     def __init__(self, path: str | None) -> None:
@@ -63,7 +64,9 @@ class LineHistory(History):
     def store_string(self, string: str) -> None:
         """Keep a line."""
         octets = string.encode(errors="surrogateescape")
-        if self._path is None or not self.keeps or len(octets) > _MOST_OCTETS or b"\n" in octets:
+        if self._path is None or not self.keeps or string.startswith(" "):
+            return
+        if len(octets) > _MOST_OCTETS or b"\n" in octets:
             return
         with suppress(OSError):
             os.makedirs(os.path.dirname(self._path), 0o700, exist_ok=True)

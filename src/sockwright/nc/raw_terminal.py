@@ -8,6 +8,7 @@ program until `fg`, ``~~`` sends one tilde.
 from __future__ import annotations
 
 import os
+import select
 import signal
 import threading
 from collections import deque
@@ -100,6 +101,8 @@ class RawTerminalChannel(DescriptorChannel):
             while self._typed:
                 part = self._typed.popleft()
                 if part == "leave":
+                    if select.select([], [1], [], 0)[1]:  # not where the screen is stuck
+                        os.write(1, b"\r\n")  # the next prompt is not to begin within a row
                     raise KeyboardInterrupt
                 if part == "suspend":
                     self._modes.suspend()
