@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sockwright.nc.ends import ExecEnd, PtyEnd, StandardEnd
 from sockwright.nc.engine import run
+from sockwright.tools._nc_lines import Lines
 from sockwright.tools._nc_taps import Taps
 from sockwright.tools._rows import Remark
 
@@ -35,6 +36,7 @@ def do(job: Job, args: Arguments) -> Generator[object, None, int]:
         if taps.conversation is not None:
             job = replace(job, taps=taps.conversation)
         events = run(job)
+        lines = Lines()
         try:
             while True:
                 try:
@@ -44,7 +46,10 @@ def do(job: Job, args: Arguments) -> Generator[object, None, int]:
                     status: int = end.value
                     return status or int(taps.failed)
                 yield from _reports(taps)
-                yield event
+                if args.json:  # it is a row, for standard output
+                    yield event
+                else:
+                    yield from lines.given(event)
         finally:
             events.close()
             yield from _reports(taps)
