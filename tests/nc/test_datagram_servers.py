@@ -47,7 +47,7 @@ def test_no_more_peers_are_served_than_may_be(near: str, monkeypatch: pytest.Mon
 
 
 def test_not_for_every_address_a_program_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert engine._PROGRAMS_OF_PEERS == 128
+    assert listening._PROGRAMS_OF_PEERS == 128
     monkeypatch.setattr(engine, "_PROGRAMS_OF_PEERS", 3)
     with served(serving("exec:cat", 10_000), udp=True) as server, ExitStack() as stack:
         talks = ask(stack, server, b"hello")

@@ -21,13 +21,12 @@ import socket
 import struct
 from contextlib import suppress
 from dataclasses import replace
-from time import monotonic, time_ns
+from time import monotonic
 from typing import TYPE_CHECKING
 
-from sockwright.errors import SockwrightError, UsageError
-from sockwright.nc.channel import Channel, SocketChannel
-from sockwright.nc.datagrams import Datagrams, MessageChannel, PeerChannel
+from sockwright.errors import SockwrightError
 from sockwright.nc.descriptors import standard_channel
+from sockwright.nc.dressing import addresses_of, dressed, variables_of
 from sockwright.nc.ends import (
     DiscardEnd,
     EchoEnd,
@@ -37,41 +36,31 @@ from sockwright.nc.ends import (
     SocketEnd,
     StandardEnd,
 )
-from sockwright.nc.first_sender import FirstSender
-from sockwright.nc.glance import Glance
 from sockwright.nc.loop import Loop
 from sockwright.nc.opening import open_here
 from sockwright.nc.openings import Openings
 from sockwright.nc.outcome import DONE, Outcome, outcome_of
-from sockwright.nc.serving import Acceptor, bind_here, listen_here
 from sockwright.nc.session import Session
 from sockwright.nc.telling import Telling
-from sockwright.sockets.addresses import endpoint_of
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Generator
 
-    from sockwright.nc.access import Access
+    from sockwright.nc.channel import Channel
+    from sockwright.nc.datagrams import PeerChannel
     from sockwright.nc.ends import End
     from sockwright.nc.events import Event
-    from sockwright.nc.greeting import Greetings
     from sockwright.nc.hub import Hub, Member
+    from sockwright.nc.listening import Listening
     from sockwright.nc.loop import Timer
     from sockwright.nc.process_channel import ProcessChannel
     from sockwright.nc.settings import Job, Side
-    from sockwright.sockets.addresses import SocketAddress
-    from sockwright.sockets.base import BaseSocket
-    from sockwright.sockets.endpoint import Endpoint
 
 __all__ = ["run"]
 
 _PEER_SILENCE = 60.0  # seconds after which a peer of datagrams is forgotten, unless -w says
 _OF_A_PROGRAM = 5  # descriptors: the client, two pipes or a terminal, the process
-_PROGRAMS_OF_PEERS = 128  # at most, where nobody has to connect to have one started
 _PROGRAMS_END = 1.5  # seconds that programs are waited for: SIGKILL comes after one
-_VSOCK_LOOPBACK = "1"  # VMADDR_CID_LOCAL, linux/vm_sockets.h
-_HANDSHAKE = 30.0  # seconds that a client of a TLS listener may take for it, unless -w says
 
 
 def run(job: Job) -> Generator[Event, None, int]:
@@ -107,9 +96,8 @@ class _Engine:
         self._tell = self.telling.tell
         self._sessions: set[Session] = set()
         self._openings = Openings(loop, job.limits)
-        self._listeners: list[Acceptor | BaseSocket | Greetings] = []
+        self._listening: Listening | None = None
         self._hub: Hub | None = None
-        self._bound: str | None = None  # what datagrams come to
         self._programs: set[ProcessChannel] = set()  # those that have not ended yet
         self._last_wait: Timer | None = None
         self._keep = job.serving.keep
@@ -119,21 +107,17 @@ class _Engine:
     def begin(self) -> None:
         """Open what can be opened, listen where that is asked for."""
         near, far = self._job.near, self._job.far
-        access = self._access(near if near.listen else far)
         if self._keep and (near.listen or far.listen):
             listening, other = (near, far) if near.listen else (far, near)
             if isinstance(other.end, StandardEnd) or self._job.serving.hub:
                 self._hub = self._make_hub()
-            self._serve(listening, access, lambda channel, left: self._join(channel, other, left))
+            self._listen(listening, lambda channel, left: self._join(channel, other, left))
         else:
             # The end that waits for somebody first: the other is wanted only once they are there.
             first, second = (near, far) if near.listen else (far, near)
             self._open(
                 first,
-                access,
-                lambda one: self._open(
-                    second, access, lambda two: self._pair(first, one, two), beside=one
-                ),
+                lambda one: self._open(second, lambda two: self._pair(first, one, two), beside=one),
             )
 
     def busy(self) -> bool:
@@ -151,47 +135,12 @@ class _Engine:
         for session in list(self._sessions):
             session.finish(DONE)
         self._openings.close()
-        for listener in self._listeners:
-            listener.close()
+        if self._listening is not None:
+            self._listening.close()
         for program in list(self._programs):  # all were told to end already
             program.finish()
         if self._hub is not None:
             self._hub.close()
-
-    def _check_program(self, side: Side, local: Endpoint) -> None:
-        """Refuse to start programs for just anybody, by the address that is really listened on."""
-        job = self._job
-        if not any(isinstance(one.end, ExecEnd | PtyEnd) for one in (job.near, job.far)):
-            return
-        from sockwright.nc.process import may_serve
-
-        certificates = side.tls is not None and side.tls.client_ca is not None
-        loopback = (
-            local.scheme in {"unix", "unix-abstract"}
-            or local.host == "::1"
-            or local.host.startswith("127.")
-            or (local.scheme == "vsock" and local.host == _VSOCK_LOOPBACK)
-        )
-        if local.scheme == "udp" and not loopback:
-            raise UsageError(
-                "a program is started for datagrams on loopback only: elsewhere any sender may "
-                "write any address into them"
-            )
-        refusal = may_serve(
-            loopback=loopback,
-            allow_list=bool(job.serving.allow) and local.scheme == "tcp",
-            client_certificates=certificates,
-        )
-        if refusal is not None:
-            raise UsageError(refusal)
-
-    def _access(self, listening: Side) -> Access | None:
-        serving, end = self._job.serving, listening.end
-        if not (serving.allow or serving.deny) or not isinstance(end, SocketEnd):
-            return None
-        from sockwright.nc.access import access_to
-
-        return access_to(end.endpoint.scheme, serving.allow, serving.deny)
 
     def _make_hub(self) -> Hub:
         from sockwright.nc.hub import Hub
@@ -232,8 +181,6 @@ class _Engine:
             return console
         return standard_channel(reads=reads, writes=writes)
 
-    # -- telling -----------------------------------------------------------------------------------
-
     def _fail(self, outcome: Outcome) -> None:
         """End the run."""
         if outcome.text:
@@ -245,7 +192,6 @@ class _Engine:
     def _open(
         self,
         side: Side,
-        access: Access | None,
         then: Callable[[Channel], None],
         *,
         beside: Channel | None = None,
@@ -259,7 +205,7 @@ class _Engine:
 
         end = side.end
         if side.listen and isinstance(end, SocketEnd):
-            self._serve(side, access, lambda channel, _left: then(channel))
+            self._listen(side, lambda channel, _left: then(channel))
         elif isinstance(end, SocketEnd):
             self._connect(side, then, failed, beside=beside)
         else:
@@ -269,7 +215,7 @@ class _Engine:
                 failed(outcome_of(error, _opening(end)))
                 return
             far = side is self._job.far
-            then(self._dressed(side, channel, accepted=False) if far else channel)
+            then(dressed(self._job, side, channel) if far else channel)
 
     def _open_local(self, side: Side, peer: Channel | None) -> Channel:
         if isinstance(side.end, StandardEnd):
@@ -278,7 +224,7 @@ class _Engine:
             from sockwright.nc.echo import EchoChannel
 
             return EchoChannel()
-        channel = open_here(side, _variables(peer))
+        channel = open_here(side, variables_of(peer))
         if isinstance(side.end, ExecEnd | PtyEnd):
             self._tell_status_of(channel)
         return channel
@@ -306,10 +252,10 @@ class _Engine:
         beside: Channel | None = None,
     ) -> None:
         def opened(channel: Channel) -> None:
-            local, remote = _addresses(channel)
+            local, remote = addresses_of(channel)
             self._tell("connected", f"connected to {channel.name}", 0, local=local, remote=remote)
             self._tell_tls(side, channel)
-            then(self._dressed(side, channel, accepted=False))
+            then(dressed(self._job, side, channel))
 
         self._openings.begin(side, opened, failed, client=beside)
 
@@ -327,277 +273,38 @@ class _Engine:
             self._tell("note", peer, 0)
         self._tell("note", f"{channel.name}: {agreed}", 0)
 
-    def _dressed(self, side: Side, channel: Channel, *, accepted: bool) -> Channel:
-        """Put around a peer's channel what the job wants done on the way."""
-        job = self._job
-        if job.taps is not None and side is job.far:
-            from sockwright.nc.shaping import Tapped
-
-            taps = job.taps()
-            local, remote = _addresses(channel)
-            if local is None and accepted:  # one of many peers of a socket for datagrams
-                local = self._bound
-            tls = isinstance(side.end, SocketEnd) and side.end.tls
-            here, there = local or str(job.near.end), remote or channel.name
-            if tls:
-                here, there = here.replace("tcp:", "tls:", 1), there.replace("tcp:", "tls:", 1)
-            for tap in taps:
-                tap.opened(here, there, time_ns(), accepted=accepted)
-            channel = Tapped(channel, taps)
-        if channel.keeps_boundaries:
-            from sockwright.nc.shaping import Framed
-
-            channel = Framed(channel, side.framing)
-        limits = job.limits
-        if limits.messages is not None and side is job.far:
-            from sockwright.nc.shaping import Counted
-
-            channel = Counted(channel, limits.messages)
-        paced = side is job.far and (limits.rate or limits.delay)
-        if side.crlf or side.telnet or paced:
-            from sockwright.nc.shaping import shaped
-
-            channel = shaped(channel, side, limits if paced else None)
-        return channel
-
     # -- listening ---------------------------------------------------------------------------------
 
-    def _serve(
-        self,
-        side: Side,
-        access: Access | None,
-        on_client: Callable[[Channel, Callable[[], None]], None],
-    ) -> None:
-        """Let clients in; `on_client(channel, left)`, where left() is to be called at their end."""
-        end = side.end
-        assert isinstance(end, SocketEnd)
-        if end.endpoint.scheme == "udp" or end.endpoint.delivery == "datagram":
-            self._serve_datagrams(side, access, on_client)
-            return
-        context = self._context(side) if end.tls else None
-        listener = listen_here(end.endpoint, self._job.serving.backlog, side.family)
-        self._listeners.append(listener)
-        _set_options(side, listener)
-        self._check_program(side, listener.local_address)
-        name = str(SocketEnd(listener.local_address, tls=end.tls))
+    def _listen(self, side: Side, on_client: Callable[[Channel, Callable[[], None]], None]) -> None:
+        from sockwright.nc.listening import Listening
 
-        greetings: Greetings | None = None
+        def came(channel: Channel, left: Callable[[], None]) -> None:
+            bound = listening.bound
+            on_client(dressed(self._job, side, channel, accepted=True, bound=bound), left)
 
-        def arrived(sock: socket.socket, address: SocketAddress, said: bytes) -> None:
-            if greetings is not None:
-                greetings.begin(sock, _client_name(end, sock, address))
-                return
+        def crowded(peer: PeerChannel) -> None:
+            for session in list(self._sessions):
+                if peer in {session.near.innermost, session.far.innermost}:
+                    session.finish(DONE)
 
-            def name_of() -> str:
-                return _client_name(end, sock, address)
-
-            try:
-                channel = (
-                    MessageChannel(sock, name_of)
-                    if end.keeps_boundaries
-                    else SocketChannel(sock, name_of, pushed=said)
-                )
-            except OSError as error:
-                sock.close()
-                if not self._keep:
-                    raise
-                self._turn_away(name_of(), error)
-                acceptor.left()
-                return
-            self._welcome(side, channel, on_client, acceptor.left)
-
-        acceptor = Acceptor(
+        listening = self._listening = Listening(
             self._loop,
-            listener,
-            self._job.serving,
-            access,
-            arrived,
-            say=self.telling.note,
+            self._job,
+            side,
+            self.telling,
+            came,
             each=self._descriptors_of_a_client(side),
-            tentative=end.tls,
+            on_crowd=crowded,
+            on_output_failed=self._output_failed,
         )
-        self._listeners.append(acceptor)
-        if context is not None:
-            greetings = self._greetings(side, context, acceptor, on_client)
-        output = self._plain_output(side)
-        if output is not None:
-            acceptor.glance = self._glance(end, listener, output)
-        acceptor.start()
-        self._tell("listening", f"listening on {name}", 1, local=name)
-
-    def _glance(
-        self, end: SocketEnd, listener: BaseSocket, output: Channel
-    ) -> Callable[[int, SocketAddress], bytes | None]:
-        """Give what looks at clients before sessions are made for them."""
-        take = Glance(output, self._loop.buffer).take
-
-        def look(client: int, address: SocketAddress) -> bytes | None:
-            try:
-                said = take(client)
-            except OSError as error:
-                self._output_failed(error)
-                return None
-            if isinstance(said, OSError):
-                self._turn_away(_client_name(end, listener.socket, address), said)
-                return None
-            return said
-
-        return look
-
-    def _plain_output(self, side: Side) -> Channel | None:
-        """Give standard output, where all there is to do with a client is to write what it says."""
-        job, end = self._job, side.end
-        hub = self._hub
-        if hub is None or not isinstance(end, SocketEnd) or end.tls or end.keeps_boundaries:
-            return None
-        shaped = side.crlf or side.telnet or job.limits.messages is not None
-        if shaped or job.taps is not None or self.telling.lowest == 0:
-            return None
-        return hub.output
+        listening.output = None if self._hub is None else self._hub.output
+        listening.begin()
 
     def _descriptors_of_a_client(self, side: Side) -> int:
         other = self._job.far if side is self._job.near else self._job.near
         if self._hub is not None or isinstance(other.end, EchoEnd | DiscardEnd | StandardEnd):
             return 1
         return _OF_A_PROGRAM if isinstance(other.end, ExecEnd | PtyEnd) else 2
-
-    def _context(self, side: Side) -> ssl.SSLContext:
-        from sockwright.nc.tls import TLSOptions, server_context
-
-        assert isinstance(side.end, SocketEnd)
-        host = side.end.endpoint.host
-        names = [host] if host not in {"", "*"} else []
-        context, made = server_context(side.tls or TLSOptions(), names)
-        if made is not None:
-            self._tell("note", f"made a certificate for this run, its fingerprint is {made}", 1)
-        return context
-
-    def _greetings(
-        self,
-        side: Side,
-        context: ssl.SSLContext,
-        acceptor: Acceptor,
-        on_client: Callable[[Channel, Callable[[], None]], None],
-    ) -> Greetings:
-        """Give what shakes hands with clients; without -k the first with whom it can is the one."""
-        from sockwright.nc.greeting import Greetings
-
-        def done(channel: Channel) -> None:
-            if not self._keep:
-                acceptor.close()
-                greetings.close()
-            self._welcome(side, channel, on_client, acceptor.left)
-
-        def failed(name: str, error: Exception) -> None:
-            self._tell("refused", outcome_of(error, f"begin TLS with {name}").text, 2, remote=name)
-            acceptor.left()
-
-        seconds = self._job.limits.connect or _HANDSHAKE
-        greetings = Greetings(self._loop, context, seconds, done, failed)
-        self._listeners.append(greetings)
-        return greetings
-
-    def _welcome(
-        self,
-        side: Side,
-        channel: Channel,
-        on_client: Callable[[Channel, Callable[[], None]], None],
-        left: Callable[[], None],
-    ) -> None:
-        """Tell of a client that is there, and serve it."""
-        if self.telling.lowest == 0:
-            self._tell("connected", f"{channel.name} has connected", 0, remote=channel.name)
-        self._admit(side, channel, on_client, left)
-
-    def _admit(
-        self,
-        side: Side,
-        channel: Channel,
-        on_client: Callable[[Channel, Callable[[], None]], None],
-        left: Callable[[], None],
-    ) -> None:
-        """Serve a client; if that cannot be, it is turned away with a line."""
-        try:
-            on_client(self._dressed(side, channel, accepted=True), left)
-        except (OSError, SockwrightError) as error:
-            channel.close()
-            if not self._keep:
-                raise
-            self._turn_away(channel.name, error)
-            left()
-
-    def _turn_away(self, name: str, error: Exception) -> None:
-        outcome = outcome_of(error, f"serve {name}")
-        self._tell("failed", outcome.text, 2, remote=name, status=outcome.status)
-
-    # -- datagrams ---------------------------------------------------------------------------------
-
-    def _serve_datagrams(
-        self,
-        side: Side,
-        access: Access | None,
-        on_client: Callable[[Channel, Callable[[], None]], None],
-    ) -> None:
-        assert isinstance(side.end, SocketEnd)
-        end = side.end
-        bound = bind_here(end.endpoint, side.family)
-        self._listeners.append(bound)
-        _set_options(side, bound)
-        sock = bound.socket
-        sock.setblocking(False)
-        self._check_program(side, bound.local_address)
-        name = self._bound = str(bound.local_address)
-        self._tell("listening", f"listening on {name}", 1, local=name)
-
-        def name_of(address: SocketAddress) -> str:
-            return _client_name(end, sock, address)
-
-        def allowed(address: SocketAddress) -> bool:
-            if access is None or end.endpoint.scheme != "udp":
-                return True
-            why = access.refusal(str(address[0]).partition("%")[0])
-            if why:
-                self._tell("refused", f"refused {name_of(address)}: {why}", 2)
-            return not why
-
-        if self._keep:
-
-            def arrived(peer: PeerChannel) -> None:
-                self._tell("connected", f"{peer.name} has sent a first datagram", 0)
-                self._admit(side, peer, on_client, lambda: None)
-
-            def crowded(peer: PeerChannel) -> None:
-                for session in list(self._sessions):
-                    if peer in {session.near.innermost, session.far.innermost}:
-                        session.finish(DONE)
-
-            server = Datagrams(
-                self._loop, sock, name_of, arrived, crowded, most=self._most_peers(side)
-            )
-            server.allowed = allowed
-            return
-
-        def first(channel: MessageChannel) -> None:
-            channel.on_stranger = lambda other: self.telling.note(
-                f"datagrams of {name_of(other)} are dropped: "
-                f"{channel.name} came first (-k serves many)"
-            )
-            self._admit(side, channel, on_client, lambda: None)
-
-        def unanswerable(name: str, error: OSError) -> None:
-            self.telling.note(outcome_of(error, f"answer {name}").text)
-
-        FirstSender(self._loop, sock, name_of, first, unanswerable, allowed=allowed)
-
-    def _most_peers(self, side: Side) -> int:
-        """Return how many peers of a socket for datagrams are served at once."""
-        from sockwright.nc.capacity import room_for
-
-        most = self._job.serving.max_connections
-        if any(isinstance(one.end, ExecEnd | PtyEnd) for one in (self._job.near, self._job.far)):
-            most = min(most, _PROGRAMS_OF_PEERS)
-        each = self._descriptors_of_a_client(side) - 1  # the peers themselves share one
-        return room_for(most, each)[0] if each else most
 
     # -- sessions ----------------------------------------------------------------------------------
 
@@ -702,48 +409,6 @@ def _reset(client: Channel) -> None:
     client.close()
 
 
-def _set_options(side: Side, listener: BaseSocket) -> None:
-    """Set on a socket that listens, or is bound, what its connections are to inherit."""
-    if side.options is not None:
-        from sockwright.nc.socket_options import set_options
-
-        set_options(listener.socket, side.options)
-
-
 def _opening(end: End) -> str:
     """Give what an error is about; that of a file says so itself."""
     return "" if isinstance(end, FileEnd) else f"open {end}"
-
-
-def _client_name(end: SocketEnd, sock: socket.socket, address: SocketAddress) -> str:
-    """Give what a client is called in messages."""
-    if not address:
-        return f"a client of {end}"
-    return str(SocketEnd(endpoint_of(sock, address), tls=end.tls))
-
-
-def _addresses(channel: Channel) -> tuple[str | None, str | None]:
-    """Give the two addresses of a channel's socket, where it has one."""
-    sock = channel.innermost.socket
-    if sock is None:
-        return None, None
-    found: list[str | None] = []
-    for ask in (sock.getsockname, sock.getpeername):
-        try:
-            found.append(str(endpoint_of(sock, ask())))
-        except OSError:
-            found.append(None)
-    return found[0], found[1]
-
-
-def _variables(peer: Channel | None) -> dict[str, str]:
-    """Give what a program is told of the connection that it serves."""
-    if peer is None:
-        return {}
-    from sockwright.nc.process import connection_variables
-    from sockwright.sockets.endpoint import parse_endpoint
-
-    local, remote = _addresses(peer)
-    if local is None or remote is None:
-        return {}
-    return connection_variables(parse_endpoint(local), parse_endpoint(remote))
