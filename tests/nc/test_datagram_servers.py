@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.nc.moving import PATIENCE_S, served
 
-from sockwright.nc import datagrams, engine
+from sockwright.nc import datagrams, listening
 from sockwright.nc.ends import parse_end
 from sockwright.nc.settings import Job, Serving, Side
 
@@ -48,7 +48,7 @@ def test_no_more_peers_are_served_than_may_be(near: str, monkeypatch: pytest.Mon
 
 def test_not_for_every_address_a_program_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
     assert listening._PROGRAMS_OF_PEERS == 128
-    monkeypatch.setattr(engine, "_PROGRAMS_OF_PEERS", 3)
+    monkeypatch.setattr(listening, "_PROGRAMS_OF_PEERS", 3)
     with served(serving("exec:cat", 10_000), udp=True) as server, ExitStack() as stack:
         talks = ask(stack, server, b"hello")
         assert talks.recv(10) == b"hello"
