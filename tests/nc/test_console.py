@@ -455,6 +455,8 @@ def test_a_screen_that_takes_nothing_does_not_keep_it_from_ending(
     with Talk(settings) as talk:
         if "False" not in settings:
             talk.until_edits()
+        talk.say("begin\n")
+        talk.until_line(0, "begin")
         talk.peer.settimeout(0.3)
         with suppress(TimeoutError):
             while True:

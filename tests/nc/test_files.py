@@ -19,7 +19,7 @@ from tests.nc.tls_ends import Authority
 
 from sockwright import nc
 from sockwright.errors import EndOfStreamError, FileRefusedError, TransferError
-from sockwright.nc import file_wire, files
+from sockwright.nc import file_wire
 from sockwright.nc.files import Transfer, TransferProgress, receive_file, send_file
 from sockwright.nc.hexdump import HexDump
 from sockwright.nc.tls import TLSOptions
@@ -325,25 +325,21 @@ def test_a_peer_that_speaks_something_else_is_one_clear_line(
 
 
 @pytest.mark.parametrize("we", ["send", "receive"])
-def test_a_peer_that_says_nothing_is_given_up(
-    room: Room, we: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(files, "_HELLO_S", 0.1)
+def test_a_peer_that_says_nothing_is_given_up(room: Room, we: str) -> None:
     with pytest.raises(TimeoutError, match=r"said nothing for 0.1 s; --resume is needed on both"):
-        _resume(room, we, idle=0.05)
+        _resume(room, we, idle=0.1)
     if we == "send":  # and a plain receiver does not take that for the end of a file
         with pytest.raises(ConnectionResetError):
             receive_file(room.theirs, room.target)
         assert not room.target.exists()
 
 
-@pytest.mark.parametrize("tls", [False, True], ids=["tcp", "through an object"])
+@pytest.mark.parametrize("whole", [False, True], ids=["tcp", "through an object"])
 def test_a_receiver_does_not_choose_how_long_its_digest_is_waited_for(
-    room: Room, monkeypatch: pytest.MonkeyPatch, tls: bool
+    room: Room, whole: bool
 ) -> None:
-    monkeypatch.setattr(files, "_HELLO_S", 0.2)
     room.theirs.sendall(b"sockwright-file/1 have 9999999999999999999 sha256 ")
-    stream = _Limited(room.ours) if tls else room.ours
+    stream = _Limited(room.ours) if whole else room.ours
     with pytest.raises(TimeoutError):
         send_file(stream, room.source, resume=True, idle=0.2)
 
@@ -372,10 +368,7 @@ class _Limited:
 @pytest.mark.parametrize(
     "begin", [b"", b"sockwright-file/1 have 0 sha256 "], ids=["name", "digest"]
 )
-def test_a_line_that_drips_has_a_limit_as_a_whole(
-    room: Room, monkeypatch: pytest.MonkeyPatch, whole: bool, begin: bytes
-) -> None:
-    monkeypatch.setattr(files, "_HELLO_S", 0.3)
+def test_a_line_that_drips_has_a_limit_as_a_whole(room: Room, whole: bool, begin: bytes) -> None:
     over = threading.Event()
 
     def drip() -> None:

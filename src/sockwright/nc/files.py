@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 __all__ = ["Transfer", "TransferProgress", "receive_file", "send_file"]
 
 _AT_ONCE = 1 << 30
-_HELLO_S = 10.0  # for the first words of a peer that is to speak the protocol
+_HELLO_S = 10.0  # for the first words of a peer that is to speak the protocol, without a limit
 _BOTH = "--resume is needed on both sides"
 _NO_DIGEST = "no SHA-256: taking it would have taken longer than the transfer; --sha256 takes it"
 _SLOWEST_HASH = 20e6  # octets a second; how long a peer may take for the digest of what it has
@@ -337,7 +337,7 @@ class _Move:
 
 def _answer_offer(wire: Wire, source: SourceFile, digest: FileHash) -> int:
     """Agree with the receiver on where to begin."""
-    patience = max(wire.idle or _HELLO_S, _HELLO_S)
+    patience = wire.idle or _HELLO_S
     words = b""
     with _hello(wire, patience), wire.by(patience):
         while (have := read_begin_of_offer(words, wire.peer)) is None:
@@ -347,7 +347,7 @@ def _answer_offer(wire: Wire, source: SourceFile, digest: FileHash) -> int:
     # The peer computes its digest, so do we; the thread goes on from there afterwards.
     mine = _digest(digest, have, source.path) if have <= source.size else None
     # What it says that it has is not what decides how long we wait for it.
-    patience += min(have, source.size) / _SLOWEST_HASH
+    patience += min(have, source.size) // _SLOWEST_HASH
     offer = read_offer(wire.receive_line(LINE_LIMIT, patience), wire.peer)
     begin = have if offer.sha256 == mine else 0
     wire.send(answer_line(source.size, begin))
@@ -356,11 +356,11 @@ def _answer_offer(wire: Wire, source: SourceFile, digest: FileHash) -> int:
 
 def _make_offer(wire: Wire, part: PartFile, digest: FileHash) -> tuple[int, int]:
     """Agree with the sender on where to begin; return that, and the size of the file."""
-    patience = max(wire.idle or _HELLO_S, _HELLO_S)
+    patience = wire.idle or _HELLO_S
     have = part.octets
     wire.send(begin_of_offer(have))
     wire.send(rest_of_offer(_digest(digest, have, part.part) or ""))
-    with _hello(wire, patience + have / _SLOWEST_HASH):
+    with _hello(wire, patience + have // _SLOWEST_HASH):
         line = wire.receive_line(LINE_LIMIT, wire.idle)
     answer = read_answer(line, have, wire.peer)
     if answer.begin < have:
