@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.nc.moving import events_of
+from tests.nc.moving import events_of, served
 
 from sockwright.errors import UsageError
 from sockwright.nc.access import access_to
@@ -47,6 +48,21 @@ def test_a_listener_without_addresses_does_not_begin_with_a_list(
     with pytest.raises(UsageError, match=r"peers of .* have none"):
         events_of(Job(Side(StandardEnd()), Side(end, listen=True), serving=_ALLOWED))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_datagrams_of_those_who_are_not_allowed_are_told_of_but_not_each_of_a_flood(
+    keep: bool,
+) -> None:
+    place = Side(parse_end("udp://127.0.0.1:0"), listen=True)
+    serving = Serving(keep=keep, allow=("192.0.2.7",))
+    job = Job(Side(StandardEnd()), place, serving=serving, verbose=1, sends=False)
+    with served(job, udp=True) as server, socket.socket(type=socket.SOCK_DGRAM) as sender:
+        sender.connect(server.address)
+        for _ in range(1000):
+            sender.send(b"let me in")
+        server.wait_for(lambda events: events[-1].text.endswith("more refusals like these"))
+        assert 100 <= len(server.lines("refused")) < 500
 
 
 def test_a_list_does_not_let_datagrams_from_elsewhere_start_programs() -> None:

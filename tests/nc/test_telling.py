@@ -28,6 +28,18 @@ def test_a_flood_of_one_kind_hides_no_line_of_another() -> None:
         assert telling.events[-1].text == "something else"
 
 
+def test_what_ends_the_run_is_told_whatever_was_told_before() -> None:
+    with Bench() as bench:
+        telling = Telling(bench.loop, 1)
+        for _ in range(101):
+            telling.tell("failed", "a client", 2)
+        telling.tell_last("standard output is full", 1)
+        assert [event.text for event in telling.events][100:] == [
+            "and one more like these",
+            "standard output is full",
+        ]
+
+
 def test_what_programs_count_is_told_one_by_one() -> None:
     with Bench() as bench:
         telling = Telling(bench.loop, 0)

@@ -160,7 +160,7 @@ class _Engine:
         if isinstance(error, BrokenPipeError):
             self.status = 141
             return
-        self._tell("failed", outcome.text, 2)
+        self.telling.tell_last(outcome.text, outcome.status)
         self.status = outcome.status
 
     def _standard(self) -> Channel:
@@ -184,7 +184,7 @@ class _Engine:
     def _fail(self, outcome: Outcome) -> None:
         """End the run."""
         if outcome.text:
-            self._tell("failed", outcome.text, 2, status=outcome.status)
+            self.telling.tell_last(outcome.text, outcome.status)
         self.status = outcome.status
 
     # -- one end -----------------------------------------------------------------------------------

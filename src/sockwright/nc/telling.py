@@ -55,6 +55,11 @@ class Telling:
         event.above = self.above
         self.events.append(event)
 
+    def tell_last(self, text: str, status: int) -> None:
+        """Tell why the run ends, whatever else was told in this second."""
+        self.sum_up()
+        self.tell("failed", text, 2, status=status)
+
     def note(self, text: str) -> None:
         """Tell what everybody is to know who did not ask for silence about everything."""
         self.tell("note", text, 2)
@@ -67,6 +72,7 @@ class Telling:
     def _sum_up(self, kind: Kind) -> None:
         left_out = self._told.pop(kind, 0) - _PER_SECOND
         if left_out > 0:
-            event = Event(kind, f"and {left_out} more {_COUNTED[kind]} like these", 2)
+            what = f"{left_out} more {_COUNTED[kind]}" if left_out > 1 else "one more"
+            event = Event(kind, f"and {what} like these", 2)
             event.above = self.above
             self.events.append(event)
