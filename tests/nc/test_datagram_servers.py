@@ -46,6 +46,14 @@ def test_no_more_peers_are_served_than_may_be(near: str, monkeypatch: pytest.Mon
         monkeypatch.setattr(datagrams, "_SILENT", 0.0)  # there is room for the one that stops it
 
 
+def test_no_program_is_started_for_who_can_put_any_address_on_a_datagram() -> None:
+    far = Side(parse_end("udp://0.0.0.0:0"), listen=True)
+    serve = Serving(keep=True, allow=("127.0.0.1",))
+    for near in ("exec:cat", "pty:cat"):
+        with pytest.raises(UsageError, match="on loopback only"):
+            next(engine.run(Job(Side(parse_end(near)), far, serving=serve)))
+
+
 def test_not_for_every_address_a_program_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
     assert listening._PROGRAMS_OF_PEERS == 128
     monkeypatch.setattr(listening, "_PROGRAMS_OF_PEERS", 3)
