@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.nc.moving import PATIENCE_S, served
 
+from sockwright.errors import UsageError
 from sockwright.nc import datagrams, listening
 from sockwright.nc.ends import parse_end
+from sockwright.nc.engine import run
 from sockwright.nc.settings import Job, Serving, Side
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ def test_no_program_is_started_for_who_can_put_any_address_on_a_datagram() -> No
     serve = Serving(keep=True, allow=("127.0.0.1",))
     for near in ("exec:cat", "pty:cat"):
         with pytest.raises(UsageError, match="on loopback only"):
-            next(engine.run(Job(Side(parse_end(near)), far, serving=serve)))
+            next(run(Job(Side(parse_end(near)), far, serving=serve)))
 
 
 def test_not_for_every_address_a_program_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
