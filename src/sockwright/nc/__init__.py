@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sockwright.nc import aio as aio
     from sockwright.nc.access import Access
     from sockwright.nc.checking import PortCheck, check_ports
+    from sockwright.nc.connecting import Place, TLSWish
     from sockwright.nc.conversation import (
         Conversation,
         Listener,
@@ -27,15 +28,16 @@ if TYPE_CHECKING:
         relay,
         spawn,
     )
-    from sockwright.nc.conversing import TapMaker
+    from sockwright.nc.conversing import TapMaker, Timeout
     from sockwright.nc.ends import End, parse_end
     from sockwright.nc.files import Transfer, TransferProgress, receive_file, send_file
     from sockwright.nc.hexdump import HexDump, RawDump, TextDump
+    from sockwright.nc.process import Process
     from sockwright.nc.proxy import Proxy, parse_proxy
     from sockwright.nc.recording import Recorder
     from sockwright.nc.relaying import Relayed
     from sockwright.nc.tap import Tap
-    from sockwright.nc.tls import TLSOptions
+    from sockwright.nc.tls import TLSOptions, TLSView
 
 __all__ = [
     "Access",
@@ -43,16 +45,21 @@ __all__ = [
     "End",
     "HexDump",
     "Listener",
+    "Place",
     "PortCheck",
+    "Process",
     "ProcessConversation",
     "Proxy",
     "RawDump",
     "Recorder",
     "Relayed",
     "TLSOptions",
+    "TLSView",
+    "TLSWish",
     "Tap",
     "TapMaker",
     "TextDump",
+    "Timeout",
     "Transfer",
     "TransferProgress",
     "check_ports",
@@ -69,6 +76,7 @@ __all__ = [
 _MODULES = {
     "access": ("Access",),
     "checking": ("PortCheck", "check_ports"),
+    "connecting": ("Place", "TLSWish"),
     "conversation": (
         "Conversation",
         "Listener",
@@ -78,15 +86,16 @@ _MODULES = {
         "relay",
         "spawn",
     ),
-    "conversing": ("TapMaker",),
+    "conversing": ("TapMaker", "Timeout"),
     "ends": ("End", "parse_end"),
     "files": ("Transfer", "TransferProgress", "receive_file", "send_file"),
     "hexdump": ("HexDump", "RawDump", "TextDump"),
+    "process": ("Process",),
     "proxy": ("Proxy", "parse_proxy"),
     "recording": ("Recorder",),
     "relaying": ("Relayed",),
     "tap": ("Tap",),
-    "tls": ("TLSOptions",),
+    "tls": ("TLSOptions", "TLSView"),
 }
 
 

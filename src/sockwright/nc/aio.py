@@ -25,6 +25,7 @@ from contextlib import AsyncExitStack
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
+from sockwright.nc.aio_threads import check_ports, receive_file, send_file
 from sockwright.nc.aio_waiter import BOTH, RECEIVE, SEND, Busy, Waiter
 from sockwright.nc.carrier import ProcessCarrier, Steps
 from sockwright.nc.cleaning import Cleaner
@@ -81,7 +82,18 @@ if TYPE_CHECKING:
     from sockwright.sockets.base import BaseSocket
     from sockwright.sockets.endpoint import Endpoint
 
-__all__ = ["Conversation", "Listener", "ProcessConversation", "connect", "listen", "relay", "spawn"]
+__all__ = [
+    "Conversation",
+    "Listener",
+    "ProcessConversation",
+    "check_ports",
+    "connect",
+    "listen",
+    "receive_file",
+    "relay",
+    "send_file",
+    "spawn",
+]
 
 T = TypeVar("T")
 

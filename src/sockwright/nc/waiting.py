@@ -47,6 +47,10 @@ class Bell:
         self.listeners = 0
         self.rung = False
 
+    def __del__(self) -> None:
+        """Let the descriptor go; nobody waits any more."""
+        self._put_away()
+
     def ring(self) -> None:
         """Wake all; whoever waits afterwards need not. Descriptors are closed after this."""
         with self._lock:
