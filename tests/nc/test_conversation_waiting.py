@@ -6,17 +6,22 @@ import errno
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
 import sockwright
 from sockwright import nc
+from sockwright.nc.carrier import Pause
+from sockwright.nc.waiting import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Future
     from pathlib import Path
+
+    from sockwright.nc.carrier import Steps
 
 PATIENCE_S = 20.0
 LARGE = 8 << 20
@@ -81,6 +86,25 @@ def test_a_relay_takes_from_whom_it_waits_to_give_to(
     both = [threads.submit(send_then_read, server) for server in servers]
     assert [each.result(PATIENCE_S) for each in both] == [LARGE, LARGE]
     assert relayed.result(PATIENCE_S) == nc.Relayed(LARGE, LARGE, ended=True)
+
+
+@pytest.mark.parametrize("sides", [("read", "write"), ("write", "read")])
+def test_either_direction_wakes_who_waits_for_both(
+    sides: tuple[Literal["read", "write"], Literal["read", "write"]],
+) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        with suppress(BlockingIOError):
+            while ours.send(bytes(65536)):
+                pass
+        theirs.send(b"x")
+
+        def steps() -> Steps[bool]:
+            first, second = ((ours.fileno(), side) for side in sides)
+            return (yield Pause((first, second)))
+
+        assert run(steps(), PATIENCE_S)
 
 
 def test_a_relay_hears_one_that_takes_nothing(

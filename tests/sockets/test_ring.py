@@ -119,6 +119,12 @@ def test_no_stray_frame_is_ever_in_the_ring(net: Net) -> None:
         thread.join()
 
 
+@pytest.mark.parametrize("seconds", [3e6, float("inf")])
+def test_a_wait_may_be_of_months(ring: PacketRing, seconds: float) -> None:
+    ring.wake()
+    ring.wait(seconds)
+
+
 def test_wake_ends_a_wait_from_another_thread(ring: PacketRing) -> None:
     begun = threading.Event()
 

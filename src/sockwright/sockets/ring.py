@@ -347,7 +347,8 @@ class PacketRing:
         """
         if self.ready:
             return
-        for descriptor, events in self._epoll.poll(timeout):
+        # The kernel counts milliseconds in 31 bits, epoll_wait(2); a day is early enough to look.
+        for descriptor, events in self._epoll.poll(timeout and min(timeout, 86_400)):
             if self._wake is not None and descriptor == self._wake.fileno():
                 with contextlib.suppress(BlockingIOError):
                     os.eventfd_read(descriptor)
