@@ -142,6 +142,15 @@ def test_tls_receives_while_what_it_sends_is_not_taken(threads: ThreadPoolExecut
         assert answer.result(PATIENCE_S) == b"late answer"
 
 
+def test_a_relay_to_a_peer_that_never_shakes_hands_is_idle() -> None:
+    with (
+        nc.listen("tls://127.0.0.1:0", timeout=PATIENCE_S) as listener,
+        nc.connect("tcp" + listener.name.removeprefix("tls")),
+        listener.accept() as silent,
+    ):
+        assert nc.relay(silent, "echo:", idle=0.15) == nc.Relayed(0, 0, ended=False)
+
+
 @pytest.mark.parametrize("seconds", [3e6, 1e300, float("inf")])
 def test_a_time_limit_of_months_is_one(seconds: float, threads: ThreadPoolExecutor) -> None:
     with nc.connect("echo:", timeout=seconds) as mirror:
