@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sockwright.lab import Lab
-from sockwright.nc.checking import check_ports
+from sockwright.nc.checking.check_ports import check_ports
 
 if TYPE_CHECKING:
     from sockwright.lab import Host

@@ -8,17 +8,17 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sockwright.nc.channel import Channel, SocketChannel
-from sockwright.nc.engine import run
-from sockwright.nc.loop import Loop
-from sockwright.nc.outcome import Outcome
-from sockwright.nc.session import Session
-from sockwright.nc.settings import Job, Limits
+from sockwright.nc.channels.channel import Channel, SocketChannel
+from sockwright.nc.engine.loop import Loop
+from sockwright.nc.engine.outcome import Outcome
+from sockwright.nc.engine.run import run
+from sockwright.nc.engine.session import Session
+from sockwright.nc.engine.settings import Job, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sockwright.nc.events import Event
+    from sockwright.nc.engine.events import Event
 
 __all__ = ["PATIENCE_S", "Bench", "descriptors", "events_of", "noise", "served"]
 

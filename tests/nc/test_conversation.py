@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from tests.nc.peers import Peers
 
-    from sockwright.nc.tap import Direction, Octets
+    from sockwright.nc.taps.tap import Direction, Octets
 
 PATIENCE_S = 20.0
 
@@ -604,7 +604,7 @@ async def test_tls_between_ourselves_with_a_late_answer(do: Kind) -> None:
 
 
 def nc_fingerprint(talk: Any) -> str:
-    from sockwright.nc.tls import fingerprint
+    from sockwright.nc.tls.options import fingerprint
 
     return fingerprint(talk.carrier.session.connection.getpeercert(binary_form=True))
 

@@ -13,8 +13,8 @@ from tests.nc.test_conversation import PATIENCE_S, Kind, case, do, no_descriptor
 from sockwright import nc
 from sockwright.errors import EndpointError, TLSError, TLSSettingError
 from sockwright.nc import aio
-from sockwright.nc.carrier import Carrier
-from sockwright.nc.tls import client_context
+from sockwright.nc.talking.carrier import Carrier
+from sockwright.nc.tls.options import client_context
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,15 +13,15 @@ import pytest
 
 import sockwright
 from sockwright import nc
-from sockwright.nc.carrier import Pause
-from sockwright.nc.waiting import run
+from sockwright.nc.talking.carrier import Pause
+from sockwright.nc.talking.waiting import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Future
     from pathlib import Path
 
-    from sockwright.nc.carrier import Steps
+    from sockwright.nc.talking.carrier import Steps
 
 PATIENCE_S = 20.0
 LARGE = 8 << 20

@@ -10,10 +10,11 @@ import pytest
 from tests.nc.moving import PATIENCE_S, served
 
 from sockwright.errors import UsageError
-from sockwright.nc import datagrams, listening
+from sockwright.nc.channels import datagrams
 from sockwright.nc.ends import parse_end
-from sockwright.nc.engine import run
-from sockwright.nc.settings import Job, Serving, Side
+from sockwright.nc.engine.run import run
+from sockwright.nc.engine.settings import Job, Serving, Side
+from sockwright.nc.serving import listening
 
 if TYPE_CHECKING:
     from tests.nc.moving import Served

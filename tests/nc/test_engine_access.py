@@ -11,7 +11,7 @@ from tests.nc.moving import events_of, served
 from sockwright.errors import UsageError
 from sockwright.nc.access import access_to
 from sockwright.nc.ends import ExecEnd, StandardEnd, parse_end
-from sockwright.nc.settings import Job, Serving, Side
+from sockwright.nc.engine.settings import Job, Serving, Side
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,8 +13,8 @@ import pytest
 from tests.nc.moving import Bench, descriptors, served
 
 from sockwright.nc.ends import FileEnd, parse_end
-from sockwright.nc.opening import open_here
-from sockwright.nc.settings import Job, Serving, Side
+from sockwright.nc.engine.settings import Job, Serving, Side
+from sockwright.nc.opening.opening import open_here
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

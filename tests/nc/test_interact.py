@@ -17,7 +17,7 @@ _PATIENCE_S = 20
 _PROGRAM = """
 import sys
 from sockwright.nc import connect
-from sockwright.nc.console import interact
+from sockwright.nc.terminal.console import interact
 
 with connect(sys.argv[1], timeout=20) as conversation:
     print(conversation.recv_line())

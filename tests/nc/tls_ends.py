@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from tests.nc.peers import PATIENCE_S
 
-from sockwright.nc.loop import Loop
-from sockwright.nc.tls import TLSOptions, fingerprint, server_context
-from sockwright.nc.tls_channel import TLSChannel
+from sockwright.nc.engine.loop import Loop
+from sockwright.nc.tls.channel import TLSChannel
+from sockwright.nc.tls.options import TLSOptions, fingerprint, server_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable

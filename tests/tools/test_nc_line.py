@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sockwright.errors import NotPossibleError, SockwrightError, UsageError
 from sockwright.nc.ends import ExecEnd, PtyEnd, SocketEnd, StandardEnd
-from sockwright.nc.settings import Job, SocketOptions
+from sockwright.nc.engine.settings import Job, SocketOptions
 from sockwright.sockets.endpoint import Endpoint
 from sockwright.tools import nc, relay
 from sockwright.tools._nc_checks import check_flags

@@ -17,8 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sockwright.nc import aio as aio
     from sockwright.nc.access import Access
-    from sockwright.nc.checking import PortCheck, check_ports
-    from sockwright.nc.connecting import Place, TLSWish
+    from sockwright.nc.checking.check_ports import PortCheck, check_ports
     from sockwright.nc.conversation import (
         Conversation,
         Listener,
@@ -28,16 +27,17 @@ if TYPE_CHECKING:
         relay,
         spawn,
     )
-    from sockwright.nc.conversing import TapMaker, Timeout
     from sockwright.nc.ends import End, parse_end
-    from sockwright.nc.files import Transfer, TransferProgress, receive_file, send_file
-    from sockwright.nc.hexdump import HexDump, RawDump, TextDump
-    from sockwright.nc.process import Process
+    from sockwright.nc.files.transfer import Transfer, TransferProgress, receive_file, send_file
+    from sockwright.nc.programs.process import Process
     from sockwright.nc.proxy import Proxy, parse_proxy
-    from sockwright.nc.recording import Recorder
-    from sockwright.nc.relaying import Relayed
-    from sockwright.nc.tap import Tap
-    from sockwright.nc.tls import TLSOptions, TLSView
+    from sockwright.nc.talking.connecting import Place, TLSWish
+    from sockwright.nc.talking.conversing import TapMaker, Timeout
+    from sockwright.nc.talking.relaying import Relayed
+    from sockwright.nc.taps.hexdump import HexDump, RawDump, TextDump
+    from sockwright.nc.taps.recording import Recorder
+    from sockwright.nc.taps.tap import Tap
+    from sockwright.nc.tls.options import TLSOptions, TLSView
 
 __all__ = [
     "Access",
@@ -75,8 +75,8 @@ __all__ = [
 
 _MODULES = {
     "access": ("Access",),
-    "checking": ("PortCheck", "check_ports"),
-    "connecting": ("Place", "TLSWish"),
+    "checking.check_ports": ("PortCheck", "check_ports"),
+    "talking.connecting": ("Place", "TLSWish"),
     "conversation": (
         "Conversation",
         "Listener",
@@ -86,16 +86,16 @@ _MODULES = {
         "relay",
         "spawn",
     ),
-    "conversing": ("TapMaker", "Timeout"),
+    "talking.conversing": ("TapMaker", "Timeout"),
     "ends": ("End", "parse_end"),
-    "files": ("Transfer", "TransferProgress", "receive_file", "send_file"),
-    "hexdump": ("HexDump", "RawDump", "TextDump"),
-    "process": ("Process",),
+    "files.transfer": ("Transfer", "TransferProgress", "receive_file", "send_file"),
+    "taps.hexdump": ("HexDump", "RawDump", "TextDump"),
+    "programs.process": ("Process",),
     "proxy": ("Proxy", "parse_proxy"),
-    "recording": ("Recorder",),
-    "relaying": ("Relayed",),
-    "tap": ("Tap",),
-    "tls": ("TLSOptions", "TLSView"),
+    "taps.recording": ("Recorder",),
+    "talking.relaying": ("Relayed",),
+    "taps.tap": ("Tap",),
+    "tls.options": ("TLSOptions", "TLSView"),
 }
 
 

@@ -25,11 +25,11 @@ from contextlib import AsyncExitStack
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
-from sockwright.nc.aio_threads import check_ports, receive_file, send_file
-from sockwright.nc.aio_waiter import BOTH, RECEIVE, SEND, Busy, Waiter
-from sockwright.nc.carrier import ProcessCarrier, Steps
-from sockwright.nc.cleaning import Cleaner
-from sockwright.nc.connecting import (
+from sockwright.nc.ends import FileEnd, SocketEnd, StandardEnd
+from sockwright.nc.talking.aio_threads import check_ports, receive_file, send_file
+from sockwright.nc.talking.aio_waiter import BOTH, RECEIVE, SEND, Busy, Waiter
+from sockwright.nc.talking.carrier import ProcessCarrier, Steps
+from sockwright.nc.talking.connecting import (
     Place,
     TLSWish,
     answerable,
@@ -43,7 +43,7 @@ from sockwright.nc.connecting import (
     to_program,
     to_route,
 )
-from sockwright.nc.conversing import (
+from sockwright.nc.talking.conversing import (
     CLEAN_LIMIT,
     LINE_LIMIT,
     TOTAL_LIMIT,
@@ -55,8 +55,8 @@ from sockwright.nc.conversing import (
     Timeout,
     without_end,
 )
-from sockwright.nc.ends import FileEnd, SocketEnd, StandardEnd
-from sockwright.nc.relaying import Relayed, relaying
+from sockwright.nc.talking.relaying import Relayed, relaying
+from sockwright.nc.terminal.cleaning import Cleaner
 from sockwright.sockets.addresses import needs_lookup
 from sockwright.sockets.base import check_timeout
 from sockwright.sockets.stream_socket import BACKLOG
@@ -74,11 +74,11 @@ if TYPE_CHECKING:
     from typing import Self
 
     from sockwright.nc.access import Access
-    from sockwright.nc.carrier import Carrier
-    from sockwright.nc.connecting import Door
-    from sockwright.nc.process import Process
+    from sockwright.nc.programs.process import Process
     from sockwright.nc.proxy import Proxy
-    from sockwright.nc.tls import TLSOptions
+    from sockwright.nc.talking.carrier import Carrier
+    from sockwright.nc.talking.connecting import Door
+    from sockwright.nc.tls.options import TLSOptions
     from sockwright.sockets.base import BaseSocket
     from sockwright.sockets.endpoint import Endpoint
 

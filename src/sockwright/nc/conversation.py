@@ -20,8 +20,9 @@ from contextlib import ExitStack
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
-from sockwright.nc.carrier import ProcessCarrier
-from sockwright.nc.connecting import (
+from sockwright.nc.ends import FileEnd
+from sockwright.nc.talking.carrier import ProcessCarrier
+from sockwright.nc.talking.connecting import (
     Place,
     TLSWish,
     answerable,
@@ -35,7 +36,7 @@ from sockwright.nc.connecting import (
     to_program,
     to_route,
 )
-from sockwright.nc.conversing import (
+from sockwright.nc.talking.conversing import (
     CLEAN_LIMIT,
     LINE_LIMIT,
     TOTAL_LIMIT,
@@ -47,9 +48,8 @@ from sockwright.nc.conversing import (
     Timeout,
     without_end,
 )
-from sockwright.nc.ends import FileEnd
-from sockwright.nc.relaying import Relayed, relaying
-from sockwright.nc.waiting import Bell, run
+from sockwright.nc.talking.relaying import Relayed, relaying
+from sockwright.nc.talking.waiting import Bell, run
 from sockwright.sockets.base import check_timeout
 from sockwright.sockets.stream_socket import BACKLOG
 
@@ -61,11 +61,11 @@ if TYPE_CHECKING:
     from typing import Self
 
     from sockwright.nc.access import Access
-    from sockwright.nc.carrier import Carrier, Steps
-    from sockwright.nc.connecting import Door
-    from sockwright.nc.process import Process
+    from sockwright.nc.programs.process import Process
     from sockwright.nc.proxy import Proxy
-    from sockwright.nc.tls import TLSOptions
+    from sockwright.nc.talking.carrier import Carrier, Steps
+    from sockwright.nc.talking.connecting import Door
+    from sockwright.nc.tls.options import TLSOptions
     from sockwright.sockets.base import BaseSocket
     from sockwright.sockets.endpoint import Endpoint
 
@@ -306,8 +306,8 @@ class Conversation(ConversationCore):
             ConnectionError: it broke; the message says how.
             UsageError: raw terminal mode was asked for where there is no terminal.
         """
-        from sockwright.nc.console import interact
-        from sockwright.nc.settings import Console
+        from sockwright.nc.engine.settings import Console
+        from sockwright.nc.terminal.console import interact
 
         interact(self, Console(raw_terminal=raw_terminal))
 

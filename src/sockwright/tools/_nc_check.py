@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sockwright.errors import UsageError
-from sockwright.nc.checking import DEFAULT_RATE, check_path, check_ports
+from sockwright.nc.checking.check_ports import DEFAULT_RATE, check_path, check_ports
+from sockwright.nc.checking.ports import parse_ports
 from sockwright.nc.ends import SocketEnd, is_end, parse_end
-from sockwright.nc.ports import parse_ports
 from sockwright.tools._nc_values import duration
 from sockwright.tools._nc_where import family, peer, wants_tls
 from sockwright.tools._rows import Remark

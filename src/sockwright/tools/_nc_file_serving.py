@@ -25,9 +25,9 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from sockwright.errors import SockwrightError
-from sockwright.nc.file_wire import unacknowledged
-from sockwright.nc.files import TransferProgress
-from sockwright.nc.source_file import SourceFile
+from sockwright.nc.files.source_file import SourceFile
+from sockwright.nc.files.transfer import TransferProgress
+from sockwright.nc.files.wire import unacknowledged
 from sockwright.tools._nc_files import may_come, taps_reports, turned_away
 from sockwright.tools._rows import Remark
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from sockwright.nc.access import Access
     from sockwright.nc.conversation import Conversation, Listener
-    from sockwright.nc.settings import Serving
+    from sockwright.nc.engine.settings import Serving
     from sockwright.tools._nc_files import FileJob
     from sockwright.tools._nc_taps import Taps
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from sockwright.errors import UsageError
 from sockwright.nc.conversation import Listener, connect, listen
 from sockwright.nc.ends import SocketEnd
-from sockwright.nc.files import Transfer, TransferProgress, receive_file, send_file
-from sockwright.nc.part_file import PartFile
-from sockwright.nc.source_file import SourceFile
+from sockwright.nc.files.part_file import PartFile
+from sockwright.nc.files.source_file import SourceFile
+from sockwright.nc.files.transfer import Transfer, TransferProgress, receive_file, send_file
 from sockwright.tools._nc_job import far_side, limits, resolved, serving
 from sockwright.tools._nc_taps import Taps
 from sockwright.tools._rows import Progress, Remark
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from sockwright.nc.access import Access
     from sockwright.nc.conversation import Conversation
-    from sockwright.nc.settings import Limits, Serving, Side, SocketOptions
+    from sockwright.nc.engine.settings import Limits, Serving, Side, SocketOptions
     from sockwright.tools._nc_flags import Arguments
 
 __all__ = ["FileJob", "transferring"]
@@ -49,12 +49,12 @@ class FileJob:
         """Prepare a connection that has just begun. Raises: OSError: an option cannot be set."""
         conversation.timeout = self.idle
         if self.options is not None and conversation.socket is not None:
-            from sockwright.nc.socket_options import set_options
+            from sockwright.nc.opening.socket_options import set_options
 
             set_options(conversation.socket, self.options)
 
     def move(self, conversation: Conversation, progress: TransferProgress | None) -> Transfer:
-        """Send or receive. Raises: as `nc.files.send_file` and `receive_file`."""
+        """Send or receive. Raises: as `nc.files.transfer.send_file` and `receive_file`."""
         if isinstance(self.file, SourceFile):
             return send_file(
                 conversation, self.file, resume=self.resume, sha256=self.sha256, idle=self.idle,
@@ -76,7 +76,7 @@ def transferring(args: Arguments) -> Generator[object, None, int]:
     side, limit, served = far_side(args), limits(args), serving(args)
     _check(args, side, served)
     if side.tls is not None:
-        from sockwright.nc.tls import check_settings
+        from sockwright.nc.tls.options import check_settings
 
         check_settings(side.tls)
     access = _access(side, served)

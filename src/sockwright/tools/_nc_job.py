@@ -1,4 +1,4 @@
-"""From the words of a line to what the engine is asked to do: a `Job` of `nc.settings`."""
+"""From the words of a line to what the engine is asked to do: a `Job` of `nc.engine.settings`."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from sockwright.errors import UsageError
 from sockwright.nc.ends import ExecEnd, FileEnd, PtyEnd, SocketEnd, StandardEnd, split_command
-from sockwright.nc.settings import Console, Job, Limits, Serving, Side, SocketOptions
+from sockwright.nc.engine.settings import Console, Job, Limits, Serving, Side, SocketOptions
 from sockwright.tools._nc_values import duration, framing, number, size, type_of_service
 from sockwright.tools._nc_where import family, local, peer
 
 if TYPE_CHECKING:
     from sockwright.nc.ends import End
     from sockwright.nc.proxy import Proxy
-    from sockwright.nc.replay import Replay
-    from sockwright.nc.tls import TLSOptions
+    from sockwright.nc.taps.replay import Replay
+    from sockwright.nc.tls.options import TLSOptions
     from sockwright.tools._nc_flags import Arguments
 
 __all__ = [
@@ -70,7 +70,7 @@ def _replay(args: Arguments, far: Side) -> Replay | None:
     """Return what takes the place of standard input, if anything. Raises: as `open_replay`."""
     if args.replay is None:
         return None
-    from sockwright.nc.replay import open_replay
+    from sockwright.nc.taps.replay import open_replay
 
     if args.replay == "-":
         raise UsageError("--replay wants the name of a file, which is read more than once")
@@ -177,7 +177,7 @@ def _addresses(texts: list[str] | None, files: list[str] | None) -> tuple[str, .
 
 def tls_options(args: Arguments) -> TLSOptions:
     """Return what is wanted of TLS. Raises: UsageError."""
-    from sockwright.nc.tls import TLSOptions
+    from sockwright.nc.tls.options import TLSOptions
 
     if args.tls_key is not None and args.tls_cert is None:
         raise UsageError("--tls-key is the key of a certificate: --tls-cert FILE --tls-key FILE")

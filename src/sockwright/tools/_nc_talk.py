@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sockwright.nc.ends import ExecEnd, PtyEnd, StandardEnd
-from sockwright.nc.engine import run
+from sockwright.nc.engine.run import run
 from sockwright.tools._nc_lines import Lines
 from sockwright.tools._nc_taps import Taps
 from sockwright.tools._rows import Remark
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from typing import NoReturn
 
-    from sockwright.nc.settings import Job
+    from sockwright.nc.engine.settings import Job
     from sockwright.tools._nc_flags import Arguments
 
 __all__ = ["do"]
@@ -28,7 +28,7 @@ __all__ = ["do"]
 def do(job: Job, args: Arguments) -> Generator[object, None, int]:
     """Do the job; yield what happens beside the octets, and return the exit status.
 
-    Raises: as `Taps`, as `_check_ends`, and as `nc.engine.run`.
+    Raises: as `Taps`, as `_check_ends`, and as `nc.engine.run.run`.
     """
     _check_standard(job)
     _check_ends(job)
@@ -114,11 +114,11 @@ def _check_ends(job: Job) -> None:
     """
     for side in (job.near, job.far):
         if isinstance(side.end, ExecEnd | PtyEnd):
-            from sockwright.nc.process import find_program
+            from sockwright.nc.programs.process import find_program
 
             find_program(side.end.words[0])
         if side.tls is not None:
-            from sockwright.nc.tls import check_settings
+            from sockwright.nc.tls.options import check_settings
 
             check_settings(side.tls)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol, Self
 
-    from sockwright.nc.tap import Octets, Tap
+    from sockwright.nc.taps.tap import Octets, Tap
     from sockwright.tools._nc_flags import Arguments
 
     class Maker(Protocol):
@@ -79,8 +79,8 @@ class Taps:
         if args.hexdump or args.textdump or args.hex_file or args.output:
             self._open_dumps(args)
         if args.record is not None:
-            from sockwright.nc.output import open_output
-            from sockwright.nc.recording import Recorder
+            from sockwright.nc.taps.output import open_output
+            from sockwright.nc.taps.recording import Recorder
 
             file = open_output(_named(args.record, "--record"), force=args.force)
             recorder = Recorder(file, self._report, name=args.record)
@@ -88,7 +88,7 @@ class Taps:
             self._makers.append(recorder)
 
     def _open_dumps(self, args: Arguments) -> None:
-        from sockwright.nc.hexdump import HexDump, RawDump, TextDump
+        from sockwright.nc.taps.hexdump import HexDump, RawDump, TextDump
 
         if args.hexdump or args.textdump:
             dump = HexDump if args.hexdump else TextDump
@@ -101,12 +101,12 @@ class Taps:
     def _on_screen(self) -> Callable[[Octets], object]:
         from io import FileIO
 
-        from sockwright.nc.output import Output
+        from sockwright.nc.taps.output import Output
 
         return Output(FileIO(2, "wb", closefd=False), self._report, name="stderr").write
 
     def _into(self, path: str, args: Arguments) -> Callable[[Octets], object]:
-        from sockwright.nc.output import Output, open_output
+        from sockwright.nc.taps.output import Output, open_output
 
         file = open_output(path, force=args.force, append=args.append)
         output = Output(file, self._report, name=path)

@@ -9,7 +9,7 @@ from sockwright.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from sockwright.nc.settings import Framing
+    from sockwright.nc.engine.settings import Framing
 
 __all__ = ["duration", "framing", "number", "size", "type_of_service"]
 

@@ -13,8 +13,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sockwright.errors import EndpointError, NotPossibleError, UsageError
+from sockwright.nc.checking.ports import parse_port
 from sockwright.nc.ends import SocketEnd, StandardEnd, is_end, parse_end
-from sockwright.nc.ports import parse_port
 from sockwright.sockets.addresses import needs_lookup
 from sockwright.sockets.endpoint import Endpoint
 

@@ -6,7 +6,7 @@ Stands in for: nc, ncat, netcat, telnet, openssl s_client
 
 # Files of this verb: its flags (_nc_flags, _nc_checks), the peer (_nc_where), values (_nc_values),
 # what becomes of all that (_nc_job), dumps and records (_nc_taps), -z (_nc_check), files
-# (_nc_files). The engine is sockwright.nc.engine.
+# (_nc_files). The engine is sockwright.nc.engine.run.
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from sockwright.errors import UsageError
 from sockwright.nc.ends import FileEnd, SocketEnd, StandardEnd, is_end, parse_end
-from sockwright.nc.events import Event
-from sockwright.nc.settings import Console, Job, Side
+from sockwright.nc.engine.events import Event
+from sockwright.nc.engine.settings import Console, Job, Side
 from sockwright.tools._nc_checks import check_company
 from sockwright.tools._nc_flags import add_arguments, read_words
 from sockwright.tools._nc_job import limits, read_proxy, serving, socket_options, tls_options

@@ -1,0 +1,1 @@
+"""Which ports answer: `sw nc -z`."""

@@ -1,0 +1,1 @@
+"""Send and receive files, whole, and go on where a transfer stopped."""

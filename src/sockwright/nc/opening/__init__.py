@@ -1,0 +1,1 @@
+"""How ends are opened: names, addresses, proxies, the options of sockets."""

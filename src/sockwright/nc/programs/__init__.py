@@ -1,0 +1,1 @@
+"""Programs as ends of a connection: exec:, pty: and --exec."""

@@ -1,0 +1,1 @@
+"""How clients are let in, and what several of them share."""

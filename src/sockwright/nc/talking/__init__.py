@@ -1,0 +1,1 @@
+"""What conversations are made of; `nc.conversation` and `nc.aio` are built on it."""

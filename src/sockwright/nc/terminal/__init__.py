@@ -1,0 +1,1 @@
+"""Standard input and output where a person sits: line editing, raw mode, cleaned output."""
