@@ -62,8 +62,8 @@ class HexDump:
 class TextDump:
     """Makes taps that write what goes by as lines of text, each behind a mark: for text protocols.
 
-    What could act on a terminal is written as an escape, see `terminal.cleaning`. The end of a piece that
-    ends no line is marked by a backslash. `write` takes octets and raises nothing.
+    What could act on a terminal is written as an escape, see `terminal.cleaning`. The end of
+    a piece that ends no line is marked by a backslash. `write` takes octets and raises nothing.
     """
 
     def __init__(self, write: Callable[[bytes], object], *, colour: bool = False) -> None:
