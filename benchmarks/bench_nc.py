@@ -6,7 +6,7 @@
 transfer     ``head -c 4G /dev/zero | X client``, into ``X server > /dev/null``
 file         ``X < FILE``, a file in memory; the receiver drops octets without reading them
 relay        a source, X, a sink that drops them; the wall time, and the processor time of X
-tls          a quarter of the octets from X to X, with the same certificate
+tls          half of the octets from X to X, with the same certificate
 connections  as many as two threads of compiled code open, end and see ended by ``X -lk``
 clients      10 000 at once, each gets what it sent back from ``sw relay -k``; the most memory
 start        from starting X until its first octet is at a listening socket
@@ -470,7 +470,7 @@ def contests(options: argparse.Namespace, folder: Path) -> Iterator[Contest]:
         client, server = certificate(folder)
 
         def tls(program: list[str]) -> tuple[float, ...]:
-            return transfer([*program, *client], [*program, *server, "-l"], octets // 4)
+            return transfer([*program, *client], [*program, *server, "-l"], octets // 2)
 
         ncat = Peer("ncat", lambda: tls(["ncat"]), (1.4,))
         yield Contest("TLS", speed, lambda: tls(nc), (ncat,))

@@ -95,7 +95,7 @@ class Flow:
         self._named = source
         self._own: memoryview | None = None
         self._rest: memoryview | None = None
-        self._bulk = _BULK if source.source >= 0 and sink.sink >= 0 else -1
+        self._bulk = _BULK if source.source >= 0 else -1
 
     @property
     def waiting(self) -> int:
@@ -211,9 +211,14 @@ class Flow:
     def _choose(self) -> None:
         """Let the kernel move the octets, where it knows how."""
         source, sink = self.source.source, self.sink.sink
-        if source < 0 or sink < 0 or self._loop.pipes >= self._loop.most_pipes:
+        from_mode = os.fstat(source).st_mode
+        if sink < 0:  # TLS, say: larger pieces are all that helps
+            if stat.S_ISFIFO(from_mode):
+                _widen(source)
             return
-        from_mode, to_mode = os.fstat(source).st_mode, os.fstat(sink).st_mode
+        if self._loop.pipes >= self._loop.most_pipes:
+            return
+        to_mode = os.fstat(sink).st_mode
         if stat.S_ISREG(from_mode) and stat.S_ISSOCK(to_mode):
             self._move = self._send_file
         elif stat.S_ISFIFO(from_mode) and stat.S_ISSOCK(to_mode):
