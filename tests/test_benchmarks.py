@@ -60,7 +60,7 @@ def test_sockets_are_listed_beside_ss(project: Path) -> None:
     assert numpy == {"name": "numpy is loaded", "loaded": False, "ok": True}
     # A fifth of the sockets that the limits are for, on a machine that does other things too.
     (library,) = (row for row in rows if row["limit"] == 0.5)
-    assert library["ratio"] < 1.2, library
+    assert library["ratio"] < 2, library
 
 
 @pytest.mark.needs("nc.openbsd", "ncat", "socat", "openssl")
