@@ -140,13 +140,14 @@ def most_memory(command: list[str]) -> float:
     """Return the most memory that a command was seen to have, in MiB."""
     # What wait4(2) tells would count the memory of this process, whose child it is for a moment.
     most = 0
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        status = Path(f"/proc/{process.pid}/status")
-        while process.poll() is None:
-            found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text())
-            if found and Path(f"/proc/{process.pid}/exe").exists():
-                most = max(most, int(found[1]))
-    assert process.returncode == 0, command
+    while not most:  # on a busy machine it may end before it is looked at
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+            status = Path(f"/proc/{process.pid}/status")
+            while process.poll() is None:
+                found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text())
+                if found and Path(f"/proc/{process.pid}/exe").exists():
+                    most = max(most, int(found[1]))
+        assert process.returncode == 0, command
     return most / 1024
 
 
