@@ -130,6 +130,26 @@ def test_sigpipe_ends_the_program_as_in_a_shell() -> None:
         assert process.wait(_PATIENCE_S) == -signal.SIGPIPE
 
 
+@pytest.mark.parametrize("pty", [False, True])
+def test_a_program_hears_the_signals_that_a_script_lets_us_ignore(*, pty: bool) -> None:
+    # As `sw nc -l --pty ... &` in a script, whose shell ignores both for what it starts so.
+    program = f"""
+import signal, sys
+from sockwright.nc.programs.process import start
+for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP):
+    signal.signal(number, signal.SIG_IGN)
+with start(["sleep", "60"], pty={pty}) as process:
+    sys.stdout.write(open(f"/proc/{{process.pid}}/status").read())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=20
+    )
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("SigIgn:"))
+    ignored = int(line.split()[1], 16)
+    named = {signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGPIPE}
+    assert not {number for number in named if ignored & 1 << number - 1}
+
+
 def test_a_terminal_of_its_own() -> None:
     code = "test -t 0 && test -t 2 && tty && stty size && exec 3<>/dev/tty && echo yes >&3"
     with start(["sh", "-c", code], pty=True) as process:

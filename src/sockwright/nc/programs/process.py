@@ -55,6 +55,20 @@ _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ")
 _PATIENCE_S = 1.0
 _ORDINARY_SIZE = (80, 24)
 _IUTF8 = 0o40000  # asm-generic/termbits.h; termios(3)
+# Who ignores a signal goes on to do so after execve(2). Python ignores SIGPIPE and SIGXFSZ, a
+# script's shell lets what it starts with `&` ignore SIGINT and SIGQUIT: Ctrl-C would do nothing.
+# Not SIGHUP, which nohup(1) has ignored on purpose.
+_DEFAULTS = (
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGTERM,
+    signal.SIGPIPE,
+    signal.SIGXFSZ,
+    signal.SIGCHLD,
+    signal.SIGTSTP,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+)
 
 
 class Process:
@@ -304,8 +318,7 @@ def _spawn(
             setsid=setsid,
             **group,
             setsigmask=[],
-            # Python ignores these two, and who ignores a signal goes on to do so after execve(2).
-            setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
+            setsigdef=_DEFAULTS,
         )
     except OSError as error:
         if error.errno == errno.ENOEXEC:
