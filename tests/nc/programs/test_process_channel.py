@@ -285,3 +285,19 @@ def test_hundreds_of_programs_leave_nothing_behind(served: Served) -> None:
     assert served.statuses == [0] * 200
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
     assert children == ""
+
+
+@pytest.mark.parametrize("words", [["nc", "exec:true"], ["relay", "exec:yes", "exec:true"]])
+def test_nobody_reads_on_for_a_program_that_has_ended(words: list[str]) -> None:
+    with subprocess.Popen(["yes"], stdout=subprocess.PIPE) as endless:
+        done = subprocess.run(
+            [sys.executable, "-m", "sockwright", *words],
+            stdin=endless.stdout,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_PATIENCE_S,
+        )
+        endless.kill()
+    assert done.returncode == 1
+    assert "exec:true has ended, and did not take all" in done.stderr

@@ -44,10 +44,11 @@ class Channel:
     will come. `source` and `sink` are descriptors, where the kernel may move octets between them
     and others by itself (splice(2), sendfile(2)), or -1 where they must pass through this object.
     `closing_tells` is whether close() alone tells the peer in good order that nothing more comes.
-    `gone` is whether nobody is there any more to take octets, though none is refused; None where
-    that cannot be, or is told by an error. `socket` is the one that is this channel's alone, where
-    there is one, and `tls` the TLS connection over it. `announce` shows a line above what a person
-    is typing here, see `nc.engine.events.Event`.
+    `unread` counts octets that were taken and dropped, since a program does not read them; None
+    where nothing is dropped. `gone` is whether nobody is there any more to take octets, though none
+    is refused; None where that cannot be, or is told by an error. `socket` is the one that is this
+    channel's alone, where there is one, and `tls` the TLS connection over it. `announce` shows a
+    line above what a person is typing here, see `nc.engine.events.Event`.
     """
 
     keeps_boundaries = False
@@ -61,6 +62,7 @@ class Channel:
     closing_tells = False
     doubt = ""
     gone: bool | None = None
+    unread: int | None = None
     socket: socket.socket | None = None
     tls: SSLObject | None = None
     announce: Callable[[str], bool] | None = None

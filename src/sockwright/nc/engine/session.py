@@ -16,8 +16,9 @@ peer. Each direction ends for itself, as RFC 9293 section 3.6 has it:
   peer is still there (`nc.channels.presence`). Not for ever: many a listener has an input that is
   open and means nothing. Any other conversation goes on until both have ended.
   Octets that the peer has not taken yet are waited for, however long it takes them.
-- A program as the near end has ended: what the peer still sends is dropped, and a peer that stays
-  silent for a second is left, though it has not ended.
+- A program has ended: what the other end still sends is dropped, so that the program's last words
+  arrive. An end that stays silent for a second is left, though it has not ended, and one that does
+  not stop after two.
 - Both have ended, but the peer's kernel has not acknowledged all: that is waited for, a second at
   most, since it may answer with RST, and then octets were lost.
 - Sending fails: what the peer said before is still received and delivered, and then it is told how
@@ -161,6 +162,8 @@ class Session:
             self._timers.append(self._loop.later(quit_after, self._gave_up))
         elif self.near.gone is not None:
             self._watch_for_silence(_SILENCE, self._leave_if_gone)
+        if self.near.unread is not None:
+            self._limit_dropping(self.near, self.inward, looks=2)
 
     def _leave_if_gone(self) -> None:
         """Take leave of a peer that has not ended, if nobody would take what it says."""
@@ -170,12 +173,33 @@ class Session:
         else:
             self._watch_for_silence(_SILENCE, self._leave_if_gone)
 
+    def _limit_dropping(self, program: Channel, flow: Flow, *, looks: int) -> None:
+        """Stop `flow` after so many seconds in which the program that it leads to is gone."""
+
+        def look() -> None:
+            nonlocal looks
+            looks -= bool(program.gone)
+            if looks > 0:
+                self._timers.append(self._loop.later(_SILENCE, look))
+                return
+            if program.unread and program is self.far:
+                left = _octets(program.unread)
+                text = f"{program.name} has ended, and did not take all: {left} not read"
+                self._failure = self._failure or Outcome(1, text)
+            flow.stop()
+            self._both_ended()
+
+        self._timers.append(self._loop.later(_SILENCE, look))
+
     def _peer_ended(self) -> None:
         if self.outward.done:
             self._both_ended()
-        elif not self._tell_end(self.near):
             return
-        elif self.near.endless:
+        if not self._tell_end(self.near):
+            return
+        if self.far.unread is not None:
+            self._limit_dropping(self.far, self.outward, looks=1)
+        if self.near.endless:
             self._watch_for_silence(_DATAGRAM_SILENCE, lambda: self.finish(DONE))
         elif self.person:
             enough = self._limits.messages is not None
@@ -259,7 +283,7 @@ class Session:
         doing = ("write to " if channel is flow.sink else "read from ") + channel.name
         failure = outcome_of(error, doing)
         if lost:
-            failure = replace(failure, text=f"{failure.text}; {lost} octets were not delivered")
+            failure = replace(failure, text=f"{failure.text}; {_octets(lost)} not delivered")
         self._failure = self._failure or failure
         if flow is self.outward and channel is self.far and not self.inward.done:
             # A person's screen may take its time. Any other near end may have stopped taking octets
@@ -273,7 +297,8 @@ class Session:
     def _deliver_no_more(self) -> None:
         failure = self._failure or DONE
         if self.inward.waiting:
-            text = f"{failure.text}; {self.inward.waiting} octets from there were not delivered"
+            left = _octets(self.inward.waiting)
+            text = f"{failure.text}; of what came from there {left} not delivered"
             self._failure = failure = replace(failure, text=text)
         self.finish(failure)
 
@@ -321,3 +346,7 @@ class Session:
                 "end of the input (-q)",
             )
         )
+
+
+def _octets(number: int) -> str:
+    return "1 octet was" if number == 1 else f"{number} octets were"

@@ -38,7 +38,7 @@ class ProcessChannel(Channel):
         super().__init__(name)
         self.process = process
         self.on_exit: Callable[[int], None] | None = None
-        self.unread = 0
+        self.unread: int = 0
         self._loop: Loop | None = None
         self._steps: Iterator[float | None] | None = None
         self._timer: Timer | None = None
