@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +22,6 @@ from sockwright.sockets.endpoint import parse_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from sockwright.nc.channels.channel import Channel
 
@@ -217,6 +219,31 @@ def test_an_own_address_that_cannot_be_used_is_one_line(bench: Bench) -> None:
     local = parse_endpoint("unix:")
     opened = Opened(bench, Side(parse_end("tcp://127.0.0.1:1"), local=local))
     assert len(opened.outcomes) == 1
+
+
+def test_an_own_address_that_is_not_here_is_named_and_not_that_of_the_peer(bench: Bench) -> None:
+    local = parse_endpoint("tcp://192.0.2.1:0")
+    opened = Opened(bench, Side(parse_end("tcp://127.0.0.1:1"), local=local))
+    (outcome,) = opened.outcomes
+    assert outcome.status == 1
+    assert outcome.text.startswith("bind to 192.0.2.1 (-s): Cannot assign requested address")
+    assert "127.0.0.1" not in outcome.text
+
+
+@pytest.mark.needs("root", "setpriv")
+def test_an_own_port_that_takes_a_privilege_says_so() -> None:
+    limit = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
+    if limit <= 80:
+        pytest.skip("port 80 is open to every user here (ip_unprivileged_port_start)")
+    without = ["setpriv", "--inh-caps=-net_bind_service", "--bounding-set=-net_bind_service"]
+    done = subprocess.run(
+        [*without, sys.executable, "-m", "sockwright", "nc", "-p", "80", "127.0.0.1", "1"],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=20,
+    )  # fmt: skip
+    assert done.returncode == 5
+    assert "bind to port 80 (-p): Permission denied (EACCES)" in done.stderr
+    assert "needs CAP_NET_BIND_SERVICE" in done.stderr
+    assert "route" not in done.stderr
 
 
 @pytest.mark.parametrize("octets", [b"", b"\x05\xff", b"nonsense"])

@@ -196,6 +196,10 @@ class _Attempt:
         self.due = 0.0
 
 
+class _NotBoundError(OSError):
+    """The address to ask from, `filename`, cannot be had."""
+
+
 class _Checks:
     """The checks of one host."""
 
@@ -243,7 +247,10 @@ class _Checks:
                         row = self._begin(task, waiting, poll)
                     except OSError as error:
                         if not waiting:  # nothing will become free
-                            raise explained(error, f"check {self._place(task)}") from error
+                            doing = f"check {self._place(task)}"
+                            if isinstance(error, _NotBoundError):
+                                doing = f"bind to {error.filename}"
+                            raise explained(error, doing) from error
                         pause = None
                         break
                     if row is not None:
@@ -366,9 +373,9 @@ class _Checks:
         if (source := self._sources.get(family)) is not None:
             try:
                 sock.bind(source.with_port(0))
-            except BaseException:
+            except OSError as error:
                 sock.close()
-                raise
+                raise _NotBoundError(error.errno, error.strerror, source.name) from error
         return sock
 
     def _there(self, attempt: _Attempt) -> tuple[Any, ...]:

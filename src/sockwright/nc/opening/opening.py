@@ -22,7 +22,8 @@ from sockwright.nc.ends import DiscardEnd, ExecEnd, FileEnd, PtyEnd, SocketEnd
 from sockwright.nc.engine.outcome import Outcome, outcome_of
 from sockwright.nc.opening.shared import Shared
 from sockwright.sockets.addresses import candidates, needs_lookup
-from sockwright.sockets.explain import PATH_REFUSED
+from sockwright.sockets.explain import PATH_REFUSED, explained
+from sockwright.sockets.privileges import Capability
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,6 +83,23 @@ def _hint(target: Endpoint, error: OSError) -> str:
     return PATH_REFUSED if target.scheme == "unix" else ""
 
 
+def _source(local: Endpoint) -> str:
+    """Give what is connected from as the line has it, and by which flag."""
+    if local.scheme in {"unix", "unix-abstract", "vsock"}:
+        return f"{local} (-s)"
+    if local.host in {"", "*"}:
+        return f"port {local.port} (-p)"
+    return f"{local} (-s, -p)" if local.port else f"{local.host} (-s)"
+
+
+class _NotReadyError(Exception):
+    """A socket of ours could not be made ready to connect: the peer has no part in that."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.text)
+        self.outcome = outcome
+
+
 class Opening:
     """Connects to the socket of `side`; then calls `on_open(channel)` or `on_error(outcome)`, once.
 
@@ -103,7 +121,7 @@ class Opening:
         self._trying: dict[int, socket.socket] = {}
         self._next: Timer | None = None
         self._limit: Timer | None = None
-        self._last: OSError | SockwrightError | None = None
+        self._last: OSError | SockwrightError | _NotReadyError | None = None
         self._over = False
         self._stage: Channel | socket.socket | None = None
         if limits.connect is not None:
@@ -183,7 +201,7 @@ class Opening:
             way = self._ways.pop(0)
             try:
                 started = self._try(way)
-            except (OSError, SockwrightError) as error:
+            except (OSError, SockwrightError, _NotReadyError) as error:
                 self._last = error
                 continue
             if not started:
@@ -192,7 +210,11 @@ class Opening:
             elif self._ways:
                 self._try_next_in(_STAGGER)
             return
-        if not self._over and not self._trying and self._last is not None:
+        if self._over or self._trying or self._last is None:
+            return
+        if isinstance(self._last, _NotReadyError):
+            self._fail(self._last.outcome)
+        else:
             proxy = "the proxy " if self._side.proxy else ""
             hint = _hint(self._target, self._last) if isinstance(self._last, OSError) else ""
             self._fail(outcome_of(self._last, f"connect to {proxy}{self._target}", hint))
@@ -207,11 +229,7 @@ class Opening:
         sock = way.open()
         try:
             sock.setblocking(False)
-            if self._side.options is not None:
-                from sockwright.nc.opening.socket_options import set_options
-
-                set_options(sock, self._side.options)
-            self._bind(sock, way)
+            self._make_ready(sock, way)
             code = sock.connect_ex(way.address)
             if code == errno.EAGAIN:
                 sock.close()
@@ -229,6 +247,17 @@ class Opening:
             self._loop.watch(descriptor, lambda _: self._answered(descriptor), select.EPOLLOUT)
         return True
 
+    def _make_ready(self, sock: socket.socket, way: Candidate) -> None:
+        """Set options and bind; errors of that are not called errors of connecting."""
+        try:
+            if self._side.options is not None:
+                from sockwright.nc.opening.socket_options import set_options
+
+                set_options(sock, self._side.options)
+            self._bind(sock, way)
+        except OSError as error:
+            raise _NotReadyError(outcome_of(error)) from error
+
     def _bind(self, sock: socket.socket, way: Candidate) -> None:
         local = self._side.local
         if local is not None:
@@ -236,7 +265,12 @@ class Opening:
             here = [c for c in candidates(local, passive=True) if c.family == way.family]
             if not here:
                 raise EndpointError(f"{local} is of another family than {self._target}")
-            sock.bind(here[0].address)
+            try:
+                sock.bind(here[0].address)
+            except OSError as error:
+                low = 0 < local.port < 1024 and local.scheme != "vsock"
+                needs = Capability.CAP_NET_BIND_SERVICE if low else None
+                raise explained(error, f"bind to {_source(local)}", needs=needs) from error
         elif way.family == socket.AF_UNIX and sock.type == socket.SOCK_DGRAM:
             sock.bind("")  # an abstract name of the kernel's choice, so that it can be answered
 
