@@ -11,7 +11,7 @@ import pytest
 from tests.nc.test_conversation import PATIENCE_S, Kind, case, do, no_descriptor_is_left_open
 
 from sockwright import nc
-from sockwright.errors import EndpointError, TLSError, TLSSettingError
+from sockwright.errors import EndpointError, TLSError, TLSSettingError, TransferError
 from sockwright.nc import aio
 from sockwright.nc.talking.carrier import Carrier
 from sockwright.nc.tls.options import client_context
@@ -325,6 +325,16 @@ def test_asyncio_moves_a_file_whole(place: str, tmp_path: Path) -> None:
 
     run(move())
     assert (tmp_path / "out").read_bytes() == (tmp_path / "in").read_bytes()
+
+
+def test_asyncio_takes_no_file_from_a_program_that_failed(tmp_path: Path) -> None:
+    async def move() -> None:
+        async with await aio.spawn(["sh", "-c", "echo half; exit 3"]) as program:
+            with pytest.raises(TransferError, match="ended with status 3"):
+                await aio.receive_file(program, tmp_path / "out")
+
+    run(asyncio.wait_for(move(), PATIENCE_S))
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("place", ["tcp://:0", "tls://127.0.0.1:0"])

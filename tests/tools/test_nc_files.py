@@ -206,6 +206,29 @@ def test_a_program_is_a_peer_as_well(source: Path, target: Path) -> None:
     assert target.read_bytes() == OCTETS
 
 
+def test_what_a_program_that_failed_has_written_is_no_file(target: Path) -> None:
+    done = _run("--receive", str(target), "exec:sh -c 'echo half; exit 3'")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "ended with status 3" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not target.exists()
+    assert target.with_name("target.part").read_text() == "half\n"
+
+
+def test_a_program_that_failed_has_not_got_the_file(source: Path) -> None:
+    done = _run("--send", str(source), "exec:sh -c 'cat >/dev/null; exit 4'")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "ended with status 4" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_program_that_reads_a_part_only_is_said_to_be_gone_too_early(source: Path) -> None:
+    done = _run("--send", str(source), "--rate", "50M", "exec:head -c 100")
+    assert done.returncode == 1
+    assert "the peer was gone before it had the whole file" in done.stderr
+    assert "send_eof" not in done.stderr
+
+
 def test_a_file_goes_through_tls_with_a_certificate_made_for_it(
     peers: Peers, source: Path, target: Path
 ) -> None:

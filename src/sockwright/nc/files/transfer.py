@@ -14,6 +14,8 @@ Rules
        when that is done.
     3. Whatever goes wrong on either side resets the connection (RST), and closes it: a file that
        is cut off must not look like one that has ended. What has arrived stays in FILE.part.
+    4. A program at the other end must end well, too, in the plain form: its output ends as that of
+       one that failed does. With `resume` the digest says more than a status.
 """
 
 from __future__ import annotations
@@ -160,7 +162,8 @@ def send_file(
 
     Raises:
         FileRefusedError: it is no regular file (or block device).
-        TransferError: the file got shorter, or the peer did not get what it expected.
+        TransferError: the file got shorter, the peer did not get what it expected, or is a program
+            that failed.
         TimeoutError: nothing moved for `idle` seconds.
         OSError: the file cannot be read; EPIPE, ECONNRESET, the peer is gone.
     """
@@ -188,6 +191,8 @@ def send_file(
         if resume:
             _read_verdict(wire, name)
         ended = wire.drain()
+        if not resume:
+            wire.check_program()
         if ended:
             move.end()
         known = known or _digest(digest, source.size, name)
@@ -226,7 +231,8 @@ def receive_file(
 
     Raises:
         FileRefusedError: the file, or its ``.part``, is there already.
-        TransferError: the octets have another digest than the sender's, or do not come.
+        TransferError: the octets have another digest than the sender's, or do not come, or the
+            program that they come from failed.
         TimeoutError: nothing moved for `idle` seconds.
         OSError: ENOSPC and the like, the file cannot be written; ECONNRESET, the peer gave up.
     """
@@ -251,6 +257,8 @@ def receive_file(
             if not move.complete:
                 raise TransferError(f"{wire.peer} ended after {move.done} of {size} octets")
             _compare(wire, digest, size)
+        else:
+            wire.check_program()
         known = _digest(digest, move.done, part.part)
         part.finish()
         if resume:

@@ -24,7 +24,7 @@ import socket
 import struct
 from contextlib import contextmanager, suppress
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from sockwright.errors import TransferError
 from sockwright.sockets.explain import explained
@@ -61,6 +61,13 @@ class OctetStream(Protocol):
 
     def close(self) -> object:
         """Close it."""
+
+
+class _ProgramStream(OctetStream, Protocol):
+    """A conversation with a program, which also has a `process`."""
+
+    def wait(self) -> int:
+        """Wait until the program has ended; give its status."""
 
 
 class Wire:
@@ -104,6 +111,13 @@ class Wire:
     def drain(self) -> bool:
         """Wait for the peer's end; False where it keeps open but has acknowledged everything."""
         raise NotImplementedError
+
+    def check_program(self) -> None:
+        """Let the input of a program end, where the peer is one, and wait until it has ended.
+
+        Raises:
+            TransferError: it says by its status that it failed.
+        """
 
     def finish(self) -> None:
         """Leave the connection as it was; it is the caller's again."""
@@ -395,7 +409,12 @@ class StreamWire(Wire):
     def send(self, octets: bytes) -> None:
         """Send; see `Wire`."""
         self._set_timeout()
-        self._stream.send_all(octets)
+        try:
+            self._stream.send_all(octets)
+        except OSError as error:
+            if not (lost := _lost(error)):
+                raise
+            raise self._error("send to", error, lost) from error
 
     def receive(self, limit: int) -> bytes:
         """Receive; see `Wire`."""
@@ -414,6 +433,18 @@ class StreamWire(Wire):
         while self.receive(_BUFFER):
             pass
         return True
+
+    def check_program(self) -> None:
+        """Wait for the status of a program; see `Wire`."""
+        from sockwright.nc.programs.process import Process, describe_status
+
+        if not isinstance(getattr(self._stream, "process", None), Process):
+            return
+        program = cast("_ProgramStream", self._stream)
+        self._set_timeout()
+        program.send_eof()
+        if how := describe_status(program.wait()):
+            raise TransferError(f"{self.peer} {how}")
 
     def finish(self) -> None:
         """Leave the object as it was; see `Wire`."""

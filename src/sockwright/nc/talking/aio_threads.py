@@ -22,7 +22,7 @@ import struct
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from sockwright.nc.checking import check_ports as checking
 from sockwright.nc.files import transfer as files
@@ -30,11 +30,12 @@ from sockwright.nc.files import transfer as files
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 
-    from sockwright.nc.aio import Conversation
+    from sockwright.nc.aio import Conversation, ProcessConversation
     from sockwright.nc.checking.port_check import PortCheck
     from sockwright.nc.files.part_file import PartFile
     from sockwright.nc.files.source_file import SourceFile
     from sockwright.nc.files.transfer import Transfer, TransferProgress
+    from sockwright.nc.programs.process import Process
 
 __all__ = ["check_ports", "receive_file", "send_file"]
 
@@ -161,6 +162,7 @@ class _Stream:
         self.name = conversation.name
         self.keeps_boundaries = conversation.keeps_boundaries
         self.timeout = conversation.timeout
+        self.process: Process | None = getattr(conversation, "process", None)
         self._conversation = conversation
         self._loop = asyncio.get_running_loop()
         self._call: asyncio.Task[Any] | None = None
@@ -179,6 +181,11 @@ class _Stream:
         """Say that nothing more will be sent; from now on closing is no reset."""
         self._set_linger(self._linger)
         self._in_loop(self._conversation.send_eof(timeout=self.timeout))
+
+    def wait(self) -> int:
+        """Wait until the program has ended, where the peer is one (`process`); give its status."""
+        program = cast("ProcessConversation", self._conversation)
+        return self._in_loop(program.wait(timeout=self.timeout))
 
     def close(self) -> None:
         """Reset the connection, and close the conversation."""
