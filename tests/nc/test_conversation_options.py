@@ -30,6 +30,13 @@ async def _both(first: Any, second: Any) -> list[Any]:
     return list(await asyncio.gather(first, second))
 
 
+@case
+async def test_unix_without_a_path_is_no_place_to_connect_to(do: Kind) -> None:
+    for place in ("unix:", "unix:?type=datagram"):
+        with pytest.raises(EndpointError, match="a path is missing"):
+            await do(do.api.connect, place)
+
+
 # -- TLS ------------------------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -210,6 +210,7 @@ def test_leaving_early_closes_everything() -> None:
     ("host", "ports", "options", "error", "said"),
     [
         ("127.0.0.1", [0], {}, ValueError, "port 0 is not in 1"),
+        ("127.0.0.1", ["1-3"], {}, TypeError, "a port is a number, not '1-3'; what fits"),
         ("127.0.0.1", [65536], {}, ValueError, "port 65536 is not in 1"),
         ("127.0.0.1", [1], {"timeout": 0}, ValueError, "above 0 seconds"),
         ("127.0.0.1", [1], {"timeout": float("nan")}, ValueError, "above 0 seconds"),
@@ -224,7 +225,7 @@ def test_leaving_early_closes_everything() -> None:
     ],
 )
 def test_what_cannot_be_checked_is_said_at_once(
-    host: str, ports: list[int], options: dict[str, float | str], error: type[Exception], said: str
+    host: str, ports: list[Any], options: dict[str, float | str], error: type[Exception], said: str
 ) -> None:
     with pytest.raises(error, match=said):
         check_ports(host, ports, **options)  # type: ignore[arg-type]

@@ -74,12 +74,17 @@ def check_ports(
     time.
 
     Raises:
+        TypeError: a port is no number.
         ValueError: a port, a time or a number is out of range.
         EndpointError: `host` or `local` is not one, or they are of different families.
         OSError: `socket.gaierror`, a name does not resolve; while iterating, what rule 2 says.
     """
     if not timeout > 0 or at_once < 1:
         raise ValueError("a time limit is above 0 seconds, and at least 1 port is checked at once")
+    if texts := [port for port in ports if not isinstance(port, int)]:
+        raise TypeError(
+            f"a port is a number, not {texts[0]!r}; what fits: [22, 80, *range(8000, 8101)]"
+        )
     if wrong := [port for port in ports if not 1 <= port <= HIGHEST_PORT]:
         raise ValueError(f"port {wrong[0]} is not in 1..{HIGHEST_PORT}")
     addresses = [each for each in _addresses(host) if family in {0, each.family}]

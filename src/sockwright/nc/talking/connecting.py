@@ -149,7 +149,7 @@ def to_route(place: Place, tls: TLSWish, proxy: Proxy | str | None) -> Route:
     """Check what `connect` was asked for.
 
     Raises:
-        EndpointError: it is not well formed, or does not fit together.
+        EndpointError: it is not well formed, does not fit together, or nobody can be there.
     """
     end = to_end(place)
     options = wanted_tls(end, tls)
@@ -161,6 +161,8 @@ def to_route(place: Place, tls: TLSWish, proxy: Proxy | str | None) -> Route:
         if not isinstance(end, SocketEnd):
             raise EndpointError(f"{end} is not reached through a proxy")
         return Route(end, proxy.endpoint, options, proxy)
+    if isinstance(end, SocketEnd) and end.endpoint.scheme == "unix" and not end.endpoint.path:
+        raise EndpointError("a path is missing behind unix: as in unix:/run/app.sock")
     return Route(end, end.endpoint if isinstance(end, SocketEnd) else None, options, None)
 
 
