@@ -147,6 +147,38 @@ def test_what_clients_send_is_gathered_in_a_file(
     assert (tmp_path / "log").read_text() == "one\ntwo\n"
 
 
+def test_many_clients_share_a_file_that_is_emptied_once_with_force(
+    listening: Callable[..., Started], tmp_path: Path
+) -> None:
+    (tmp_path / "log").write_text("something old that is longer\n")
+    _, port = listening("relay", "-k", "--force", "tcp://:0", "file:log")
+    for text in ("one\n", "two\n"):
+        assert run("nc", "127.0.0.1", port, text=text).returncode == 0
+    assert (tmp_path / "log").read_text() == "one\ntwo\n"
+
+
+@pytest.mark.parametrize("flag", ["-k", "-l"])
+def test_a_foreign_file_is_refused_before_anybody_is_listened_for(
+    flag: str, tmp_path: Path
+) -> None:
+    (tmp_path / "log").write_text("old\n")
+    done = run("relay", flag, "tcp://127.0.0.1:0", "file:log", folder=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "sw relay: open file:log: it is there already; --force writes over it\n"
+    assert (tmp_path / "log").read_text() == "old\n"
+
+
+def test_many_clients_come_to_a_reader_of_a_fifo(
+    listening: Callable[..., Started], tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "log")
+    with (tmp_path / "log").open("r+b", buffering=0) as reader:
+        _, port = listening("relay", "-k", "tcp://:0", "file:log")
+        for text in ("one\n", "two\n"):
+            assert run("nc", "127.0.0.1", port, text=text).returncode == 0
+        assert reader.read(8) == b"one\ntwo\n"
+
+
 def test_events_are_rows_for_programs(listening: Callable[..., Started]) -> None:
     relay, port = listening("relay", "--json", "-l", "tcp://:0", "exec:cat")
     assert run("nc", "127.0.0.1", port, text="hello\n").stdout == "hello\n"

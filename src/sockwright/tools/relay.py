@@ -25,7 +25,6 @@ from sockwright.tools._nc_where import check_names, family, wants_tls
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Generator, Sequence
-    from typing import Literal
 
     from sockwright.nc.ends import End
     from sockwright.tools._nc_flags import Arguments
@@ -118,9 +117,7 @@ def _job(args: Arguments) -> Job:
             near = replace(near, tls=replace(near.tls, fingerprint=None))
     far = replace(far, proxy=read_proxy(args, second))
     if isinstance(second, FileEnd):
-        # Of many clients nobody's octets are to be lost to those of the next.
-        writes: Literal["new", "anew", "append"] = "append" if args.keep else "new"
-        far = replace(far, writes="anew" if args.force else writes)
+        far = replace(far, writes="anew" if args.force else "new")
     if not isinstance(second, SocketEnd) and isinstance(first, SocketEnd):
         near, far = far, near  # the engine looks at, and paces, what goes to the far end
     return Job(

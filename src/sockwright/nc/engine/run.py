@@ -40,7 +40,7 @@ from sockwright.nc.engine.loop import Loop
 from sockwright.nc.engine.outcome import DONE, Outcome, outcome_of
 from sockwright.nc.engine.session import Session
 from sockwright.nc.engine.telling import Telling
-from sockwright.nc.opening.opening import open_here
+from sockwright.nc.opening.opening import begin_file, check_file, open_here
 from sockwright.nc.opening.openings import Openings
 
 if TYPE_CHECKING:
@@ -101,12 +101,19 @@ class _Engine:
         self._programs: set[ProcessChannel] = set()  # those that have not ended yet
         self._last_wait: Timer | None = None
         self._keep = job.serving.keep
+        self._begun: Side | None = None  # what clients come for, once the first has come
 
     # -- begin and end -----------------------------------------------------------------------------
 
     def begin(self) -> None:
         """Open what can be opened, listen where that is asked for."""
         near, far = self._job.near, self._job.far
+        try:
+            check_file(near)
+            check_file(far)
+        except OSError as error:
+            self._fail(outcome_of(error))
+            return
         if self._keep and (near.listen or far.listen):
             listening, other = (near, far) if near.listen else (far, near)
             if isinstance(other.end, StandardEnd) or self._job.serving.hub:
@@ -354,7 +361,9 @@ class _Engine:
             self._connect(other, opened, failed, beside=client)
         else:
             try:
-                channel = self._open_local(other, client)
+                if self._begun is None:  # a file is made or emptied once, then gone on with
+                    self._begun = begin_file(other)
+                channel = self._open_local(self._begun, client)
             except (OSError, SockwrightError) as error:
                 failed(outcome_of(error, _opening(other.end)))
                 return

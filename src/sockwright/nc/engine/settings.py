@@ -101,7 +101,8 @@ class Side:
     `listen` waits for a peer instead of connecting. `local` is the endpoint to connect from,
     `family` 4 or 6 where only one is wanted (0 for both), `numeric` forbids names. `tls` is for
     ends whose scheme is tls. `framing` says where a datagram ends. `writes` is for a file that is
-    written to: "new" makes it, "anew" empties it, "append" goes on at its end; None reads it.
+    written to: "new" makes it, "anew" empties it, "append" goes on at its end; None reads it. Of
+    many clients only the first finds it so made or emptied; the others go on at its end.
     """
 
     end: End

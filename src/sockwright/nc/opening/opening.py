@@ -12,6 +12,7 @@ import select
 import socket
 import stat
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sockwright.errors import EndpointError, NotPossibleError, SockwrightError
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from sockwright.sockets.addresses import Candidate
     from sockwright.sockets.endpoint import Endpoint
 
-__all__ = ["Opening", "open_here"]
+__all__ = ["Opening", "begin_file", "check_file", "open_here"]
 
 _STAGGER = 0.25  # seconds, "Connection Attempt Delay" of RFC 8305 section 8
 _FULL = 0.02  # seconds until a full backlog of a unix(7) listener is tried again
@@ -60,6 +61,42 @@ def open_here(side: Side, variables: dict[str, str]) -> Channel:
     raise NotPossibleError(f"{end} cannot be opened here")
 
 
+def check_file(side: Side) -> None:
+    """Look whether a file that is to be made is there already, before anybody is waited for.
+
+    Raises:
+        OSError: EEXIST.
+    """
+    from sockwright.nc.taps.output import refuse_existing
+
+    if isinstance(side.end, FileEnd) and side.writes == "new":
+        try:
+            refuse_existing(side.end.path)
+        except OSError as error:
+            raise _about(side.end, error) from error
+
+
+def begin_file(side: Side) -> Side:
+    """Make or empty the file of a side, if it is one, and give the side that goes on at its end.
+
+    A FIFO or device is left alone: closing it again would be an end to its reader.
+
+    Raises:
+        OSError: as `open_here`.
+    """
+    if not isinstance(side.end, FileEnd) or side.writes not in {"new", "anew"}:
+        return side
+    path = side.end.path
+    if os.path.isfile(path) or not os.path.exists(path):
+        _file(side.end, side).close()
+    return replace(side, writes="append")
+
+
+def _about(end: FileEnd, error: OSError) -> OSError:
+    # What the kernel says of files needs no guess at a cause, as that of sockets does.
+    return OSError(error.errno, f"open {end}: {error.strerror}")
+
+
 def _file(end: FileEnd, side: Side) -> Channel:
     try:
         if side.writes is None:
@@ -70,8 +107,7 @@ def _file(end: FileEnd, side: Side) -> Channel:
     except OSError as error:
         if error.errno == errno.ENXIO and stat.S_ISFIFO(os.stat(end.path).st_mode):
             raise OSError(errno.ENXIO, f"open {end}: nobody reads this FIFO (ENXIO)") from error
-        # What the kernel says of files needs no guess at a cause, as that of sockets does.
-        raise OSError(error.errno, f"open {end}: {error.strerror}") from error
+        raise _about(end, error) from error
 
 
 def _hint(target: Endpoint, error: OSError) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sockwright.nc.taps.tap import Octets
     from sockwright.records.record_file import RawFile
 
-__all__ = ["Output", "open_output"]
+__all__ = ["Output", "open_output", "refuse_existing"]
 
 
 def open_output(
@@ -42,6 +42,23 @@ def open_output(
     return FileIO(descriptor, "wb")
 
 
+def refuse_existing(path: str) -> None:
+    """Look whether `open_output` would refuse a file because it is there; nothing is opened.
+
+    Raises: FileExistsError, as there.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:  # it is not there, or opening it will tell
+        return
+    if stat.S_ISREG(mode):
+        raise _refusal(path)
+
+
+def _refusal(path: str) -> FileExistsError:
+    return FileExistsError(errno.EEXIST, "it is there already; --force writes over it", path)
+
+
 def _existing(path: str, now: int) -> int:
     if not stat.S_ISREG(os.stat(path).st_mode):
         descriptor = os.open(path, now | os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY)
@@ -49,7 +66,7 @@ def _existing(path: str, now: int) -> int:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return descriptor
         os.close(descriptor)
-    raise FileExistsError(errno.EEXIST, "it is there already; --force writes over it", path)
+    raise _refusal(path)
 
 
 class Output:
