@@ -633,12 +633,12 @@ def test_a_relay_that_cannot_be_is_refused_in_one_line(line: str, part: str) -> 
     assert part in str(caught.value)
 
 
-def test_a_file_is_written_new_anew_or_at_its_end() -> None:
+def test_a_file_is_written_new_or_anew() -> None:
     def writes(line: str) -> Any:
         asked = relayed(line)
         return [side.writes for side in (asked.near, asked.far) if str(side.end) == "file:b"]
 
     assert writes("file:a file:b") == ["new"]
     assert writes("--force file:a file:b") == ["anew"]
-    assert writes("-k tcp://:1 file:b") == ["append"]
+    assert writes("-k tcp://:1 file:b") == ["new"]
     assert writes("file:b tcp://a:1") == [None]

@@ -172,10 +172,14 @@ def test_memory_is_that_of_ss(machine: Population) -> None:
              "backlog", "drops")  # fmt: skip
     filled = set()
     before = as_ss_has_it(machine, "-eOm")
-    for row, theirs in pairs(machine, "-eOm", memory=True):
-        numbers = re.search(r"skmem:\((.*?)\)", theirs.more)
-        first = re.search(r"skmem:\((.*?)\)", before[row.netid, row.cookie].more)
-        if numbers is None or first is None or numbers[0] != first[0]:
+    listed = list(pairs(machine, "-eOm", memory=True))
+    after = as_ss_has_it(machine, "-eOm")
+    for row, theirs in listed:
+        key = (row.netid, row.cookie)
+        seen = [theirs, *(one[key] for one in (before, after) if key in one)]
+        found = [re.search(r"skmem:\((.*?)\)", one.more) for one in seen]
+        numbers = found[0]
+        if numbers is None or len({one[0] for one in found if one is not None}) > 1:
             continue
         memory = row.memory
         assert memory is not None
