@@ -1,7 +1,8 @@
 """What every test may ask for: peers and privileges by a mark, the folder of captures by a fixture.
 
 ``@pytest.mark.needs("tshark", "root")`` runs a test only where each of the things named is there.
-A name is "root", "namespaces" (root, or user namespaces for this user) or a program on the PATH.
+A name is a program on the PATH, "root", "namespaces" (root, or user namespaces for this user) or
+"nobody" (root, with a Python that other users may run).
 Elsewhere the test is skipped with that reason; with CI=true every skip is a failure, except for one
 whose reason starts with "this kernel" or "no captures": no installation could mend those.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,8 +27,14 @@ _EXCUSED = ("this kernel", "no captures")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the mark."""
-    config.addinivalue_line("markers", "needs(*names): root, namespaces, or programs on the PATH")
+    """Register the mark, and find programs that only root looks for: nft, danted, sometimes ip."""
+    os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+    config.addinivalue_line("markers", "needs(*names): root, namespaces, nobody, or programs")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Run three tests on two processors: they wait for peers and packets a third of their time."""
+    return max(2, len(os.sched_getaffinity(0)) * 3 // 2)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -74,7 +82,9 @@ def _missing(name: str) -> str:
         return "" if os.geteuid() == 0 else "root"
     if name == "namespaces":
         return "" if os.geteuid() == 0 or _user_namespaces() else "user namespaces, or root"
-    return "" if shutil.which(name, path=_path()) else f"the program {name}"
+    if name == "nobody":
+        return _missing("root") or ("" if _nobody_runs_this() else "a Python that others may run")
+    return "" if shutil.which(name) else f"the program {name}"
 
 
 @cache
@@ -86,6 +96,12 @@ def _user_namespaces() -> bool:
         return False
 
 
-def _path() -> str:
-    # tcpdump, nft and ip may be where only root looks.
-    return os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+@cache
+def _nobody_runs_this() -> bool:
+    # A Python in root's home, of pyenv for instance, may be root's alone.
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"]
+    this: list[Any] = [*nobody, sys.executable, "-c", "pass"]
+    try:
+        return subprocess.run(this, capture_output=True, check=False, timeout=20).returncode == 0
+    except OSError:
+        return False

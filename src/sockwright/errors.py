@@ -10,6 +10,7 @@ from __future__ import annotations
 import copyreg
 
 __all__ = [
+    "ClosedError",
     "DecodeError",
     "EndOfStreamError",
     "EndpointError",
@@ -18,9 +19,11 @@ __all__ = [
     "LimitError",
     "NotPossibleError",
     "ProxyError",
+    "SettingError",
     "SockwrightError",
     "TLSError",
     "TLSSettingError",
+    "TargetError",
     "TransferError",
     "TruncatedError",
     "UsageError",
@@ -43,6 +46,14 @@ class EndpointError(UsageError, ValueError):
     """An endpoint such as ``tcp://host:port`` is not well formed."""
 
 
+class TargetError(UsageError, ValueError):
+    """What is to be scanned, an address, a range or a port, is not well formed."""
+
+
+class SettingError(UsageError, ValueError):
+    """What is asked of a scan is out of range, or contradicts itself."""
+
+
 class NotPossibleError(SockwrightError):
     """A privilege, a kernel feature, a program or an optional package is missing here.
 
@@ -55,6 +66,10 @@ class NotPossibleError(SockwrightError):
         super().__init__(f"{missing}; {remedy}" if remedy else missing)
         self.missing = missing
         self.remedy = remedy
+
+
+class ClosedError(SockwrightError, ValueError):
+    """What was closed is asked for more."""
 
 
 class EndOfStreamError(SockwrightError, EOFError):

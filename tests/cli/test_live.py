@@ -9,18 +9,21 @@ import sys
 import pytest
 from tests.cli.terminal import Terminal
 
-# Draws what it reads, line by line; a line "fail" raises, "end" ends.
+# Draws what it reads, line by line; a line "fail" raises, "end" ends. It never waits for long: a
+# signal that comes just before a system call is heard by Python when that returns.
 _PROGRAM = """
-import os, sys
+import os, select, sys
 from sockwright.cli.live import Live
 shown = "begun"
 def picture(width, height):
     return [[f"{width}x{height} ", (shown, "bold red")], *[[f"line {n}"] for n in range(2, 60)]]
-orders = os.fdopen(int(sys.argv[1]))
+def read(descriptor):
+    while True:
+        if select.select([descriptor], [], [], 0.02)[0]:
+            yield from os.read(descriptor, 4096).decode().splitlines()
 with Live(sys.stdout, picture) as live:
     live.show()
-    for order in orders:
-        shown = order.rstrip("\\n")
+    for shown in read(int(sys.argv[1])):
         if shown == "fail":
             raise RuntimeError("as ordered")
         if shown == "end":

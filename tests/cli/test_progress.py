@@ -121,3 +121,47 @@ def test_octets_are_shown_with_their_rate_and_what_is_left(program: str, shown: 
         running.kill()
         os.close(terminal)
     assert running.returncode == 0
+
+
+# Shows a line of progress again and again, and a row now and then, until standard input ends.
+_LINE = """
+import select, sys
+from sockwright.cli.progress import StatusLine
+line = StatusLine()
+number = 0
+while not select.select([sys.stdin], [], [], 0.001)[0]:
+    line.show(["scan 42 %", "12 open", "35 s left", "\\x1b[31mred"])
+    number += 1
+line.clear()
+line.clear()
+print("end", file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("columns", [6, 20, 32, 60])
+def test_a_line_of_progress_has_what_fits_and_goes_away(columns: int) -> None:
+    terminal, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    running = subprocess.Popen(
+        [sys.executable, "-c", _LINE], stdin=subprocess.PIPE, stderr=theirs,
+        env=os.environ | {"TERM": "xterm"},
+    )  # fmt: skip
+    os.close(theirs)
+    try:
+        shown = b""
+        while shown.count(b"\r") < 4:
+            shown += os.read(terminal, 4096)
+        running.communicate(timeout=20)
+        shown += os.read(terminal, 65536)
+    finally:
+        running.kill()
+        os.close(terminal)
+    first, *others, last = shown.decode().split("\r\x1b[K")[0].split("\r")
+    assert first == ""
+    text = last.removesuffix("\x1b[K")
+    assert len(text) < columns
+    assert text == {6: "scan ", 20: "scan 42 %, 12 open", 32: "scan 42 %, 12 open, 35 s left"}.get(
+        columns, "scan 42 %, 12 open, 35 s left, \\x1b[31mred"
+    )
+    assert all(other.endswith("\x1b[K") for other in others)
+    assert shown.decode().endswith("\r\x1b[Kend\r\n"), "it was taken away, once"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -12,7 +13,7 @@ from sockwright.cli.values import as_line, as_text
 from sockwright.columns import open_capture
 from sockwright.columns.rates import MOST_FILLED, Rate, rates
 from sockwright.columns.selecting import Selector
-from sockwright.records import PcapWriter, Record
+from sockwright.records import PcapWriter, Record, read_records
 from sockwright.wire import TCP, UDP, Ethernet, IPv4
 
 if TYPE_CHECKING:
@@ -38,9 +39,20 @@ def _rows(path: Path, interval_ns: int | None = None, text: str | None = None) -
         return list(rates(capture, interval_ns, Selector(text) if text else None))
 
 
+def _in_whole_microseconds(source: Path, path: Path) -> None:
+    """Copy a capture with times that tshark does not round."""
+    with source.open("rb") as captured, path.open("wb") as file:
+        writer = PcapWriter(file)
+        for record in read_records(captured):
+            assert record.time_ns is not None
+            writer.write(replace(record, time_ns=record.time_ns // 1000 * 1000))
+
+
 @pytest.mark.needs("tshark", "namespaces", "ethtool")
-def test_rates_are_those_of_tshark(lossy_captures: list[Path]) -> None:
-    for path in lossy_captures:
+def test_rates_are_those_of_tshark(lossy_captures: list[Path], tmp_path: Path) -> None:
+    for number, precise in enumerate(lossy_captures):
+        path = tmp_path / f"{number}.pcap"
+        _in_whole_microseconds(precise, path)
         command = ["tshark", "-n", "-r", str(path), "-q", "-z", "io,stat,0.01"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         theirs = [(int(found[3]), int(found[4])) for found in _LINE.finditer(done.stdout)]

@@ -67,6 +67,13 @@ class Running:
                 self.members[pid] = os.pidfd_open(pid)
         # Process 1, the switch, the program, the function, and the keeper outside.
         assert len(self.members) == 5
+        # As long as we hold them, no other test's namespace is given their numbers.
+        self._held = [
+            os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+            for pid in self.members
+            if _read(f"/proc/{pid}/ns/net") in self.spaces
+        ]
+        assert {_read(f"/proc/self/fd/{one}") for one in self._held} == set(self.spaces)
 
     def wait_until_all_are_gone(self) -> None:
         self.wait_for_members()
@@ -83,6 +90,8 @@ class Running:
                     del left[pid]
 
     def finish(self) -> None:
+        while self._held:
+            os.close(self._held.pop())
         self.process.kill()
         self.process.communicate()
 
@@ -99,9 +108,9 @@ def _processes() -> list[int]:
 
 
 def _network_namespaces() -> set[str]:
-    """Return the network namespaces that any process is in, or has a descriptor of."""
+    """Return the network namespaces that any other process is in, or has a descriptor of."""
     found = set()
-    for pid in _processes():
+    for pid in set(_processes()) - {os.getpid()}:
         links = [f"/proc/{pid}/ns/net"]
         with contextlib.suppress(OSError):
             links += [str(path) for path in Path(f"/proc/{pid}/fd").iterdir()]
@@ -113,9 +122,10 @@ def test_the_scan_sees_a_lab_that_is_there() -> None:
     running = Running("sys.stdin.read()")
     try:
         assert set(running.spaces) <= _network_namespaces()
+        running.process.kill()
+        running.wait_until_all_are_gone()
     finally:
         running.finish()
-        running.wait_until_all_are_gone()
 
 
 def _kill(running: Running) -> None:

@@ -60,6 +60,14 @@ def test_a_program_gets_environment_and_folder(pair: Pair, tmp_path: Path) -> No
     assert pair.a.run(["/usr/bin/env"], env={"LANG": "C"}).stdout == "LANG=C\n"
 
 
+def test_a_program_that_only_root_has_on_its_path_is_found(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    path = pair.a.run(["printenv", "PATH"], check=True).stdout
+    assert path == "/usr/bin:/bin:/usr/sbin:/sbin\n"
+
+
 def test_a_program_is_told_by_its_signal(pair: Pair) -> None:
     with pair.a.popen(["sleep", "60"]) as process:
         assert process.poll() is None

@@ -83,11 +83,12 @@ def echo(pair: Pair) -> Iterator[Echo]:
 
 def test_delay_is_kept_to_in_each_direction(pair: Pair, echo: Echo) -> None:
     pair.lab.link(pair.a, pair.b).delay(0.05, towards=pair.b).delay(0.02, towards=pair.a)
-    there = sorted(echo.there() for _ in range(5))
-    back = sorted(echo.back() for _ in range(5))
-    # Never early; late only by what a busy machine takes, hence the best of five.
-    assert 0.05 <= there[0] < 0.06
-    assert 0.02 <= back[0] < 0.03
+    # Never early; late only by what a busy machine takes, hence the best of several.
+    for once, delay in ((echo.there, 0.05), (echo.back, 0.02)):
+        taken = [once()]
+        while min(taken) >= delay + 0.01 and len(taken) < 50:
+            taken.append(once())
+        assert delay <= min(taken) < delay + 0.01
 
 
 def test_delayed_frames_keep_their_order(pair: Pair, echo: Echo) -> None:
@@ -124,7 +125,7 @@ def test_a_cleared_link_is_as_before(pair: Pair, echo: Echo) -> None:
     link = pair.lab.link(pair.a, pair.b).loss(0.9).delay(0.5)
     link.clear()
     assert echo.survivors(200) == list(range(200))
-    assert min(echo.there() for _ in range(5)) < 0.1
+    assert min(echo.there() for _ in range(5)) < 0.5
 
 
 def test_faults_are_of_one_pair_of_hosts(pair: Pair, echo: Echo) -> None:

@@ -191,7 +191,8 @@ def test_an_endless_sender_is_held_back_by_a_slow_receiver(
         mine.until(lambda: len(mine.sockets()) == 3, "both are let in")
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         endless.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
-        assert pour(endless) < _MUCH
+        # Unless this machine is so busy that the slow one was let go meanwhile.
+        assert pour(endless) < _MUCH or mine.read_errors("2 s")
         assert mine.memory() < _MEMORY
         assert slow.recv(1)
 
@@ -214,8 +215,8 @@ def test_a_stopped_receiver_of_a_broadcast_is_let_go_and_the_others_go_on(
             got += piece
         thread.join(PATIENCE_S)
         assert got == much
-        (line,) = mine.complaints
-        assert "2 s" in line
+        mine.read_errors("2 s")
+        assert len(mine.complaints) == 1
         stopped.signal(signal.SIGCONT)
         stopped.wait()
 
@@ -346,8 +347,8 @@ def test_who_is_not_allowed_is_closed_with_a_line_and_the_others_go_on(
     with socket.socket() as denied:
         denied.settimeout(PATIENCE_S)
         denied.bind(("127.0.0.2", 0))
-        denied.connect((echo.place.host, echo.place.port))
-        with contextlib.suppress(ConnectionResetError):
+        with contextlib.suppress(ConnectionResetError):  # before connect(2) returns, or after
+            denied.connect((echo.place.host, echo.place.port))
             assert denied.recv(1) == b""
     with connect(echo) as sock:
         assert echoed(sock, b"hello") == b"hello"

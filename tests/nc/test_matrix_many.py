@@ -24,7 +24,7 @@ def _every_client(peers: Peers, place: Place) -> dict[str, Running]:
 @_needs_all
 def test_every_client_is_served_at_once_and_the_next_one_after_them(peers: Peers) -> None:
     mine = peers.server("sw", "tcp4", "-k")
-    alone = len(mine.descriptors())
+    (alone,) = mine.sockets()
     all_of_them = _every_client(peers, mine.place)
     for name, client in all_of_them.items():
         client.feed(name.encode() + b"\n")
@@ -34,7 +34,7 @@ def test_every_client_is_served_at_once_and_the_next_one_after_them(peers: Peers
     for client in all_of_them.values():
         assert client.read(14) == b"to all of you\n"
         client.stop()
-    mine.until(lambda: len(mine.descriptors()) == alone, "all their descriptors are closed")
+    mine.until(lambda: mine.sockets() == {alone}, "all their sockets are closed")
     last = peers.client("openbsd", mine.place)
     last.feed(b"last\n")
     mine.until(lambda: mine.received.endswith(b"last\n"), "the last line")

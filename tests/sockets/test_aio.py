@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.sockets.frames_of import NOT_OF_SERVICES, only
 
 from sockwright.errors import EndOfStreamError, EndpointError, LimitError
 from sockwright.sockets import aio
@@ -185,6 +186,16 @@ async def test_names_are_looked_up_beside_the_loop() -> None:
 
 
 @run
+async def test_a_socket_is_prepared_before_it_is_connected() -> None:
+    prepared: list[socket.socket] = []
+    async with (
+        await aio.listen("tcp://:0") as listener,
+        await aio.connect(listener.local_address, prepare=prepared.append) as client,
+    ):
+        assert prepared == [client.socket]
+
+
+@run
 async def test_iteration_serves_one_connection_after_another() -> None:
     async with await aio.listen("tcp://[::1]:0") as listener:
 
@@ -282,7 +293,7 @@ async def test_datagrams_to_names() -> None:
 @run
 async def test_raw_and_packet_sockets_for_asyncio() -> None:
     async with (
-        await aio.packet("lo", outgoing=False, timeout=5) as capture,
+        await aio.packet("lo", program=only(NOT_OF_SERVICES), outgoing=False, timeout=5) as capture,
         await aio.raw("raw://127.0.0.1?protocol=252", bind=True, timeout=5) as receiver,
         await aio.raw("raw://127.0.0.1?protocol=252", timeout=5) as sender,
     ):

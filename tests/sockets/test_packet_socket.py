@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.sockets.frames_of import NOT_OF_SERVICES, only
 
 from sockwright.errors import EndpointError
 from sockwright.sockets import Frame, PacketSocket, datagram, packet
@@ -96,7 +97,7 @@ def test_a_protocol_sees_only_its_own() -> None:
 
 def test_a_vlan_tag_is_put_back_where_it_was() -> None:
     frame = bytes(12) + struct.pack("!HHH", 0x88A8, 0x6123, 0x88B5) + b"tagged" * 10
-    with packet("lo", outgoing=False, timeout=5) as sock:
+    with packet("lo", program=only(NOT_OF_SERVICES), outgoing=False, timeout=5) as sock:
         sock.send(frame)
         seen = next(f for f in sock if f.octets.endswith(b"tagged"))
     assert seen.vlan

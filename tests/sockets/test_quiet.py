@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.sockets.frames_of import only
 
 from sockwright.errors import EndpointError
 from sockwright.sockets import (
@@ -39,7 +40,10 @@ class Wire:
     def __init__(self, host: str, stack: ExitStack) -> None:
         self.host = host.strip("[]")
         self.listener: Listener[Stream] = stack.enter_context(listen(f"tcp://{host}:0"))
-        self.capture: PacketSocket = stack.enter_context(packet("lo", outgoing=False, timeout=5))
+        wanted = f"tcp port {self.listener.local_address.port} or tcp dst port 9"
+        self.capture: PacketSocket = stack.enter_context(
+            packet("lo", program=only(wanted), outgoing=False, timeout=5)
+        )
         self.sender = stack.enter_context(raw(f"raw://{host}?protocol=tcp"))
         self.address = socket.inet_pton(self.sender.socket.family, self.host)
 

@@ -9,6 +9,7 @@ import struct
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.sockets.frames_of import NOT_OF_SERVICES, only
 
 from sockwright.errors import EndpointError
 from sockwright.sockets import KERNEL_BEHAVIOUR, PacketSocket, RawSocket, packet, raw
@@ -80,7 +81,10 @@ def _seen(capture: PacketSocket, tail: bytes) -> bytes:
 
 def _sent(fields: dict[str, int | str], protocol: int) -> bytes:
     tail = b"sockwright %d" % protocol
-    with packet("lo", timeout=5) as capture, raw("raw://?protocol=255") as sock:
+    with (
+        packet("lo", program=only(NOT_OF_SERVICES), timeout=5) as capture,
+        raw("raw://?protocol=255") as sock,
+    ):
         sock.send_to(_header_v4(protocol, **fields) + tail, "raw://127.0.0.1")
         return _seen(capture, tail)
 
@@ -135,7 +139,10 @@ def test_there_is_one_rule_for_each_field(version: int, header: type[Header]) ->
 def test_options_are_sent_as_written(number: int) -> None:
     tail = b"options %d!" % number
     options = bytes([0x94, 4, 0, 0])  # router alert, RFC 2113
-    with packet("lo", timeout=5) as capture, raw("raw://127.0.0.1?protocol=255") as sock:
+    with (
+        packet("lo", program=only(NOT_OF_SERVICES), timeout=5) as capture,
+        raw("raw://127.0.0.1?protocol=255") as sock,
+    ):
         sock.send(_header_v4(number, ihl=6) + options + tail)
         octets = _seen(capture, tail)
     assert octets[20:24] == options
@@ -164,7 +171,10 @@ def test_the_kernel_writes_nothing_into_an_ipv6_header(number: int) -> None:
     tail = b"six %d" % number
     stranger = socket.inet_pton(socket.AF_INET6, "2001:db8::1")
     header = struct.pack("!IHBB", 5 << 28 | 0xABCDE, 0x7777, number, 0) + bytes(16) + stranger
-    with packet("lo", timeout=5) as capture, raw("raw://[::1]?protocol=255") as sock:
+    with (
+        packet("lo", program=only(NOT_OF_SERVICES), timeout=5) as capture,
+        raw("raw://[::1]?protocol=255") as sock,
+    ):
         sock.send(header + tail)
         assert _seen(capture, tail) == header + tail
     assert _rules(6, "overwrites") == _rules(6, "fills") == set()

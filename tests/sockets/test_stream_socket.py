@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import socket
+import struct
 import subprocess
 import threading
 from pathlib import Path
@@ -312,6 +313,23 @@ def test_connect_from_a_chosen_address() -> None:
             assert client.local_address == local
         with pytest.raises(EndpointError, match="not of the family"):
             connect(listener.local_address, local="tcp://[::1]:0")
+
+
+def test_a_socket_is_prepared_before_it_is_connected() -> None:
+    prepared: list[socket.socket] = []
+
+    def prepare(sock: socket.socket) -> None:
+        with pytest.raises(OSError, match="not connected"):
+            sock.getpeername()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        prepared.append(sock)
+
+    with listen("tcp://:0", timeout=10) as listener:
+        with connect(listener.local_address, prepare=prepare) as client:
+            assert prepared == [client.socket]
+            server = listener.accept()
+        with server, pytest.raises(ConnectionResetError):
+            server.receive(1)
 
 
 def test_an_address_of_another_machine_is_explained() -> None:

@@ -223,7 +223,8 @@ def test_a_pipe_gets_each_packet_at_once(net: Net) -> None:
 
 def test_it_ends_after_a_duration(net: Net, tmp_path: Path) -> None:
     path = tmp_path / "short.pcap"
-    with Capture(net, "-i", "eth0", "-w", str(path), "--duration", "300ms") as capture:
+    words = ["--duration", "300ms", *_MARKED]
+    with Capture(net, "-i", "eth0", "-w", str(path), *words) as capture:
         assert capture.end(0) == 0
     assert "0 packets captured" in capture.said
     assert records_of(path) == []

@@ -16,11 +16,13 @@ from sockwright.nc.engine.settings import Job, SocketOptions
 from sockwright.sockets.endpoint import Endpoint
 from sockwright.tools import nc, relay
 from sockwright.tools._nc_checks import check_flags
-from sockwright.tools._nc_flags import Arguments, add_arguments, read_words
+from sockwright.tools._nc_flags import add_arguments, read_words
 from sockwright.tools._nc_job import talk
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from sockwright.tools._flags import Arguments
 
 
 def read(line: str) -> Arguments:

@@ -370,7 +370,7 @@ def test_processes_are_named_with_their_descriptors(machine: Population) -> None
     assert any(re.search(rf":{made.pid} fd (\d+,)*{made.descriptor}\b", row) for row in rows)
 
 
-@pytest.mark.needs("root")
+@pytest.mark.needs("setpriv", "nobody")
 def test_processes_that_may_not_be_seen_are_counted_and_said(machine: Population) -> None:
     command = machine.command([*_SW, "-tlnp"], nobody=True)
     done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
@@ -691,7 +691,7 @@ def test_json_on_a_terminal_wants_yes(machine: Population, victim: Victim) -> No
     assert not victim.is_closed
 
 
-@pytest.mark.needs("root")
+@pytest.mark.needs("setpriv", "nobody")
 def test_closing_takes_a_privilege_and_says_which(machine: Population, victim: Victim) -> None:
     command = machine.command([*_SW, "-tK", "--yes", *victim.filter], nobody=True)
     done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)

@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 
     from sockwright.cli.verbs import Verb
 
-__all__ = ["main"]
+__all__ = ["run_words"]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command with the words `argv` (without its own name); return the exit status."""
+def run_words(argv: Sequence[str] | None = None) -> int:
+    """Run the command with the words `argv` (without its own name); return the exit status.
+
+    Raises: KeyboardInterrupt.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
     if "_ARGCOMPLETE" in os.environ:
         return _complete()
@@ -33,13 +36,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         return _dispatch(words)
-    except KeyboardInterrupt:
-        return 130
     except BrokenPipeError:
         return _output_closed()
     except OSError as error:  # of a verb the runner tells; this is the help that cannot be written
         where = f"{error.filename}: " if error.filename else ""
         print(f"sw: {where}{error.strerror or error}", file=sys.stderr)
+        from contextlib import suppress
+
+        # Some Pythons (3.11.2) would try once more at their end, and say so.
+        with suppress(OSError):
+            _drop_output()
         return 1
 
 
@@ -123,7 +129,13 @@ def _complete() -> int:
 
 def _output_closed() -> int:
     """Leave as a program does that SIGPIPE ended, without a word: `sw … | head` is no fault."""
-    devnull = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, sys.stdout.fileno())
-    os.close(devnull)
+    _drop_output()
     return 141
+
+
+def _drop_output() -> None:
+    """Let what was not written go nowhere."""
+    output = sys.stdout.fileno()
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, output)
+    os.close(devnull)

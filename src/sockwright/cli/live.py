@@ -31,7 +31,7 @@ import threading
 from contextlib import contextmanager, suppress
 
 from sockwright.cli.clean import clean
-from sockwright.cli.colour import wants_colour
+from sockwright.cli.colour import painted, wants_colour
 from sockwright.cli.width import text_width
 
 TYPE_CHECKING = False
@@ -50,10 +50,6 @@ __all__ = ["Live", "cut", "speaks_unicode"]
 _ENTER = "\x1b[?1049h\x1b[?25l\x1b[2J"  # alternate screen, no cursor
 _LEAVE = "\x1b[0m\x1b[?25h\x1b[?1049l"
 _BEGIN, _END = "\x1b[?2026h", "\x1b[?2026l"
-_STYLES = {  # SGR of ECMA-48, section 8.3.117
-    "bold": "1", "dim": "2", "reverse": "7", "red": "31", "green": "32", "yellow": "33",
-    "blue": "34", "magenta": "35", "cyan": "36",
-}  # fmt: skip
 _DEADLY = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
@@ -166,8 +162,7 @@ class Live:
         for text, style in parts:
             shown = cut(text, width)
             width -= text_width(shown)
-            codes = ";".join(_STYLES[word] for word in style.split()) if self._colour else ""
-            pieces.append(f"\x1b[{codes}m{shown}\x1b[0m" if codes and shown else shown)
+            pieces.append((painted(shown, style) if self._colour else None) or shown)
         pieces.append(dots)
         # Behind the last column there is nothing to erase, and some terminals would erase there.
         return "".join(pieces) + ("\x1b[K" if width else "")

@@ -19,10 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any
 
-    from sockwright.cli.progress import Bar
+    from sockwright.cli.progress import Bar, StatusLine
     from sockwright.cli.screen import Screen
     from sockwright.cli.verbs import Verb
-    from sockwright.tools._rows import Progress
 
 __all__ = ["run_verb"]
 
@@ -30,8 +29,9 @@ __all__ = ["run_verb"]
 class _Rows:
     """The rows of a verb, once; keeps what the generator returned or raised.
 
-    A row that tells of progress is no row of the output: it starts a bar on standard error, if a
-    terminal is there and standard output is no terminal or still silent.
+    A row that tells of progress is no row of the output: where a terminal is on standard error, it
+    starts a bar there, if standard output is no terminal or still silent; or, if it has `pieces`,
+    it is a line that stands there until the next row.
     """
 
     def __init__(self, source: Iterator[Any]) -> None:
@@ -39,6 +39,7 @@ class _Rows:
         self.status = 0
         self.failure: BaseException | None = None
         self._bar: Bar | None = None
+        self._line: StatusLine | None = None
 
     def __iter__(self) -> Iterator[Any]:
         while True:
@@ -51,14 +52,24 @@ class _Rows:
                 self.failure = error
                 raise
             if getattr(row, "is_progress", False):
-                self._start_bar(row)
+                self._show_progress(row)
                 continue
             if self._bar is not None and sys.stdout.isatty():
                 self._stop_bar()
+            if self._line is not None:
+                self._line.clear()
             yield row
 
-    def _start_bar(self, row: Progress) -> None:
-        if sys.stderr.isatty():
+    def _show_progress(self, row: Any) -> None:
+        if not sys.stderr.isatty():
+            return
+        if hasattr(row, "pieces"):
+            if self._line is None:
+                from sockwright.cli.progress import StatusLine
+
+                self._line = StatusLine()
+            self._line.show(row.pieces)
+        else:
             from sockwright.cli.progress import Bar
 
             self._bar = Bar(row.part, row.octets)
@@ -70,6 +81,8 @@ class _Rows:
 
     def close(self) -> None:
         self._stop_bar()
+        if self._line is not None:
+            self._line.clear()
         close = getattr(self._source, "close", None)
         if close is not None:
             close()
@@ -116,7 +129,7 @@ def _show(rows: Iterable[Any], verb: Verb, *, as_json: bool) -> None:
         for row in rows:
             if getattr(row, "aside", False):  # for people, beside the rows; it may say nothing
                 if text := str(row):
-                    print(f"sw {verb.name}: {clean(text)}", file=sys.stderr)
+                    sys.stderr.write(f"sw {verb.name}: {clean(text)}\n")
                 continue
             # Rows that come over time are seen as they come; those of a list are there already.
             lines = map(as_line, row) if isinstance(row, list) else [as_line(row)]

@@ -7,7 +7,7 @@ outside is cleaned. rich is loaded only when styles are to be seen.
 from __future__ import annotations
 
 from sockwright.cli.clean import clean
-from sockwright.cli.colour import wants_colour
+from sockwright.cli.colour import painted, wants_colour
 from sockwright.cli.width import folded
 
 TYPE_CHECKING = False
@@ -47,10 +47,14 @@ class Screen:
             text = "".join(clean(part if isinstance(part, str) else part[0]) for part in parts)
             self.stream.write(text.rstrip(" ") + "\n")
         else:
-            from rich.text import Text
+            styled = [(clean(p), "") if isinstance(p, str) else (clean(p[0]), p[1]) for p in parts]
+            pieces = [piece for part in styled if (piece := painted(*part)) is not None]
+            if len(pieces) == len(styled):
+                self.stream.write("".join(pieces) + "\n")
+            else:
+                from rich.text import Text
 
-            styled = [clean(p) if isinstance(p, str) else (clean(p[0]), p[1]) for p in parts]
-            self._rich().print(Text.assemble(*styled), soft_wrap=True)
+                self._rich().print(Text.assemble(*styled), soft_wrap=True)
         self.stream.flush()
 
     def paragraph(self, text: str, indent: str = "", style: str = "") -> None:
@@ -61,8 +65,10 @@ class Screen:
     def message(self, text: str) -> None:
         """Write a message in one line, which a terminal gets folded between words."""
         folds = self.terminal and len(text) > self.width
-        for line in self.fold(text, self.width) if folds else (clean(text),):
-            print(line, file=self.stream, flush=True)
+        lines = self.fold(text, self.width) if folds else (clean(text),)
+        # In one piece even where PYTHONUNBUFFERED is set: other programs write there, too.
+        self.stream.write("".join(f"{line}\n" for line in lines))
+        self.stream.flush()
 
     def fold(self, text: str, width: int) -> list[str]:
         """Return `text` cleaned and folded between words, in lines of at most `width` columns.

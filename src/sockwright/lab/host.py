@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sockwright.lab.rtnetlink import Rtnetlink
     from sockwright.sockets.filter import Instruction
 
-__all__ = ["Host", "Interface"]
+__all__ = ["Host", "Interface", "environment"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -183,6 +183,8 @@ class Host:
     ) -> Process:
         """Start a program; the arguments are those of `subprocess.Popen`, pipes carry octets.
 
+        Without `env` it has our environment, and on its PATH also what only root has there.
+
         Raises: `OSError` if it cannot be started.
         """
         if isinstance(args, (str, bytes)):
@@ -200,7 +202,7 @@ class Host:
                 self.name,
                 argv,
                 descriptors,
-                env=dict(os.environ if env is None else env),
+                env=environment() if env is None else dict(env),
                 cwd=str(Path.cwd() if cwd is None else os.fspath(cwd)),
                 session=start_new_session,
                 privileged=privileged,
@@ -306,6 +308,12 @@ class Host:
         )
         self._on_call(started)
         return started
+
+
+def environment() -> dict[str, str]:
+    """Return our environment, with what only root has on its PATH: everybody is root in a host."""
+    path = os.environ.get("PATH", os.defpath)
+    return {**os.environ, "PATH": os.pathsep.join([path, "/usr/sbin", "/sbin"])}
 
 
 def _stream(

@@ -63,9 +63,11 @@ from sockwright.sockets.stream_socket import BACKLOG
 
 if TYPE_CHECKING:
     import re
+    import socket
     import ssl
     from collections.abc import (
         AsyncIterator,
+        Callable,
         Iterable,
         Mapping,
         Sequence,
@@ -434,6 +436,7 @@ async def connect(
     taps: Iterable[TapMaker] = (),
     force: bool = False,
     append: bool = False,
+    prepare: Callable[[socket.socket], object] | None = None,
 ) -> Conversation:
     """Begin a conversation as `sockwright.nc.connect` does; `timeout` covers the resolver too.
 
@@ -449,7 +452,7 @@ async def connect(
         return kind(carrier, timeout=timeout, newline=newline, taps=taps)
     asks = route.handshake_looks_up
     machine = await asyncio.to_thread(route.handshake) if asks else route.handshake()
-    connected = await _connected(route.first, local, timeout)
+    connected = await _connected(route.first, local, timeout, prepare)
     carrier = socket_carrier(connected, str(route.end))
     try:
         steps, spent = route.agreeing(carrier, machine), monotonic() - began
@@ -461,14 +464,17 @@ async def connect(
 
 
 async def _connected(
-    first: Endpoint, local: Endpoint | str | None, timeout: float | None
+    first: Endpoint,
+    local: Endpoint | str | None,
+    timeout: float | None,
+    prepare: Callable[[socket.socket], object] | None,
 ) -> BaseSocket:
     from sockwright.sockets import aio
 
     if keeps_datagrams(first):
         return answerable(await aio.datagram(local, remote=first))
     kind = aio.Seqpacket if first.delivery == "seqpacket" else aio.Stream
-    return await aio.connect(first, kind, timeout=timeout, local=local)
+    return await aio.connect(first, kind, timeout=timeout, local=local, prepare=prepare)
 
 
 async def spawn(

@@ -55,8 +55,9 @@ from sockwright.sockets.stream_socket import BACKLOG
 
 if TYPE_CHECKING:
     import re
+    import socket
     import ssl
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -443,13 +444,15 @@ def connect(
     taps: Iterable[TapMaker] = (),
     force: bool = False,
     append: bool = False,
+    prepare: Callable[[socket.socket], object] | None = None,
 ) -> Conversation:
     """Begin a conversation with `endpoint`: a socket, a program, a file, see `sockwright.nc.ends`.
 
     `timeout` (seconds) covers everything until the first octet can be sent (not the resolver), and
     stays the time limit of each call. `tls` is True or `TLSOptions`; ``tls://host:port`` needs
     neither. `proxy` is a `Proxy` or its URL, `local` the endpoint to connect from. `taps` look on:
-    `HexDump`, `Recorder`, or whatever else has a tap for each conversation.
+    `HexDump`, `Recorder`, or whatever else has a tap for each conversation. `prepare` is called
+    with each stream socket before it is connected.
 
     A file is read. With `force` it is begun anew and written, with `append` written at its end.
 
@@ -470,7 +473,7 @@ def connect(
         kind = ProcessConversation if isinstance(carrier, ProcessCarrier) else Conversation
         return kind(carrier, timeout=timeout, newline=newline, taps=taps)
     machine = route.handshake()
-    carrier = socket_carrier(_connected(route.first, local, timeout), str(route.end))
+    carrier = socket_carrier(_connected(route.first, local, timeout, prepare), str(route.end))
     try:
         steps = route.agreeing(carrier, machine)
         carrier = run(steps, timeout, "connect to", str(route.end), began=began)
@@ -480,14 +483,19 @@ def connect(
     return Conversation(carrier, timeout=timeout, newline=newline, taps=taps)
 
 
-def _connected(first: Endpoint, local: Endpoint | str | None, timeout: float | None) -> BaseSocket:
+def _connected(
+    first: Endpoint,
+    local: Endpoint | str | None,
+    timeout: float | None,
+    prepare: Callable[[socket.socket], object] | None,
+) -> BaseSocket:
     from sockwright.sockets import stream_socket
     from sockwright.sockets.datagram_socket import datagram
 
     if keeps_datagrams(first):
         return answerable(datagram(local, remote=first))
     kind = stream_socket.Seqpacket if first.delivery == "seqpacket" else stream_socket.Stream
-    return stream_socket.connect(first, kind, timeout=timeout, local=local)
+    return stream_socket.connect(first, kind, timeout=timeout, local=local, prepare=prepare)
 
 
 def spawn(

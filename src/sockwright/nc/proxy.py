@@ -18,6 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from sockwright.errors import EndpointError
+from sockwright.sockets import addresses
 from sockwright.sockets.endpoint import Endpoint, parse_endpoint
 
 TYPE_CHECKING = False
@@ -131,7 +132,7 @@ def _unescape(text: str) -> str:
 
 def needs_lookup(proxy: Proxy, target: Endpoint) -> bool:
     """Whether `handshake` would ask this host's resolver, which blocks."""
-    return proxy.kind == "socks4" and not _is_address(target.host)
+    return proxy.kind == "socks4" and addresses.needs_lookup(target)
 
 
 def handshake(proxy: Proxy, target: Endpoint) -> Handshake:
@@ -173,15 +174,3 @@ def _look_up(host: str) -> str:
     with explaining(f"look up {host} in IPv4, for SOCKS4 (socks4a sends the name)"):
         found = socket.getaddrinfo(host, None, socket.AF_INET, socket.SOCK_STREAM)
     return str(found[0][4][0])
-
-
-def _is_address(host: str) -> bool:
-    import socket
-
-    if ":" in host:
-        return True
-    try:
-        socket.inet_pton(socket.AF_INET, host)
-    except OSError:
-        return False
-    return True

@@ -388,7 +388,11 @@ async def _candidates(
 
 @overload
 async def connect(
-    endpoint: Endpoint | str, *, timeout: float | None = ..., local: Endpoint | str | None = ...
+    endpoint: Endpoint | str,
+    *,
+    timeout: float | None = ...,
+    local: Endpoint | str | None = ...,
+    prepare: Callable[[socket.socket], object] | None = ...,
 ) -> Stream: ...
 @overload
 async def connect(
@@ -397,6 +401,7 @@ async def connect(
     *,
     timeout: float | None = ...,
     local: Endpoint | str | None = ...,
+    prepare: Callable[[socket.socket], object] | None = ...,
 ) -> C: ...
 async def connect(
     endpoint: Endpoint | str,
@@ -404,6 +409,7 @@ async def connect(
     *,
     timeout: float | None = None,
     local: Endpoint | str | None = None,
+    prepare: Callable[[socket.socket], object] | None = None,
 ) -> Connection:
     """Connect as `sockwright.sockets.connect` does; here `timeout` covers the resolver too.
 
@@ -418,7 +424,7 @@ async def connect(
     try:
         async with asyncio.timeout(timeout):
             here_ways = await _candidates(here, passive=True)
-            attempts = Attempts[Connection](kind, remote, here, here_ways, timeout)
+            attempts = Attempts[Connection](kind, remote, here, here_ways, timeout, prepare=prepare)
             for way in await _candidates(remote):
                 with attempts:
                     connection = attempts.open(way)

@@ -6,7 +6,7 @@ import ctypes
 import errno
 import socket
 import struct
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from sockwright.sockets.explain import explained, explaining
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
+    "NOTHING",
     "Instruction",
     "attach_filter",
     "detach_filter",
@@ -25,6 +26,9 @@ __all__ = [
 
 # struct sock_filter: code, jump if true, jump if false, k.
 Instruction: TypeAlias = tuple[int, int, int, int]
+
+NOTHING: Final[tuple[Instruction, ...]] = ((0x06, 0, 0, 0),)
+"""The program that accepts no packet: BPF_RET, 0 octets."""
 
 _SO_ATTACH_FILTER = 26
 _SO_DETACH_FILTER = 27
@@ -40,12 +44,14 @@ _OUTGOING = 4  # PACKET_OUTGOING
 
 
 def attach_filter(sock: socket.socket, program: Sequence[Instruction]) -> None:
-    """Let only packets through that `program` accepts; needs no privilege, replaces another.
+    """Let only packets through that `program` accepts; replaces another.
+
+    Linux asks for no privilege. Some hardened kernels ask for CAP_NET_RAW where the socket is TCP.
 
     Raises:
         ValueError: the program is empty or has more than 4096 instructions.
         OSError: EINVAL, the kernel's checker refuses it (a jump outside, no return at the end);
-            ENOMEM, it is longer than net.core.optmem_max lets it be.
+            ENOMEM, it is longer than net.core.optmem_max lets it be; EPERM, see above.
     """
     if not 0 < len(program) <= _MAX_INSTRUCTIONS:
         raise ValueError(f"{len(program)} instructions are not in 1..{_MAX_INSTRUCTIONS}")
@@ -60,7 +66,9 @@ def attach_filter(sock: socket.socket, program: Sequence[Instruction]) -> None:
         hint = (
             "the kernel's checker refuses the program: a jump leads outside, or it does not return"
         )
-        if error.errno == errno.ENOMEM:
+        if error.errno == errno.EPERM:
+            hint = "this kernel wants CAP_NET_RAW for a filter on a TCP socket, as Linux does not"
+        elif error.errno == errno.ENOMEM:
             hint = (
                 f"{len(program)} instructions take more memory than net.core.optmem_max lets a "
                 "socket have; say the filter shorter: net and portrange for lists"

@@ -33,6 +33,7 @@ from sockwright.sockets.ring import (
     BLOCK_SIZE,
     DEFAULT_BUFFER,
     PacketRing,
+    check_buffer,
     cooked,
     link_type,
     open_link,
@@ -380,6 +381,7 @@ def capture(
     """
     check_timeout(timeout)
     check_timeout(duration)
+    check_buffer(buffer)
     if not 1 <= snaplen <= MAX_CAPTURED:
         raise ValueError(f"snapshot length {snaplen} is not in 1..{MAX_CAPTURED}")
     if count is not None and count < 1:

@@ -195,17 +195,20 @@ class Attempts(Generic[B]):
         local: Endpoint | None,
         local_ways: Sequence[Candidate],
         timeout: float | None,
+        *,
+        prepare: Callable[[socket.socket], object] | None = None,
     ) -> None:
         self._wrap = wrap
         self._remote = remote
         self._local = local
         self._local_ways = local_ways
         self._timeout = timeout
+        self._prepare = prepare
         self._current: B | None = None
         self.failure = OSError(errno.EADDRNOTAVAIL, f"connect to {remote}: there is no address")
 
     def open(self, way: Candidate) -> B:
-        """Open a socket for `way`, bound to the local endpoint if there is one."""
+        """Open a socket for `way`, prepared, bound to the local endpoint if there is one."""
         if self._local is None:
             self._current = self._wrap(open_candidate(way, self._remote))
         else:
@@ -215,6 +218,8 @@ class Attempts(Generic[B]):
                 if here.family == way.family
             ]
             self._current = bound(self._wrap, self._local, fitting)
+        if self._prepare is not None:
+            self._prepare(self._current.socket)
         return self._current
 
     def __enter__(self) -> None:

@@ -3,7 +3,8 @@
 Whoever sends a TCP SYN through a raw socket gets the SYN-ACK back, and so does the kernel, which
 knows of no such connection: RFC 9293 section 3.10.7.1 makes it send RST, and the peer drops the
 connection before the next raw segment. Usual advice is a firewall rule, which needs CAP_NET_ADMIN
-and stays behind when the program is killed. This needs no privilege and cannot stay behind:
+and stays behind when the program is killed. This needs no privilege that a raw sender has not (some
+hardened kernels want CAP_NET_RAW for a filter on a TCP socket), and cannot stay behind:
 
 1. A real TCP socket is bound to the source port, so nobody else gets it.
 2. A classic BPF filter of one instruction, "return 0", is attached: it accepts no packet.
@@ -25,16 +26,13 @@ from typing import TYPE_CHECKING
 
 from sockwright.sockets.addresses import candidates, to_endpoint
 from sockwright.sockets.base import BlockingSocket
-from sockwright.sockets.filter import attach_filter
+from sockwright.sockets.filter import NOTHING, attach_filter
 from sockwright.sockets.opening import bound
 
 if TYPE_CHECKING:
     from sockwright.sockets.endpoint import Endpoint
 
 __all__ = ["QuietPort", "quiet_port"]
-
-_RETURN = 0x06  # BPF_RET | BPF_K
-_NOTHING = ((_RETURN, 0, 0, 0),)
 
 
 class QuietPort(BlockingSocket):
@@ -64,7 +62,7 @@ def quiet_port(endpoint: Endpoint | str) -> QuietPort:
     held = bound(QuietPort, local, candidates(local, passive=True))
     try:
         # The filter first: between listen() and the filter a SYN could be answered.
-        attach_filter(held.socket, _NOTHING)
+        attach_filter(held.socket, NOTHING)
         held.socket.listen(0)
     except BaseException:
         held.close()

@@ -67,6 +67,7 @@ __all__ = [
     "LinkState",
     "PacketRing",
     "RingStatistics",
+    "check_buffer",
     "cooked",
     "frames",
     "link_type",
@@ -139,6 +140,14 @@ class RingStatistics:
     accepted: int
     dropped: int
     freezes: int
+
+
+def check_buffer(octets: int) -> None:
+    """Check the size of a buffer. Raises: ValueError, it is too small or too large."""
+    if not MINIMUM_BUFFER <= octets <= MAXIMUM_BUFFER:
+        raise ValueError(
+            f"a buffer of {octets} octets is not in {MINIMUM_BUFFER}..{MAXIMUM_BUFFER}"
+        )
 
 
 def open_link(interface: str) -> socket.socket:
@@ -243,10 +252,7 @@ class PacketRing:
         retire_ms: int = RETIRE_MS,
         block_size: int = BLOCK_SIZE,
     ) -> None:
-        if not MINIMUM_BUFFER <= buffer <= MAXIMUM_BUFFER:
-            raise ValueError(
-                f"a buffer of {buffer} octets is not in {MINIMUM_BUFFER}..{MAXIMUM_BUFFER}"
-            )
+        check_buffer(buffer)
         self.interface = interface
         self.socket = sock
         self.alarmed = False

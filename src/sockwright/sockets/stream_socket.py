@@ -250,7 +250,11 @@ class Listener(BlockingSocket, Generic[C]):
 
 @overload
 def connect(
-    endpoint: Endpoint | str, *, timeout: float | None = ..., local: Endpoint | str | None = ...
+    endpoint: Endpoint | str,
+    *,
+    timeout: float | None = ...,
+    local: Endpoint | str | None = ...,
+    prepare: Callable[[socket.socket], object] | None = ...,
 ) -> Stream: ...
 @overload
 def connect(
@@ -259,6 +263,7 @@ def connect(
     *,
     timeout: float | None = ...,
     local: Endpoint | str | None = ...,
+    prepare: Callable[[socket.socket], object] | None = ...,
 ) -> C: ...
 def connect(
     endpoint: Endpoint | str,
@@ -266,12 +271,15 @@ def connect(
     *,
     timeout: float | None = None,
     local: Endpoint | str | None = None,
+    prepare: Callable[[socket.socket], object] | None = None,
 ) -> Connection:
     """Connect to a ``tcp:``, ``unix:``, ``unix-abstract:`` or ``vsock:`` endpoint.
 
     A name with several addresses is tried address by address; `timeout` (seconds) covers them all
     (not the resolver), and stays the time limit of each call on the result. `local` is the
     endpoint to connect from. `kind` is `Stream`, or `Seqpacket` for UNIX sockets of that type.
+    `prepare` is called with each socket before it is connected, when some options have to be set
+    (SO_RCVBUF decides on the window scale, RFC 7323).
 
     Raises:
         EndpointError: the endpoint cannot be connected to in this way.
@@ -286,7 +294,7 @@ def connect(
     )
     here_ways = [] if here is None else candidates(here, passive=True)
     deadline = None if timeout is None else monotonic() + timeout
-    attempts = Attempts[Connection](kind, remote, here, here_ways, timeout)
+    attempts = Attempts[Connection](kind, remote, here, here_ways, timeout, prepare=prepare)
     for way in candidates(remote):
         with attempts:
             connection = attempts.open(way)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from sockwright.sockets.endpoint import Endpoint
-    from sockwright.tools._nc_flags import Arguments
+    from sockwright.tools._flags import Arguments
 
 __all__ = ["checking"]
 

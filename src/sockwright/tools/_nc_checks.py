@@ -7,7 +7,7 @@ from sockwright.tools._nc_flags import why_absent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from sockwright.tools._nc_flags import Arguments
+    from sockwright.tools._flags import Arguments
 
 __all__ = ["check_company", "check_flags"]
 

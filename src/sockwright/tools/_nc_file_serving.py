@@ -3,7 +3,9 @@
 Rules
     1. At most `MOST` are served at once, or -m if that is less; the others wait in the backlog.
     2. A client that fails is one line; the others go on, and so does the listener.
-    3. When no descriptor is free, nobody is accepted until a client has left, and one line says so.
+    3. Descriptors are reckoned beforehand, and where they are few one line says so: out of them, a
+       module that is yet to be read would be the end of all. Where the machine has none, nobody is
+       accepted until a client has left.
     4. A client that takes nothing for `IDLE` seconds, or -w, is let go. So is one that takes less
        than `LEAST` octets a second while others wait because as many are served as can be: 64
        clients that say nothing, or drip, do not keep everybody out.
@@ -28,6 +30,7 @@ from sockwright.errors import SockwrightError
 from sockwright.nc.files.source_file import SourceFile
 from sockwright.nc.files.transfer import TransferProgress
 from sockwright.nc.files.wire import unacknowledged
+from sockwright.nc.serving.capacity import room_for
 from sockwright.tools._nc_files import may_come, taps_reports, turned_away
 from sockwright.tools._rows import Remark
 
@@ -66,7 +69,14 @@ def serve_many(
     """
     if job.idle is None:
         job = replace(job, idle=IDLE)
-    clients = _Clients(job, min(MOST, served.max_connections))
+    most = min(MOST, served.max_connections)
+    room, _ = room_for(most, 1)
+    if room < most:
+        yield Remark(
+            f"this process has descriptors for {room} client{'' if room == 1 else 's'} at once "
+            "(ulimit -n); others wait"
+        )
+    clients = _Clients(job, room)
     poll = select.poll()
     poll.register(clients.news, select.POLLIN)
     others = select.poll()

@@ -6,6 +6,8 @@ first. Connections are those of `nc.conversation`, so TLS, proxies, taps and pro
 
 from __future__ import annotations
 
+import socket
+import struct
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ from sockwright.nc.ends import SocketEnd
 from sockwright.nc.files.part_file import PartFile
 from sockwright.nc.files.source_file import SourceFile
 from sockwright.nc.files.transfer import Transfer, TransferProgress, receive_file, send_file
+from sockwright.nc.files.wire import open_wire
 from sockwright.tools._nc_job import far_side, limits, resolved, serving
 from sockwright.tools._nc_taps import Taps
 from sockwright.tools._rows import Progress, Remark
@@ -27,10 +30,11 @@ if TYPE_CHECKING:
     from sockwright.nc.access import Access
     from sockwright.nc.conversation import Conversation
     from sockwright.nc.engine.settings import Limits, Serving, Side, SocketOptions
-    from sockwright.tools._nc_flags import Arguments
+    from sockwright.tools._flags import Arguments
 
 __all__ = ["FileJob", "transferring"]
 
+_RESET, _POLITE = struct.pack("@ii", 1, 0), struct.pack("@ii", 0, 0)  # SO_LINGER, socket(7)
 _HANDSHAKE = 30.0  # seconds for TLS of a client, where -w does not say
 
 
@@ -45,13 +49,24 @@ class FileJob:
     rate: float | None
     options: SocketOptions | None
 
-    def begin(self, conversation: Conversation) -> None:
-        """Prepare a connection that has just begun. Raises: OSError: an option cannot be set."""
-        conversation.timeout = self.idle
-        if self.options is not None and conversation.socket is not None:
+    def prepare(self, sock: socket.socket) -> None:
+        """Prepare a socket before it is connected. Raises: OSError: an option cannot be set.
+
+        Until `begin` closing it resets the connection: to a peer without --resume a polite end
+        would be an empty file.
+        """
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        if self.options is not None:
             from sockwright.nc.opening.socket_options import set_options
 
-            set_options(conversation.socket, self.options)
+            set_options(sock, self.options)
+
+    def begin(self, conversation: Conversation) -> None:
+        """Begin with a connection, ours or a client's. Raises: OSError: it is gone."""
+        conversation.timeout = self.idle
+        if conversation.socket is not None:
+            self.prepare(conversation.socket)
+            conversation.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _POLITE)
 
     def move(self, conversation: Conversation, progress: TransferProgress | None) -> Transfer:
         """Send or receive. Raises: as `nc.files.transfer.send_file` and `receive_file`."""
@@ -102,7 +117,7 @@ def transferring(args: Arguments) -> Generator[object, None, int]:
                 yield from _announced(listener, args)
                 conversation = yield from _first(listener, access)
         else:
-            conversation = _connected(side, limit, taps)
+            conversation = _connected(side, limit, taps, job)
         yield from _one(conversation, job, args, taps)
         return int(taps.failed)
 
@@ -113,8 +128,13 @@ def _one(
     """Yield what there is to say of one transfer, and its row."""
     progress = TransferProgress()
     with conversation:
-        job.begin(conversation)
-        yield Progress(lambda: progress.part, lambda: (progress.done, progress.total))
+        try:
+            job.begin(conversation)
+            yield Progress(lambda: progress.part, lambda: (progress.done, progress.total))
+        except BaseException:
+            # To a peer without --resume a polite end would be an empty file.
+            open_wire(conversation, job.file.path).abort()
+            raise
         try:
             transfer = job.move(conversation, progress)
         except KeyboardInterrupt:
@@ -147,7 +167,7 @@ def _named(path: str, flag: str) -> str:
     return path
 
 
-def _connected(side: Side, limit: Limits, taps: Taps) -> Conversation:
+def _connected(side: Side, limit: Limits, taps: Taps, job: FileJob) -> Conversation:
     if side.family:
         side = resolved(side)
     return connect(
@@ -157,6 +177,7 @@ def _connected(side: Side, limit: Limits, taps: Taps) -> Conversation:
         proxy=side.proxy,
         local=side.local,
         taps=taps.makers,
+        prepare=job.prepare,
     )
 
 

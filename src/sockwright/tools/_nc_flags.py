@@ -1,9 +1,6 @@
 """The flags of `sw nc` and `sw relay`: those of OpenBSD's nc, of traditional nc, and of ncat.
 
-One table makes the help, which is argparse's, and the parser that reads a line without it: to
-import argparse takes longer than to connect, it takes the -1 of ``-q -1`` for a flag (since there
-are -4 and -6), and its errors do not show the right form. Values are kept as the texts that they
-are; `_nc_values` reads them.
+`_flags` reads a line by this table, and `_nc_values` the values.
 
 Where the programs disagree, a letter means what it means to OpenBSD's nc and to traditional nc, a
 word what it means to ncat. The help says so, and where the other was probably meant an error does:
@@ -20,23 +17,19 @@ word what it means to ncat. The help says so, and where the other was probably m
 from __future__ import annotations
 
 from sockwright.errors import NotPossibleError, UsageError
+from sockwright.tools._flags import Flags
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
-    from typing import Any
 
     from sockwright.errors import SockwrightError
+    from sockwright.tools._flags import Arguments, Group
 
-    Known = dict[str, tuple[str, str]]  # by name: attribute, value
-    Flags = tuple[tuple[str, str, str, str], ...]  # names, attribute, value, meaning
+__all__ = ["add_arguments", "read_words", "why_absent"]
 
-__all__ = ["Arguments", "add_arguments", "read_words", "why_absent"]
-
-# A group: its title, what is said below that, and its flags. A flag: its names, the attribute,
-# what stands for its value ("" for none), the meaning. Names in brackets are known, not shown.
-_GROUPS: tuple[tuple[str, str, Flags], ...] = (
+_GROUPS: tuple[Group, ...] = (
     (
         "where",
         (
@@ -233,7 +226,7 @@ _GROUPS: tuple[tuple[str, str, Flags], ...] = (
     ),
 )  # fmt: skip
 # What the others have and this verb has not, and why; with the value that it takes there.
-_ABSENT = (
+_ABSENT: tuple[tuple[str, str, str], ...] = (
     ("-D", "", "-D: SO_DEBUG has no effect on Linux; -v says more, --record keeps everything"),
     ("-F", "", "-F: the socket is not handed on; in ssh_config(5) leave ProxyUseFdpass out"),
     ("-S", "", "-S: signatures by MD5 (RFC 2385) want a key, which nc has no flag for"),
@@ -246,16 +239,6 @@ _ABSENT = (
     ("--sctp", "", "--sctp: this build has no SCTP"),
 )  # fmt: skip
 _NOT_BUILT = {"--sctp"}
-_SEVERAL = {"allow", "allow_file", "deny", "deny_file"}
-_COUNTED = {"verbose"}
-_ALIKE = 0.7  # of 1, difflib's ratio: a letter that is wrong, or two that are swapped
-# Of two the last would win without a word, and what the first asks for would not be done. Of
-# limits the last does win: an alias may have one.
-_ONCE = {
-    "send", "receive", "exec", "sh_exec", "hex_file", "output", "record", "replay", "proxy",
-    "ncat_proxy", "source", "port",
-}  # fmt: skip
-
 # What `sw relay` has no use for, since its ends are URLs and what passes is nobody's input, and
 # what it says otherwise.
 _RELAY_HAS_NOT = {
@@ -283,177 +266,53 @@ _RELAY_SAYS = {
     "proxy": "for B: HOST:PORT, or socks5://USER:PASSWORD@HOST:PORT",
 }
 
-_USAGE = """sw nc [FLAG ...] HOST PORT          talk: sw nc --tls example.org 443
+
+class _NcFlags(Flags):
+    usage = """sw nc [FLAG ...] HOST PORT          talk: sw nc --tls example.org 443
        sw nc [FLAG ...] -l [HOST] PORT     wait for a client; -lk for many
        sw nc [FLAG ...] -z HOST PORTS ...  which ports are open
        sw nc [FLAG ...] --send FILE HOST PORT
        sw nc [FLAG ...] -l --receive FILE PORT"""
-_RELAY_USAGE = """sw relay [FLAG ...] A B             join the two: sw relay - exec:cat
+    operands = "HOST PORT"
+    groups = _GROUPS
+    absent = _ABSENT
+    several = frozenset({"allow", "allow_file", "deny", "deny_file"})
+    # Of limits the last wins: an alias may have one.
+    once = frozenset({
+        "send", "receive", "exec", "sh_exec", "hex_file", "output", "record", "replay", "proxy",
+        "ncat_proxy", "source", "port",
+    })  # fmt: skip
+
+
+class _RelayFlags(_NcFlags):
+    usage = """sw relay [FLAG ...] A B             join the two: sw relay - exec:cat
        sw relay [FLAG ...] -l|-k A B       wait for clients at A, B for each"""
+    operands = "END"
+    absent = ()
 
-
-class Arguments:
-    """What the words of a line say: texts for flags with a value, None where it is not there."""
-
-    def __init__(self) -> None:
-        self.words: list[str] = []
-        self.json = False
-        self.absent: list[str] = []
-        self.mistake: UsageError | None = None
-        self.verbose = 0
-        for _, _, flags in _GROUPS:
-            for _, name, metavar, _ in flags:
-                if name not in _COUNTED:
-                    setattr(self, name, None if metavar else False)
-
-    if TYPE_CHECKING:
-        listen: bool
-
-        def __getattr__(self, name: str) -> Any: ...
+    def shown(self) -> Iterator[Group]:
+        """Yield the groups of `sw nc` as far as they fit, in the words of `sw relay`."""
+        for title, told, flags in self.groups:
+            some = tuple(
+                (names, name, metavar, _RELAY_SAYS.get(name, meaning))
+                for names, name, metavar, meaning in flags
+                if name not in _RELAY_HAS_NOT
+            )
+            if some:
+                yield title, _RELAY_SAYS.get(title, told), some
 
 
 def read_words(words: Sequence[str], *, relay: bool = False) -> Arguments | None:
-    """Read a line as getopt_long(3) does; None where it asks for help, which argparse gives.
-
-    A flag that takes a value takes the next word, whatever that is: ``-q -1``. What is wrong is
-    left in `mistake`, to be raised where errors are told.
-    """
-    known = _names(relay=relay)
-    found = Arguments()
-    rest = iter(words)
-    try:
-        for word in rest:
-            if word == "--":
-                found.words += rest
-            elif word == "-" or not word.startswith("-"):
-                found.words.append(word)
-            elif word in {"-h", "--help"}:
-                return None
-            elif word == "--json":
-                found.json = True
-            elif word.startswith("--"):
-                _read_long(word, rest, known, found)
-            else:
-                _read_cluster(word, rest, known, found)
-    except UsageError as error:
-        found.mistake = error
-        if "--help" in words:
-            return None
-    return found
+    """Read a line; None where it asks for help, which argparse gives. See `Flags.read`."""
+    return (_RelayFlags if relay else _NcFlags)(words).read()
 
 
-def _read_long(word: str, rest: Iterator[str], known: Known, found: Arguments) -> None:
-    name, equals, value = word.partition("=")
-    if name not in known:
-        raise UsageError(f"there is no flag {name}" + _meant(name, known))
-    attribute, metavar = known[name]
-    if equals and not metavar:
-        raise UsageError(f"{name} takes no value, and {value!r} is one")
-    if metavar and not equals:
-        value = _value(name, metavar, rest)
-    _keep(found, name, attribute, value)
-
-
-def _meant(name: str, known: Known) -> str:
-    """Return what may have been meant by a flag that is none, to stand behind that."""
-    if name == "--version":
-        return "; sw --version tells it"
-    from difflib import get_close_matches
-
-    # Without the dashes, which all have in common.
-    others = [one[2:] for one in known if one.startswith("--")]
-    close = get_close_matches(name[2:], others, 1, _ALIKE)
-    return f"; --{close[0]} is one" if close else ""
-
-
-def _read_cluster(word: str, rest: Iterator[str], known: Known, found: Arguments) -> None:
-    for index, letter in enumerate(word[1:], 2):
-        name = f"-{letter}"
-        if name not in known:
-            among = f" (in {word})" if len(word) > 2 else ""
-            raise UsageError(f"there is no flag {name}{among}")
-        attribute, metavar = known[name]
-        if metavar:
-            _keep(found, name, attribute, word[index:] or _value(name, metavar, rest))
-            return
-        _keep(found, name, attribute, "")
-
-
-def _value(name: str, metavar: str, rest: Iterator[str]) -> str:
-    value = next(rest, None)
-    if value is None:
-        raise UsageError(f"{name} wants a value: {name} {metavar}")
-    if not value:
-        raise UsageError(f"the value of {name} is empty: {name} {metavar}")
-    return value
-
-
-def _keep(found: Arguments, flag: str, name: str, value: str) -> None:
-    """Keep what `flag` says in the attribute `name`. Raises: UsageError: it stands twice."""
-    if name in _ONCE and getattr(found, name) is not None:
-        raise UsageError(f"{flag} stands twice, {getattr(found, name)!r} and {value!r}: choose one")
-    if name.startswith("-"):
-        found.absent.append(name)
-    elif name in _SEVERAL:
-        setattr(found, name, [*(getattr(found, name) or ()), value])
-    elif name in _COUNTED:
-        setattr(found, name, getattr(found, name) + 1)
-    else:
-        setattr(found, name, value or True)
-
-
-def _names(*, relay: bool) -> Known:
-    """Return by each name of a flag its attribute, and what stands for its value, if it has one."""
-    known: Known = {}
-    for _, _, flags in _groups(relay=relay):
-        for names, attribute, metavar, _ in flags:
-            for name in names.replace("[", "").replace("]", "").split():
-                known[name] = (attribute, metavar)
-    for names, metavar, _ in () if relay else _ABSENT:
-        for name in names.split():
-            known[name] = (name, metavar)
-    return known
-
-
-def _groups(*, relay: bool) -> Iterator[tuple[str, str, Flags]]:
-    """Yield the groups of a verb: title, what is said there, flags."""
-    for title, told, flags in _GROUPS:
-        if not relay:
-            yield title, told, flags
-            continue
-        some = tuple(
-            (names, name, metavar, _RELAY_SAYS.get(name, meaning))
-            for names, name, metavar, meaning in flags
-            if name not in _RELAY_HAS_NOT
-        )
-        if some:
-            yield title, _RELAY_SAYS.get(title, told), some
+def add_arguments(parser: argparse.ArgumentParser, *, relay: bool = False) -> None:
+    """Add all of them to `parser`, for its help and for completion."""
+    (_RelayFlags if relay else _NcFlags)().add_to(parser)
 
 
 def why_absent(name: str) -> SockwrightError:
     """Return the error for a flag that others have and `sw nc` has not."""
     reason = next(reason for names, _, reason in _ABSENT if name in names.split())
     return NotPossibleError(reason) if name in _NOT_BUILT else UsageError(reason)
-
-
-def add_arguments(parser: argparse.ArgumentParser, *, relay: bool = False) -> None:
-    """Add all of them to `parser`, for its help and for completion."""
-    from argparse import SUPPRESS
-
-    parser.usage = _RELAY_USAGE if relay else _USAGE
-    for title, told, flags in _groups(relay=relay):
-        group = parser.add_argument_group(title, told or None)
-        for names, name, metavar, meaning in flags:
-            shown, _, hidden = names.partition("[")
-            how: dict[str, Any] = {"action": "store_true"}
-            if name in _COUNTED:
-                how = {"action": "count", "default": 0}
-            elif metavar:
-                how = {"metavar": metavar, "action": "append" if name in _SEVERAL else "store"}
-            if shown:
-                group.add_argument(*shown.split(), dest=name, help=meaning, **how)
-            if hidden:
-                how.pop("metavar", None)
-                group.add_argument(*hidden.rstrip("]").split(), dest=name, help=SUPPRESS, **how)
-    metavar = "END" if relay else "HOST PORT"
-    parser.add_argument("words", nargs="*", metavar=metavar, help=SUPPRESS)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sockwright.nc.proxy import Proxy
     from sockwright.nc.taps.replay import Replay
     from sockwright.nc.tls.options import TLSOptions
-    from sockwright.tools._nc_flags import Arguments
+    from sockwright.tools._flags import Arguments
 
 __all__ = [
     "far_side",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from sockwright.nc.engine.settings import Job
-    from sockwright.tools._nc_flags import Arguments
+    from sockwright.tools._flags import Arguments
 
 __all__ = ["do"]
 

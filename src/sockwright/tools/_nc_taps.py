@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Protocol, Self
 
     from sockwright.nc.taps.tap import Octets, Tap
-    from sockwright.tools._nc_flags import Arguments
+    from sockwright.tools._flags import Arguments
 
     class Maker(Protocol):
         """What makes the tap of each conversation."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from sockwright.nc.ends import End
-    from sockwright.tools._nc_flags import Arguments
+    from sockwright.tools._flags import Arguments
 
     Family = Literal[0, 4, 6]
 

@@ -249,13 +249,13 @@ def _shell_command(lab: Lab, host: Host) -> list[str]:
 
 def _environment(host: Host) -> dict[str, str]:
     """Return our environment with the host's name, its prompt, and `sw` on the PATH."""
+    from sockwright.lab.host import environment
+
     folder = Path(sys.executable).parent
-    path = os.environ.get("PATH", os.defpath)
+    found = environment()
     if (folder / "sw").exists():
-        path = f"{folder}{os.pathsep}{path}"
-    # What only root has on its PATH is for everybody here, who is root here.
-    path += f"{os.pathsep}/usr/sbin{os.pathsep}/sbin"
-    return {**os.environ, "PATH": path, "LAB_HOST": host.name, "PS1": f"{host.name}$ "}
+        found["PATH"] = f"{folder}{os.pathsep}{found['PATH']}"
+    return found | {"LAB_HOST": host.name, "PS1": f"{host.name}$ "}
 
 
 def _settings(lab: Lab, host: Host) -> str:

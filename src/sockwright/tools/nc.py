@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Generator, Sequence
 
-    from sockwright.tools._nc_flags import Arguments
+    from sockwright.tools._flags import Arguments
 
 __all__ = ["EXAMPLES", "arguments", "quick_arguments", "run"]
 

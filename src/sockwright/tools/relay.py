@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from sockwright.nc.ends import End
-    from sockwright.tools._nc_flags import Arguments
+    from sockwright.tools._flags import Arguments
 
 __all__ = ["EXAMPLES", "Happened", "arguments", "quick_arguments", "run"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,4 +22,9 @@ def tour() -> Iterator[Tour]:
 @pytest.fixture(scope="session")
 def results() -> dict[str, StepResult]:
     with Tour() as made:
-        return {name: made.play(step) for name, step in all_steps().items()}
+        found = {name: made.play(step) for name, step in all_steps().items()}
+    # On a busy machine a kernel asks in the middle whether the other's link address still holds.
+    return {
+        name: replace(one, packets=[rung for rung in one.packets if rung.protocol != "ARP"])
+        for name, one in found.items()
+    }

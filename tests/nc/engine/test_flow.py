@@ -259,6 +259,32 @@ def test_no_more_pipes_are_taken_than_there_may_be(bench: Bench) -> None:
     assert bench.loop.pipes == 0
 
 
+@pytest.mark.parametrize("to", ["socket", "pipe", "nothing"])
+def test_a_pipe_of_an_end_that_is_widened_counts_too(bench: Bench, tmp_path: Path, to: str) -> None:
+    bench.loop.most_pipes = 1
+    flows, threads = [], []
+    for _ in range(3):
+        first, got = End(bench, "pipe", tmp_path), bytearray()
+        source = first.source()
+        sink: Channel = Narrow(1 << 40)
+        if to != "nothing":
+            second = End(bench, to, tmp_path)
+            sink = second.sink()
+            threads.append(threading.Thread(target=second.drain, args=(got,)))
+        flows.append(begin(bench, source, sink)[0])
+        threads.append(threading.Thread(target=first.feed))
+    for thread in threads:
+        thread.start()
+    most = 0
+    while not all(flow.done for flow in flows):
+        bench.loop.step()
+        most = max(most, bench.loop.pipes)
+    for thread in threads:
+        thread.join(PATIENCE_S)
+    assert (most, bench.loop.pipes) == (1, 0)
+    assert [flow.moved for flow in flows] == [len(_MUCH)] * 3
+
+
 def test_what_stands_in_a_pipe_counts_as_waiting(bench: Bench) -> None:
     source, feeding = bench.channel(tcp=True)
     sink, taking = bench.channel(tcp=True)

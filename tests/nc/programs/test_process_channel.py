@@ -204,30 +204,31 @@ def _came(served: Served, peer: socket.socket) -> bool:
 
 def test_programs_that_heed_nothing_end_with_the_interpreter_all_together() -> None:
     code = """
-import os
+import os, time
 from sockwright.nc.engine.loop import Loop
 from sockwright.nc.programs.process_channel import open_process
 
 stubborn = ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done"]
 with Loop() as loop:
-    for _ in range(4):
+    for _ in range(8):
         channel = open_process(stubborn)
         os.set_blocking(channel.process.stdout, True)
         channel.receive_into(memoryview(bytearray(10)))
         channel.on_exit = lambda status: print(status, flush=True)
         channel.attach(loop, lambda: None, lambda: None)
         channel.close()
+    print(time.monotonic(), flush=True)
 """
-    begin = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True
     )
-    assert done.stdout.split() == ["-9"] * 4
-    assert time.monotonic() - begin < 3
+    begin, *statuses = done.stdout.split()
+    assert statuses == ["-9"] * 8
+    assert time.monotonic() - float(begin) < 5  # one after the other it would be 8
 
 
 def test_a_program_that_was_never_joined_is_ended(served: Served) -> None:
-    channel = open_process(["cat"])
+    channel = open_process(["sleep", "60"])  # it reads nothing, so only the signal ends it
     channel.close()
     channel.finish()
     assert channel.status == -signal.SIGTERM
@@ -239,7 +240,7 @@ def test_a_program_that_was_never_joined_and_heeds_nothing_holds_nobody_up(serve
     channel.receive_into(memoryview(bytearray(10)))
     begin = time.monotonic()
     channel.close()
-    assert time.monotonic() - begin < 0.5
+    assert time.monotonic() - begin < 0.9  # who waits for it waits for a second
     channel.finish()
     assert channel.status == -signal.SIGKILL
 

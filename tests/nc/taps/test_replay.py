@@ -287,10 +287,11 @@ def test_the_command_records_and_replays_a_long_exchange(peers: Peers, tmp_path:
     ours = peers.client("sw", first.place, "--record", str(path))
     ours.feed(octets)
     first.feed(octets[::-1])
+    # ncat would leave at the end of our input, whatever it had yet to send.
+    assert ours.read(len(octets)) == octets[::-1]
+    assert first.read(len(octets)) == octets
     ours.end_input()
     first.end_input()
-    assert first.read_all() == octets
-    assert ours.read_all() == octets[::-1]
     assert ours.wait() == 0
     second = peers.server("ncat", "tcp4")
     replaying = peers.client("sw", second.place, "--replay", str(path))

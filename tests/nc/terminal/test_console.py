@@ -430,7 +430,8 @@ def test_a_terminal_that_is_gone_ends_it() -> None:
         os.close(talk._ours)
         talk._ours = os.open(os.devnull, os.O_RDONLY)
         talk.peer.close()
-        assert talk.process.wait(_PATIENCE_S) in {0, 1}
+        # 120 where Python could not write at its end what was left.
+        assert talk.process.wait(_PATIENCE_S) in {0, 1, 120}
 
 
 def test_a_screen_that_takes_nothing_holds_the_peer_up_and_no_memory() -> None:

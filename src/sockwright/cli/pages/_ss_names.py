@@ -69,15 +69,14 @@ class Names:
         import socket
         import threading
         import time
+        from contextlib import suppress
 
         found: list[str] = []
 
         def ask() -> None:
-            try:
-                flags = socket.NI_NAMEREQD
-                found.append(socket.getnameinfo((address, 0), flags)[0])
-            except OSError:
-                pass
+            # Not getnameinfo(3): before Python 3.11.4 all other threads wait for it.
+            with suppress(OSError):
+                found.append(socket.gethostbyaddr(address)[0])
 
         begin = time.monotonic()
         # The resolver has time-outs of its own, which are longer than anyone wants to wait here.

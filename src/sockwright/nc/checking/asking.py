@@ -16,7 +16,7 @@ import errno
 import socket
 from select import EPOLLIN, EPOLLOUT
 
-from sockwright.nc.checking.udp_probes import probe_for
+from sockwright.sockets.udp_probes import probe_for
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

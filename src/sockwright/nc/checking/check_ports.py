@@ -16,6 +16,12 @@ Rules
        look like an attack.
 
 What a check is, by TCP and by UDP: `asking`.
+
+`sockwright.scan` connects to many ports too, and is another thing. There ports are asked again with
+fresh sockets until silence means something, at a pace that the answers set, for many hosts, and
+that takes tables of a size and a machine of a start that a check of some ports has no use for. Here
+each port is asked once, by one socket, at the addresses of one name in their order, from an address
+of one's own if that is wanted, and what this host lacks is an error at once.
 """
 
 from __future__ import annotations
@@ -34,6 +40,7 @@ from sockwright.nc.checking.asking import NO_SUCH_FAMILY, OWN_FAULTS, UNDER_WAY,
 from sockwright.nc.checking.port_check import PortCheck, unix_verdict, verdict
 from sockwright.nc.checking.ports import HIGHEST_PORT, service_names
 from sockwright.sockets.addresses import candidates, to_endpoint
+from sockwright.sockets.descriptors import within_limit
 from sockwright.sockets.endpoint import Endpoint
 from sockwright.sockets.explain import explained
 
@@ -97,7 +104,7 @@ def check_ports(
     asking = AskUDP(here=here) if udp else AskTCP(here=here)
     pace = None if rate is None or (here and rate == DEFAULT_RATE) else _pace(rate)
     checks = _Checks(host, addresses, sources, asking, timeout)
-    return checks.rows(dict.fromkeys(ports), _within_limit(at_once), pace)
+    return checks.rows(dict.fromkeys(ports), within_limit(at_once), pace)
 
 
 def check_path(endpoint: Endpoint | str) -> PortCheck:
@@ -161,14 +168,6 @@ def _addresses(host: str, *, passive: bool = False) -> list[_Address]:
         scope = address[3] if way.family == socket.AF_INET6 else 0
         found[_Address(way.family, address[0].partition("%")[0], scope)] = None
     return list(found)
-
-
-def _within_limit(at_once: int) -> int:
-    """Return how many sockets may be open at once: at most half of what the process may open."""
-    from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit
-
-    soft, _ = getrlimit(RLIMIT_NOFILE)
-    return at_once if soft == RLIM_INFINITY else max(1, min(at_once, soft // 2))
 
 
 def _pace(rate: float) -> Rate:

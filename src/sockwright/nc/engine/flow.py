@@ -75,6 +75,7 @@ class Flow:
         "_pipe",
         "_rest",
         "_soon",
+        "_wide",
         "done",
         "moved",
         "sink",
@@ -95,6 +96,7 @@ class Flow:
         self._named = source
         self._own: memoryview | None = None
         self._rest: memoryview | None = None
+        self._wide = False  # counted in `Loop.pipes`
         self._bulk = _BULK if source.source >= 0 else -1
 
     @property
@@ -129,14 +131,17 @@ class Flow:
         self.done = True
         self._drop()
         self._own = self._rest = None
-        self._close_pipe()
+        self._narrow()
 
-    def _close_pipe(self) -> None:
+    def _narrow(self) -> None:
+        """Have no pipe any more, and no share in those that there may be."""
         if self._pipe is not None:
             for descriptor in self._pipe:
                 os.close(descriptor)
             self._pipe = None
             self._in_pipe = 0
+        if self._wide:
+            self._wide = False
             self._loop.pipes -= 1
 
     def _keep(self, rest: bytes) -> None:
@@ -209,44 +214,59 @@ class Flow:
         return True
 
     def _choose(self) -> None:
-        """Let the kernel move the octets, where it knows how."""
-        source, sink = self.source.source, self.sink.sink
-        from_mode = os.fstat(source).st_mode
-        if sink < 0:  # TLS, say: larger pieces are all that helps
-            if stat.S_ISFIFO(from_mode):
-                _widen(source)
-            return
+        """Let the kernel move the octets, where it knows how.
+
+        Each way but sendfile(2) takes a MiB and more, so only so many flows may go it at a time.
+        """
         if self._loop.pipes >= self._loop.most_pipes:
             return
-        to_mode = os.fstat(sink).st_mode
-        if stat.S_ISREG(from_mode) and stat.S_ISSOCK(to_mode):
-            self._move = self._send_file
-        elif stat.S_ISFIFO(from_mode) and stat.S_ISSOCK(to_mode):
-            if _widen(source):
+        source, sink = self.source.source, self.sink.sink
+        from_mode = os.fstat(source).st_mode
+        to_mode = os.fstat(sink).st_mode if sink >= 0 else 0
+        if stat.S_ISREG(from_mode):
+            if stat.S_ISSOCK(to_mode):
+                self._move = self._send_file
+            elif stat.S_ISFIFO(to_mode):
+                self._go_directly(sink, self.source)
+        elif stat.S_ISFIFO(from_mode):
+            if sink < 0:  # TLS, say: larger pieces are all that helps
+                self._take_part(_widen(source))
+            elif not stat.S_ISSOCK(to_mode):
+                self._go_directly(source, self.sink)
+            elif self._take_part(_widen(source)):
                 self._own = memoryview(bytearray(_PIECE))
                 self._move = self._copy_wide
-        elif stat.S_ISFIFO(from_mode) or stat.S_ISFIFO(to_mode):
-            _widen(source if stat.S_ISFIFO(from_mode) else sink)
-            # Of the two the pipe can fail in one way only.
-            self._named = self.sink if stat.S_ISFIFO(from_mode) else self.source
-            self._move = self._splice_directly
-        elif stat.S_ISSOCK(from_mode):
+        elif stat.S_ISFIFO(to_mode):
+            self._go_directly(sink, self.source)
+        elif stat.S_ISSOCK(from_mode) and sink >= 0:
             try:
                 self._pipe = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
             except OSError:  # no descriptor is free: then copied it is
                 return
-            self._loop.pipes += 1
-            if _widen(self._pipe[1]):
+            if self._take_part(_widen(self._pipe[1])):
                 self._move = self._splice
             else:
                 self._copy_again()
+
+    def _take_part(self, wide: bool) -> bool:
+        """Count this flow among the wide ones, if its pipe could be made so; return that."""
+        if wide:
+            self._wide = True
+            self._loop.pipes += 1
+        return wide
+
+    def _go_directly(self, pipe: int, other: Channel) -> None:
+        """Splice between `pipe` and the other end, which errors are of: a pipe has only one."""
+        self._take_part(_widen(pipe))
+        self._named = other
+        self._move = self._splice_directly
 
     def _copy_again(self) -> None:
         """Go back to copying, with what stands in the pipe."""
         self._move = self._copy
         if self._pipe is not None and self._in_pipe:
             self._keep(os.read(self._pipe[0], self._in_pipe))
-        self._close_pipe()
+        self._narrow()
 
     def _send_file(self) -> bool:
         for _ in range(_ROUNDS):

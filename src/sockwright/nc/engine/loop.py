@@ -58,8 +58,8 @@ class Loop:
     `buffer` is one piece of memory for all that is read: whoever reads into it passes the octets
     on, or copies what is left over, before it returns, and calls nobody else meanwhile who would
     read, too. `kept` counts the octets that are left over everywhere, and `share` is how many may
-    be read at once, since all of them may have to be kept. `pipes` counts the wide pipes in use,
-    `most_pipes` is as many as there may be.
+    be read at once, since all of them may have to be kept. `pipes` counts the flows that have
+    a wide pipe, their own or that of an end, `most_pipes` is as many as there may be.
     """
 
     most_pipes = 32

@@ -215,8 +215,7 @@ def _pieces(table: ProcessTable) -> list[_Piece]:
         except (FileNotFoundError, ProcessLookupError):
             continue  # ended meanwhile
         except OSError:
-            table.unreadable += _may_hold(pid)
-            continue
+            folder, descriptors = _of_unreadable(pid, table)
         pieces += [
             _Piece(pid, folder, descriptors[at : at + _PIECE])
             for at in range(0, len(descriptors), _PIECE)
@@ -229,22 +228,31 @@ def _of_other_threads(pid: str) -> tuple[str, list[str]]:
     threads = os.listdir(f"/proc/{pid}/task")
     for thread in threads if len(threads) > 1 else ():
         folder = f"/proc/{pid}/task/{thread}/fd"
-        descriptors = os.listdir(folder)
+        try:
+            descriptors = os.listdir(folder)
+        except PermissionError:  # it is root's, of a thread that has ended
+            continue
         if descriptors:
             return folder, descriptors
     return "", []
 
 
-def _may_hold(pid: str) -> bool:
-    """Say whether a process that cannot be looked into may hold sockets."""
+def _of_unreadable(pid: str, table: ProcessTable) -> tuple[str, list[str]]:
+    """As `_of_other_threads`; note in `table` a process that may hold sockets nobody sees."""
     try:
         facts = _Facts(pid)
+        # Threads of the kernel have no descriptors.
+        if facts.flags & _KERNEL_THREAD:
+            return "", []
+        # What has ended has none any more, but it may be the first thread alone that has.
+        if facts.state in {"Z", "X"}:
+            return _of_other_threads(pid)
     except (FileNotFoundError, ProcessLookupError):
-        return False
+        return "", []
     except OSError:
-        return True
-    # Threads of the kernel have no descriptors, and what has ended ("Z", "X") has none any more.
-    return not facts.flags & _KERNEL_THREAD and facts.state not in {"Z", "X"}
+        pass
+    table.unreadable += 1
+    return "", []
 
 
 def _facts(pid: str) -> _Facts | None:
