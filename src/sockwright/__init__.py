@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sockwright.filters import FilterError, compile_filter
     from sockwright.lab import Lab
     from sockwright.records import CapturedPacket
+    from sockwright.scan import HostResult, PortResult, Scan
     from sockwright.sockets import LiveCapture, capture, connect, datagram, listen, packet, raw
     from sockwright.wire import (
         ARP,
@@ -60,6 +61,7 @@ __all__ = [
     "Ethernet",
     "FilterError",
     "Finding",
+    "HostResult",
     "ICMPv6",
     "IPv4",
     "IPv6",
@@ -69,6 +71,8 @@ __all__ = [
     "MACAddress",
     "NotPossibleError",
     "Packet",
+    "PortResult",
+    "Scan",
     "SockwrightError",
     "TruncatedError",
     "UsageError",
@@ -97,6 +101,7 @@ _HOME = {
     "Ethernet": "wire",
     "FilterError": "filters",
     "Finding": "wire",
+    "HostResult": "scan",
     "ICMP": "wire",
     "ICMPv6": "wire",
     "IPv4": "wire",
@@ -107,6 +112,8 @@ _HOME = {
     "MACAddress": "wire",
     "NotPossibleError": "errors",
     "Packet": "wire",
+    "PortResult": "scan",
+    "Scan": "scan",
     "SockwrightError": "errors",
     "TCP": "wire",
     "TruncatedError": "errors",

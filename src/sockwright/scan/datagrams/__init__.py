@@ -1,0 +1,1 @@
+"""The UDP scan: ports asked by datagrams, which takes no privilege."""
