@@ -15,16 +15,20 @@ help: ## list the targets
 
 tour: $(VENV)/.run ## show sockets of every kind at work, and prove what went over the wire
 	@$(BIN)/sw tour
+	@command -v sw >/dev/null || echo 'for sw in this shell: . $(BIN)/activate'
 
 install: $(VENV)/.run ## make .venv with the package in it, and say how to use it
 	@echo 'installed: $(BIN)/sw --help, or: . $(BIN)/activate'
 
+# With PYTHONDONTWRITEBYTECODE each of a thousand processes would compile what it loads.
 test: $(VENV)/.dev ## run the whole suite, with its peers where they can be installed
 	@dev/debian-packages
+	@$(BIN)/python -m compileall -q -j 0 src
 	@$(BIN)/python -m pytest -n auto
 
-vm-test: $(VENV)/.dev ## list raw, SCTP and vsock sockets under a kernel that can, in QEMU
+vm-test: $(VENV)/.dev ## sockets that only some kernels list, and what Debian's kernels look like, in QEMU
 	@tests/vm/run
+	@CI=true $(BIN)/python -m pytest -q tests/vm/identify_kernels.py
 
 check: $(VENV)/.dev ## ruff and mypy --strict
 	@$(BIN)/ruff check .
