@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -27,8 +28,13 @@ _EXCUSED = ("this kernel", "no captures")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the mark, and find programs that only root looks for: nft, danted, sometimes ip."""
+    """Register the mark, find programs that only root looks for (nft, danted), take time."""
     os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+    # An example takes as long as the machine lets it: 200 ms are soon over where others work, too.
+    settings.register_profile(
+        "patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("patient")
     config.addinivalue_line("markers", "needs(*names): root, namespaces, nobody, or programs")
 
 
