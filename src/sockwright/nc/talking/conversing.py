@@ -416,12 +416,16 @@ class ConversationCore(_TimeLimited):
 
     def _cleaning(self, quiet: float, limit: int) -> Steps[bytes]:
         """Take what comes until nothing has come for `quiet` seconds."""
+        was_quiet = False
         while len(self._received) < limit and not self._received.ended:
             octets = self._arrived(_PIECE)
             if isinstance(octets, Pause):
-                if not (yield Pause(octets.waits, quiet)):
+                # An event loop that was held up may hear of the time before it hears of octets.
+                if was_quiet:
                     break
+                was_quiet = not (yield Pause(octets.waits, quiet))
             elif octets:
+                was_quiet = False
                 self._received.feed(octets)
                 yield GO_ON
         return self._received.take(limit)
