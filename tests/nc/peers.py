@@ -1,7 +1,8 @@
 """Every netcat as a client or a server: started, waited for, fed, read, counted and ended.
 
 Rules. A server is told port 0 and asked afterwards, by way of its descriptors, which port it got,
-so no two tests meet. That it listens is seen in the kernel's tables: nobody connects to find out.
+so no two tests meet; one that cannot be told that gets a port which is held for it (`hold_port`).
+That it listens is seen in the kernel's tables: nobody connects to find out.
 Nothing waits longer than `PATIENCE_S`; a wait looks at the process too, and fails at once when that
 ends. What a program writes is collected by a thread as it comes, and what it is fed waits in
 another, so that two programs can be fed and read at once. Everything started is ended by its own
@@ -23,7 +24,7 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -32,7 +33,7 @@ import pytest
 from sockwright.sockets import dump
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Self
 
     from _pytest.mark import ParameterSet
@@ -47,6 +48,7 @@ __all__ = [
     "Running",
     "cases",
     "clients",
+    "closed_port",
     "servers",
     "until",
 ]
@@ -109,7 +111,8 @@ class Program:
 
     `kinds` are those of `Place` that it knows as a client, `serves` those as a server.
     `half_closes` tells whether it sends FIN at the end of its input and still takes an answer.
-    `outlives_fin` are the roles in which it goes on sending after the peer's FIN.
+    `outlives_fin` are the roles in which it goes on sending after the peer's FIN. `wants_port` are
+    the kinds that it serves at a port of its own only, not at 0.
     """
 
     name: str
@@ -120,6 +123,7 @@ class Program:
     serves: frozenset[str]
     half_closes: bool = True
     outlives_fin: frozenset[str] = frozenset()
+    wants_port: frozenset[str] = frozenset()
 
 
 def _openbsd(place: Place) -> list[str]:
@@ -138,8 +142,8 @@ def _traditional(place: Place) -> list[str]:
 
 
 def _traditional_server(place: Place) -> list[str]:
-    port = str(_free_udp_port()) if place.keeps_boundaries else ""
-    return [*_traditional(place), "-l", "-s", place.host, *(["-p", port] if port else [])]
+    port = ["-p", str(place.port)] if place.port else []
+    return [*_traditional(place), "-l", "-s", place.host, *port]
 
 
 def _ncat(place: Place) -> list[str]:
@@ -263,6 +267,7 @@ PROGRAMS = {
             frozenset({"tcp4", "udp4"}),
             frozenset({"tcp4", "udp4"}),
             half_closes=False,
+            wants_port=frozenset({"udp4"}),
         ),
         Program(
             "ncat",
@@ -584,6 +589,7 @@ class Peers:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._started: list[Running] = []
+        self._held: list[socket.socket] = []
         self._paths = 0
 
     def __enter__(self) -> Self:
@@ -592,6 +598,8 @@ class Peers:
     def __exit__(self, *_: object) -> None:
         for running in reversed(self._started):
             running.stop()
+        for held in self._held:
+            held.close()
 
     def run(
         self,
@@ -618,6 +626,8 @@ class Peers:
     def server(self, name: str, kind: str, *options: str, **how: int | IO[bytes]) -> Running:
         """Start a program as a server of `kind`, and wait until it listens at its `place`."""
         place = self.place(kind)
+        if kind in PROGRAMS[name].wants_port:
+            place = replace(place, port=self.hold_port(place))
         words = [*PROGRAMS[name].server(place), *options]
         running = self.run(words, place, **how)  # type: ignore[arg-type]
         running.until_listening()
@@ -647,6 +657,16 @@ class Peers:
         self._paths += 1
         return Place(kind, self.folder, path=f"{self.folder}/socket{self._paths}")
 
+    def hold_port(self, place: Place) -> int:
+        """Return a port of `place` for a server that sets SO_REUSEADDR and is not told port 0.
+
+        It is held until the end, or somebody else on this machine could be given it meanwhile.
+        """
+        held = _holding(place)
+        self._held.append(held)
+        port: int = held.getsockname()[1]
+        return port
+
     def _write_certificate(self) -> None:
         if (self.folder / "cert.pem").exists():
             return
@@ -666,12 +686,25 @@ def _own_path(place: Place, name: str) -> str:
     return str(path)
 
 
-def _free_udp_port() -> int:
-    """Return a port that was free a moment ago, for who cannot be told port 0."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+@contextlib.contextmanager
+def closed_port(kind: str = "tcp4") -> Iterator[int]:
+    """Hold a port at which nobody listens, so that nobody else takes it."""
+    with _holding(Place(kind, Path())) as held:
+        yield held.getsockname()[1]
+
+
+def _holding(place: Place) -> socket.socket:
+    """Return a socket that has a port to itself, and takes nothing that is sent there."""
+    datagrams = place.keeps_boundaries
+    held = socket.socket(
+        socket.AF_INET6 if place.kind.endswith("6") else socket.AF_INET,
+        socket.SOCK_DGRAM if datagrams else socket.SOCK_STREAM,
+    )
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind((place.host, 0))
+    if datagrams:  # whose peer is itself: the kernel gives it the datagrams of nobody else
+        held.connect(held.getsockname())
+    return held
 
 
 def missing(names: Iterable[str]) -> list[str]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.nc.peers import PROGRAMS, SW, Place, clients, servers
+from tests.nc.peers import PROGRAMS, SW, Place, clients, closed_port, servers
 
 if TYPE_CHECKING:
     from tests.nc.peers import Peers, Running
@@ -80,9 +79,8 @@ def test_a_program_answers_each_client(peers: Peers, program: str) -> None:
 )
 def test_a_check_finds_who_listens_and_who_does_not(peers: Peers, program: str) -> None:
     other = peers.server(program, "tcp4")
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        ports = [other.place.port, nobody.getsockname()[1]]
+    with closed_port("tcp4") as closed:
+        ports = [other.place.port, closed]
         words = [SW, "nc", "--json", "-z", "127.0.0.1", ",".join(map(str, ports))]
         mine = peers.run(words)
         assert mine.wait() == 1  # not all of them are open
@@ -100,13 +98,11 @@ def test_a_check_finds_who_listens_and_who_does_not(peers: Peers, program: str) 
 )
 def test_a_check_of_udp_tells_a_closed_port_from_others(peers: Peers, program: str) -> None:
     other = peers.server(program, "udp4")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        closed = nobody.getsockname()[1]
-    mine = peers.run(
-        [SW, "nc", "--json", "-zu", "-w", "500ms", "127.0.0.1", f"{other.place.port},{closed}"]
-    )
-    mine.wait()
+    with closed_port("udp4") as closed:
+        mine = peers.run(
+            [SW, "nc", "--json", "-zu", "-w", "500ms", "127.0.0.1", f"{other.place.port},{closed}"]
+        )
+        mine.wait()
     rows = {row["port"]: row["state"] for row in map(json.loads, mine.received.splitlines())}
     assert rows[other.place.port] == "open|filtered"
     assert rows[closed] == "closed"
@@ -197,6 +193,7 @@ def test_a_relay_serves_every_client_at_once(peers: Peers) -> None:
     near = peers.place("tcp4")
     mine = peers.run([SW, "relay", "-k", near.url, "echo:"], near)
     place = mine.until_listening()
+    mine.read_errors("listening on ")  # until then it opens and closes what it needs itself
     alone = len(mine.descriptors())
     names = _every_client(peers, place)
     for count, turn in enumerate((b"one", b"two"), 1):

@@ -8,7 +8,7 @@ import struct
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.nc.peers import PATIENCE_S, PROGRAMS, SW, Place, cases, servers
+from tests.nc.peers import PATIENCE_S, PROGRAMS, SW, Place, cases, closed_port, servers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from tests.nc.peers import Peers, Program, Running
 
 _RESET = struct.pack("ii", 1, 0)  # struct linger: on, 0 s
-_HOSTS = {"tcp4": "127.0.0.1", "tcp6": "::1", "udp4": "127.0.0.1", "udp6": "::1"}
 
 
 def assert_one_line(mine: Running, status: int, *wanted: str) -> None:
@@ -26,15 +25,6 @@ def assert_one_line(mine: Running, status: int, *wanted: str) -> None:
     assert line.startswith("sw nc: ")
     for text in wanted:
         assert text in line
-
-
-@contextlib.contextmanager
-def closed_port(kind: str) -> Iterator[int]:
-    """Hold a port at which nobody listens, so that nobody else takes it."""
-    family = socket.AF_INET6 if kind.endswith("6") else socket.AF_INET
-    with socket.socket(family) as held:
-        held.bind((_HOSTS[kind], 0))
-        yield held.getsockname()[1]
 
 
 @pytest.fixture
@@ -78,8 +68,8 @@ def test_a_taken_port_is_one_line_and_status_1(peers: Peers, listener: socket.so
 
 
 def test_tls_to_a_server_without_tls_is_status_4(peers: Peers, listener: socket.socket) -> None:
+    peers.place("tls")  # the certificate that ours is to trust
     mine = peers.client("sw", Place("tls", peers.folder, listener.getsockname()[1]))
-    peers.place("tls")
     client, _ = listener.accept()
     with client:
         client.sendall(b"220 welcome\r\n")
@@ -154,11 +144,12 @@ def test_a_peer_that_does_not_end_is_status_3_after_the_quit_limit(
     peers: Peers, listener: socket.socket
 ) -> None:
     mine = peers.run([SW, "nc", "-q", "200ms", "127.0.0.1", port_of(listener)])
-    mine.feed(b"question")
-    mine.end_input()
     other, _ = listener.accept()
     with other:
         other.sendall(b"half an answer")
+        mine.read(14)  # before the end of the input, from which on it has little time
+        mine.feed(b"question")
+        mine.end_input()
         assert_one_line(mine, 3, "0.2 s")
     assert mine.received == b"half an answer"
 

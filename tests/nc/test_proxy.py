@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -133,17 +132,10 @@ def _microsocks(peers: Peers, *options: str) -> Proxy:
     return Proxy("socks5", Endpoint("tcp", "127.0.0.1", server.until_listening().port))
 
 
-def _free_port() -> int:
-    """Return a port that was free a moment ago, for servers that take no port 0."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
-
-
 def _tinyproxy(peers: Peers, *lines: str) -> Proxy:
     configuration = peers.folder / "tinyproxy.conf"
-    settings = [f"Port {_free_port()}", "Listen 127.0.0.1", "Allow 127.0.0.1", *lines]
+    port = peers.hold_port(peers.place("tcp4"))
+    settings = [f"Port {port}", "Listen 127.0.0.1", "Allow 127.0.0.1", *lines]
     configuration.write_text("\n".join([*settings, ""]))
     server = peers.run(["tinyproxy", "-d", "-c", str(configuration)])
     return Proxy("http", Endpoint("tcp", "127.0.0.1", server.until_listening().port))
@@ -151,7 +143,7 @@ def _tinyproxy(peers: Peers, *lines: str) -> Proxy:
 
 def _dante(peers: Peers) -> Endpoint:
     """Start Dante, which knows all versions of SOCKS, with a rule against port 9."""
-    port = _free_port()
+    port = peers.hold_port(peers.place("tcp4"))
     configuration = peers.folder / "danted.conf"
     privileged = pwd.getpwuid(os.geteuid()).pw_name
     user = "nobody" if privileged == "root" else privileged
