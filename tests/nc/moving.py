@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,15 @@ if TYPE_CHECKING:
 
     from sockwright.nc.engine.events import Event
 
-__all__ = ["PATIENCE_S", "Bench", "descriptors", "events_of", "noise", "served"]
+__all__ = [
+    "PATIENCE_S",
+    "Bench",
+    "descriptors",
+    "events_of",
+    "noise",
+    "nothing_left_open",
+    "served",
+]
 
 PATIENCE_S = 10.0
 
@@ -28,6 +37,30 @@ PATIENCE_S = 10.0
 def descriptors() -> int:
     """Count the descriptors of this process."""
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def _open_descriptors() -> set[tuple[str, str]]:
+    """Return the descriptors of this process, and what each of them is."""
+    found = set()
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # that of the listing itself
+            found.add((descriptor.name, str(descriptor.readlink())))
+    return found
+
+
+@contextmanager
+def nothing_left_open() -> Iterator[None]:
+    """See that what the block opens in this process is closed after it.
+
+    What was open before may be closed meanwhile, by the garbage collector for instance; and what a
+    thread of an earlier test has open for a moment is waited for.
+    """
+    before = _open_descriptors()
+    yield
+    deadline = time.monotonic() + PATIENCE_S
+    while left := _open_descriptors() - before:
+        assert time.monotonic() < deadline, f"these are left open: {sorted(left)}"
+        time.sleep(0.01)
 
 
 def noise(count: int) -> bytes:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import socket
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.nc.moving import Bench, descriptors, served
+from tests.nc.moving import Bench, nothing_left_open, served
 
 from sockwright.nc.ends import FileEnd, parse_end
 from sockwright.nc.engine.settings import Job, Serving, Side
@@ -29,10 +30,9 @@ def fifo(tmp_path: Path) -> str:
 
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
-    """Count the descriptors before and after."""
-    before = descriptors()
-    yield
-    assert descriptors() == before
+    """Look at the descriptors before and after."""
+    with nothing_left_open():
+        yield
 
 
 def test_nothing_comes_from_a_fifo_until_somebody_writes_and_its_end_is_the_writers(
@@ -48,7 +48,7 @@ def test_nothing_comes_from_a_fifo_until_somebody_writes_and_its_end_is_the_writ
         with Path(fifo).open("wb") as writer:
             writer.write(b"late but there")
             writer.flush()
-            bench.spend(0.1)
+            bench.until(lambda: select.select([theirs], [], [], 0)[0])
             assert theirs.recv(100) == b"late but there"
         theirs.shutdown(socket.SHUT_WR)
         assert bench.outcome().status == 0
