@@ -80,6 +80,7 @@ def serve(peers: Peers) -> Iterator[Callable[..., Running]]:
 
         mine = peers.run([SW, *words], peers.place("tcp4"), prepare=prepare)
         mine.until_listening()
+        mine.read_errors("listening on ")  # until then it opens and closes what it needs itself
         started.append((mine, len(mine.descriptors())))
         return mine
 

@@ -191,6 +191,7 @@ def test_a_signal_ends_it_without_a_traceback(
 
 def test_a_path_of_a_socket_is_gone_after_its_listener(peers: Peers) -> None:
     mine = peers.server("sw", "unix")
+    mine.read_errors("listening on ")  # it knows, too, that there is something to take away
     mine.signal(signal.SIGINT)
     mine.wait()
     assert not Path(mine.place.path).exists()
@@ -238,7 +239,7 @@ def test_no_descriptor_for_a_first_client_is_one_line_and_status_1(
 ) -> None:
     command = [SW, "nc", *words, "127.0.0.1", "0"]
     enough = peers.run(command, stdin=subprocess.DEVNULL)
-    enough.until_listening()
+    enough.read_errors("listening on ")  # until then it opens and closes what it needs itself
     just_for_itself = len(enough.descriptors())
 
     def prepare() -> None:
