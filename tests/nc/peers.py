@@ -444,19 +444,23 @@ class Running:
         return self.errors
 
     def wait(self) -> int:
-        """Wait until it ends; return its exit status (negative for a signal)."""
+        """Wait until it ends; return its exit status (negative for a signal).
+
+        All that it wrote has been collected then.
+        """
         try:
             status = self.process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"it does not end: {self}") from None
         self._await(lambda: "errors" in self._ended_streams, "the end of the errors")
+        if self.process.stdout is not None:
+            self.read_all()
         return status
 
     def finish(self) -> tuple[int, bytes, list[str]]:
         """Wait until it ends; return its status, its output and its complaints."""
         status = self.wait()
-        output = self.read_all() if self.process.stdout is not None else b""
-        return status, output, self.complaints
+        return status, self.received, self.complaints
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
