@@ -314,6 +314,10 @@ class LiveCapture:
             return _LAST_PATIENCE_S
         now = time.monotonic()
         if until is not None and until <= now and self._timeout is not None:
+            # Whoever was held up since the last look looks once more.
+            self._ring.wait(0)
+            if self._ring.ready or self._ring.alarmed or self._stopped:
+                return 0.0
             error = TimeoutError()
             hint = f"no packet within {self._timeout:g} seconds"
             raise explained(error, f"capture on {self.interface}", hint=hint)
