@@ -6,7 +6,7 @@ import os
 import socket
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sockwright.errors import EndpointError, NotPossibleError
@@ -54,6 +54,7 @@ def endpoints(draw: st.DrawFn) -> Endpoint:
             return Endpoint("tcp" if scheme == "tcp" else "udp", host, port, zone=zone)
 
 
+@settings(deadline=None)
 @given(endpoints())
 def test_every_endpoint_reads_back_what_it_writes(endpoint: Endpoint) -> None:
     assert parse_endpoint(str(endpoint)) == endpoint
@@ -61,6 +62,7 @@ def test_every_endpoint_reads_back_what_it_writes(endpoint: Endpoint) -> None:
     assert str(endpoint).isprintable()
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40) | endpoints().map(lambda e: str(e)[:-1]))
 def test_any_text_is_an_endpoint_or_an_endpoint_error(text: str) -> None:
     try:
