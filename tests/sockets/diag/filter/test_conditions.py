@@ -62,6 +62,7 @@ def test_conditions_survive_pickling_and_copying(condition: Condition) -> None:
     assert copy.deepcopy(condition) == condition
 
 
+@settings(deadline=None)
 @given(st.sets(st.sampled_from(sorted(STATE_WORDS)), min_size=1))
 def test_text_of_states_is_read_as_the_same_states(words: set[str]) -> None:
     mask = 0
@@ -111,13 +112,20 @@ def test_joined_conditions_are_flat() -> None:
 
 def test_conditions_are_joined_by_the_thousand() -> None:
     ports = [dport == port for port in range(8000)]
-    begin = time.perf_counter()
+    begin = time.thread_time()
     joined = functools.reduce(operator.or_, ports)
-    assert time.perf_counter() - begin < 1  # 1.7 s when each step looked at all before it
+    joining = time.thread_time() - begin
+    begin = time.thread_time()
+    copied: tuple[Condition, ...] = ()
+    for port in ports:
+        copied = (*copied, port)
+    # Fifteen times as long when each step looked at all before it, instead of copying it.
+    assert joining < 5 * (time.thread_time() - begin)
     assert any_of(iter(ports)) == joined
     assert all_of(ports) == functools.reduce(operator.and_, ports[:100] + ports[100:])
+    begin = time.thread_time()
     many = any_of(dport == number % 65536 for number in range(100_000))
-    assert time.perf_counter() - begin < 5
+    assert time.thread_time() - begin < 5
     assert SocketFilter(many).program("inet") is None
     assert any_of([sport == 1]) == (sport == 1)
     with pytest.raises(ValueError, match="no conditions to join"):
