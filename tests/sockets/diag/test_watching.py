@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.sockets.diag.own_network import as_nobody, cookie, own_network
 from tests.sockets.diag.watched import Net, until
+from tests.sockets.open_files import open_files
 
 from sockwright.errors import UsageError
 from sockwright.sockets.diag.inet import TCPSocket
@@ -54,10 +55,6 @@ def _until_dropped(net: Net) -> None:
         assert time.monotonic() < end
 
 
-def _descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - the names are not wanted
-
-
 def test_a_listener_opens_changes_and_closes(net: Net) -> None:
     with watch("tcp", namespace=net.pid, interval=_SOON) as sockets:
         listener = net.listener()
@@ -66,7 +63,9 @@ def test_a_listener_opens_changes_and_closes(net: Net) -> None:
         client = net.open()
         client.connect(listener.getsockname())
         events = until(sockets, lambda events: "changed" in _of(events, number))
-        changed = next(event for event in events if event.kind == "changed")
+        changed = next(
+            event for event in events if (event.kind, event.row.cookie) == ("changed", number)
+        )
         assert changed.row.receive_queue == 1, "a connection waits to be accepted"
         listener.close()
         events = until(sockets, lambda events: "closed" in _of(events, number))
@@ -304,7 +303,7 @@ def test_stop_ends_the_iteration_from_another_thread(net: Net) -> None:
 
 
 def test_leaving_a_loop_early_leaves_no_descriptor_open(net: Net) -> None:
-    before = _descriptors()
+    before = open_files()
     sockets = watch("tcp", namespace=net.pid, interval=_SOON)
     assert sockets.wait(0) == []
     net.listener()
@@ -312,7 +311,7 @@ def test_leaving_a_loop_early_leaves_no_descriptor_open(net: Net) -> None:
         assert event.kind == "opened"
         break
     del sockets
-    assert _descriptors() == before + 1
+    assert len(open_files() - before) == 1  # the listener
 
 
 def test_a_coroutine_is_told_the_same(net: Net) -> None:
@@ -331,7 +330,7 @@ def test_a_coroutine_is_told_the_same(net: Net) -> None:
 
 
 def test_a_cancelled_wait_loses_nothing_and_leaves_nothing(net: Net) -> None:
-    async def story(before: int) -> None:
+    async def story() -> None:
         async with watch("tcp", namespace=net.pid, interval=_NEVER) as sockets:
             waiting = asyncio.ensure_future(anext(sockets))
             await asyncio.sleep(0)
@@ -347,9 +346,9 @@ def test_a_cancelled_wait_loses_nothing_and_leaves_nothing(net: Net) -> None:
 
     async def counted() -> None:
         await asyncio.to_thread(int)  # the thread is there to stay
-        before = _descriptors()
-        await story(before)
-        assert _descriptors() == before
+        before = open_files()
+        await story()
+        assert open_files() <= before
 
     asyncio.run(counted())
 

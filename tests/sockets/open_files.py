@@ -1,0 +1,21 @@
+"""What this process has open, for tests that nothing stays open."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+__all__ = ["open_files"]
+
+
+def open_files() -> set[tuple[str, str]]:
+    """Return descriptors with what they lead to: sockets, pipes, epolls, what is in /proc.
+
+    Not the files of disks, of which a thread of an earlier test may still load its code. Compare by
+    ``after <= before``: what an earlier test has left to the garbage collector may go meanwhile.
+    """
+    found = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # the descriptor of the listing itself is gone by now
+            found.add((entry.name, str(entry.readlink())))
+    return {(fd, name) for fd, name in found if name.startswith("/proc/") or name[0] != "/"}
