@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING
 
 import pytest
 from tests.sockets.live import MARK, Net, hosts, marked, only_marked, tagged
+from tests.sockets.open_files import open_files
 
 from sockwright.filters import FilterError, compile_filter
 from sockwright.records import read_records
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.needs("namespaces")
 
-_PROMPT_S = 2.0  # far more than "at once" takes on a busy machine, far less than for ever
+_PROMPT_S = 5.0  # far more than "at once" takes on a busy machine, far less than for ever
+_SECONDS = 20.0
 
 
 @pytest.fixture
@@ -58,6 +60,14 @@ def read_until(pipe: IO[bytes] | None, wanted: bytes, times: int = 1) -> bytes:
         assert piece, octets
         octets += piece
     return octets
+
+
+def until(come: Callable[[], bool]) -> None:
+    """Wait for what is sure to come."""
+    end = time.monotonic() + _SECONDS
+    while not come():
+        assert time.monotonic() < end
+        time.sleep(0.001)
 
 
 def contents(live: LiveCapture) -> list[bytes]:
@@ -142,6 +152,7 @@ def test_stop_and_duration_end_it_while_more_comes_than_is_taken(net: Net) -> No
             seen = 1 + sum(1 for _ in live)
             assert seen == live.statistics.accepted - live.statistics.dropped
         with net.open("eth0", only_marked(), duration=0.1) as live:
+            net.send(marked())  # the thread may come too late
             assert sum(1 for _ in live) > 0
     finally:
         ended.set()
@@ -153,6 +164,7 @@ def test_waiting_too_long_is_an_error_and_iteration_may_go_on(net: Net) -> None:
         with pytest.raises(TimeoutError, match=r"capture on eth0: no packet within 0.05 seconds"):
             next(live)
         net.send(marked(b"now"))
+        until(lambda: live.waiting)  # the kernel hands a block over after a while
         assert bytes(next(live)) == marked(b"now")
 
 
@@ -179,12 +191,14 @@ def test_a_task_that_waits_can_be_cancelled_or_stopped_and_others_go_on(net: Net
                 await asyncio.sleep(0)
                 ticks += 1
 
-        other = asyncio.create_task(tick())
         async with net.open("eth0", only_marked(), timeout=0.05) as live:
             with pytest.raises(TimeoutError):
                 await anext(live)
+        other = asyncio.create_task(tick())
+        async with net.open("eth0", only_marked()) as live:
             waiter = asyncio.ensure_future(anext(live))
-            await asyncio.sleep(0.01)
+            while ticks < 10:  # noqa: ASYNC110 - the other task is not to tell, only to run
+                await asyncio.sleep(0.001)
             waiter.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await waiter
@@ -194,7 +208,6 @@ def test_a_task_that_waits_can_be_cancelled_or_stopped_and_others_go_on(net: Net
             loop.call_later(0.01, live.stop)
             assert [packet async for packet in live] == []
         other.cancel()
-        assert ticks > 10
 
     asyncio.run(main())
 
@@ -212,7 +225,7 @@ def test_what_the_interface_does_is_told_and_its_end_ends_the_capture(net: Net) 
             # For a moment what is sent is dropped yet: the queues are put back after the state.
             while live.statistics.accepted < 2:
                 net.send(marked(b"after"))
-            while live.events[-1].state != "up":
+            while not live.events or live.events[-1].state != "up":
                 os.sched_yield()
             net.b.run(["ip", "link", "delete", "eth0"], check=True)
 
@@ -387,8 +400,14 @@ def test_filters_let_through_what_tcpdump_lets_through(net: Net, interface: str)
             written = read_until(process.stdout, b"the end")
             records = list(read_records(io.BytesIO(written)))
             seen = [as_tcpdump_has_it(packet) for packet in live]
-            assert seen == [record.octets for record in records], text
+            # What the kernels say to each other later is in one of them, or in the other.
+            assert through_the_end(seen) == through_the_end([one.octets for one in records]), text
             assert len(seen) > 1 or text.endswith("(vlan 5 and udp)"), text
+
+
+def through_the_end(frames: list[bytes]) -> list[bytes]:
+    (last,) = (at for at, frame in enumerate(frames) if b"the end" in frame)
+    return frames[: last + 1]
 
 
 def as_tcpdump_has_it(packet: CapturedPacket) -> bytes:
@@ -437,7 +456,7 @@ def test_a_filter_compiled_for_files_is_compiled_anew_for_the_link(net: Net) -> 
 
 
 def test_a_filter_that_cannot_be_applied_is_an_error(net: Net) -> None:
-    before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names are all that is wanted
+    before = open_files()
     for text in ("tcp prot 80", "ether host 02:00:00:00:00:01 and wlan type mgt"):
         with pytest.raises(FilterError):
             net.open("eth0", text)
@@ -446,7 +465,7 @@ def test_a_filter_that_cannot_be_applied_is_an_error(net: Net) -> None:
     if int(Path("/proc/sys/net/core/optmem_max").read_text()) <= 1 << 17:
         with pytest.raises(OSError, match=r"4096 instructions .* net\.core\.optmem_max"):
             net.open("eth0", [(0x28, 0, 0, 12)] * 4095 + [(0x06, 0, 0, 1)])
-    assert set(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+    assert open_files() <= before
 
 
 def test_wrong_arguments_are_refused_before_anything_is_opened() -> None:
