@@ -6,7 +6,7 @@ import socket
 from typing import Any
 
 import pytest
-from tests.sockets.diag.own_network import as_nobody
+from tests.sockets.diag.own_network import as_nobody, cookie
 
 from sockwright.errors import UsageError
 from sockwright.sockets import dump, watch
@@ -17,13 +17,13 @@ from sockwright.sockets.diag.states import ALL, BOUND_INACTIVE, STATES, state_ma
 def test_states_are_named_as_rows_have_them_in_any_case() -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
-        socket.create_connection(listener.getsockname()),
-        listener.accept()[0],
+        socket.create_connection(listener.getsockname()) as ours,
+        listener.accept()[0] as accepted,
         socket.socket() as bound,
     ):
         bound.bind(("127.0.0.1", 0))
-        own = {sock.getsockname()[1] for sock in (listener, bound)}
-        mine = [row for row in dump("tcp", states="all") if row.local_port in own]
+        own = {cookie(sock) for sock in (listener, ours, accepted, bound)}
+        mine = [row for row in dump("tcp", states="all") if row.cookie in own]
         assert {row.state for row in mine} >= {"ESTAB", "LISTEN"}
         for row in mine:
             for word in (row.state, row.state.lower()):
@@ -38,8 +38,11 @@ def test_a_watch_takes_states_as_rows_have_them() -> None:
         watch("tcp", states="LISTEN") as sockets,
     ):
         assert {row.state for row in sockets.rows} == {"LISTEN"}
+        number = cookie(listener)
         listener.close()
-        event = next(event for event in sockets if event.kind == "closed")
+        # Those of other tests come and go as well.
+        event = next(event for event in sockets if event.row.cookie == number)
+        assert event.kind == "closed"
         assert event.before is not None
     with pytest.raises(UsageError, match="no state 'open'"):
         watch("tcp", states="open")
