@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import select
 import socket
 import subprocess
 from typing import TYPE_CHECKING
@@ -105,6 +106,9 @@ def test_port_unreachable_reaches_a_socket_that_is_not_connected(host: str) -> N
         with pytest.raises(ConnectionRefusedError, match="port unreachable"):
             sock.receive()
         sock.send_to(b"b", second)
+        poll = select.poll()
+        poll.register(sock, 0)  # for errors
+        assert poll.poll(5000)
         with pytest.raises(ConnectionRefusedError):
             sock.send_to(b"c", second)
         assert [(r.octets, r.target) for r in sock.take_errors()] == [(b"a", first), (b"b", second)]
@@ -164,7 +168,7 @@ def test_existing_sockets_are_wrapped_as_they_are() -> None:
 def test_socat_answers_a_datagram() -> None:
     with datagram("udp://:0", timeout=10) as sock:
         port = sock.local_address.port
-        command = ["socat", "-T1", "STDIO", f"UDP:127.0.0.1:{port}"]
+        command = ["socat", "-T20", "STDIO", f"UDP:127.0.0.1:{port}"]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as peer:
             assert peer.stdin
             assert peer.stdout

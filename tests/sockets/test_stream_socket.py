@@ -214,6 +214,7 @@ def test_a_silent_peer_meets_the_time_limit(pair: tuple[Stream, Stream]) -> None
 def test_a_slow_peer_does_not_extend_the_time_limit(pair: tuple[Stream, Stream]) -> None:
     client, server = pair
     server.timeout = 0.2
+    client.send(b"..")  # for sure within the time limit
     stop = threading.Event()
 
     def trickle() -> None:
@@ -429,7 +430,8 @@ def test_iteration_gives_octets_until_the_end(pair: tuple[Stream, Stream]) -> No
 
 def test_socat_echoes_through_a_stream() -> None:
     with listen("tcp://:0", timeout=10) as listener:
-        command = ["socat", f"TCP:127.0.0.1:{listener.local_address.port}", "EXEC:cat"]
+        # By itself it gives cat half a second after the end of what is sent.
+        command = ["socat", "-t20", f"TCP:127.0.0.1:{listener.local_address.port}", "EXEC:cat"]
         with subprocess.Popen(command) as peer, listener.accept() as server:
             server.timeout = 10
             server.send_all(b"through cat\n")

@@ -152,6 +152,7 @@ def test_a_connection_in_time_wait_is_forgotten(net: Network) -> None:
     client.shutdown(socket.SHUT_WR)
     assert server.recv(1) == b""
     server.close()
+    assert client.recv(1) == b""
     client.close()
     (waiting,) = [row for row in net.rows("tcp") if row.state == "TIME-WAIT"]
     assert destroy(waiting, net.diag)
