@@ -160,7 +160,8 @@ def test_a_pump_that_nobody_has_any_more_ends_its_thread_with_a_warning() -> Non
         async for number in Pump(numbers.events, numbers.stopped.set):
             if number:
                 break
-        (thread,) = set(threading.enumerate()) - before
+            # Behind the loop nobody has the pump any more, and the thread may be over already.
+            (thread,) = set(threading.enumerate()) - before
         return numbers, thread
 
     with pytest.warns(ResourceWarning, match="a scan was left without being closed"):
