@@ -44,9 +44,11 @@ def test_the_values_of_this_kernel_are_those_of_nmap() -> None:
         assert _kinds(theirs["OPS"][f"O{number}"]) == kinds
     assert _SEQUENCE[str(ours["id.open"])] == theirs["SEQ"]["TI"]
     assert _SEQUENCE[str(ours["id.closed"])] == theirs["SEQ"]["CI"]
-    assert _SEQUENCE[str(ours["id.icmp"])] == theirs["SEQ"]["II"]
-    # nmap counts eighths of a power of two.
-    assert abs(int(theirs["SEQ"]["ISR"], 16) / 8 - int(ours["seq.rate"])) <= 2
+    # Linux adds to them the time between two answers, and nmap says nothing of more than nine.
+    assert _SEQUENCE[str(ours["id.icmp"])] == theirs["SEQ"].get("II", "I")
+    # nmap counts eighths of a power of two. Each has numbers of its own, which are random: of
+    # 40 000 pairs the rates of 155 are more than 2 apart, and those of none more than 4.
+    assert abs(int(theirs["SEQ"]["ISR"], 16) / 8 - int(ours["seq.rate"])) <= 4
     for name in ("T2", "T3"):
         assert theirs[name] == {"R": "N"}
         assert ours[f"{name.lower()}.flags"] == "none"
