@@ -28,6 +28,7 @@ __all__ = [
     "events_of",
     "noise",
     "nothing_left_open",
+    "open_descriptors",
     "served",
 ]
 
@@ -39,8 +40,12 @@ def descriptors() -> int:
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
-def _open_descriptors() -> set[tuple[str, str]]:
-    """Return the descriptors of this process, and what each of them is."""
+def open_descriptors() -> set[tuple[str, str]]:
+    """Return the descriptors of this process, and what each of them is.
+
+    Leaks are what is new. How many there are may fall meanwhile, in a call in a host of a lab, too:
+    it has a copy of the garbage of this process, and collects it.
+    """
     found = set()
     for descriptor in Path("/proc/self/fd").iterdir():
         with suppress(FileNotFoundError):  # that of the listing itself
@@ -55,10 +60,10 @@ def nothing_left_open() -> Iterator[None]:
     What was open before may be closed meanwhile, by the garbage collector for instance; and what a
     thread of an earlier test has open for a moment is waited for.
     """
-    before = _open_descriptors()
+    before = open_descriptors()
     yield
     deadline = time.monotonic() + PATIENCE_S
-    while left := _open_descriptors() - before:
+    while left := open_descriptors() - before:
         assert time.monotonic() < deadline, f"these are left open: {sorted(left)}"
         time.sleep(0.01)
 

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 HERE = "127.0.0.1"
-_PATIENCE = 10.0
+_PATIENCE = 30.0
+_KINDS = (socket.SOCK_STREAM, socket.SOCK_DGRAM)
 
 
 @contextmanager
@@ -138,12 +139,24 @@ def ask_further(finding: Finding, port: int) -> None:
         stream.close()
 
 
-def free_port(kind: int = socket.SOCK_STREAM) -> int:
-    """Return a port that was free a moment ago, for programs that cannot take port 0."""
-    with socket.socket(socket.AF_INET, kind) as sock:
-        sock.bind((HERE, 0))
-        port: int = sock.getsockname()[1]
-        return port
+@contextmanager
+def free_port() -> Iterator[int]:
+    """Hold a port for a program that cannot take port 0, and sets SO_REUSEADDR.
+
+    Nobody else on this machine is given it meanwhile, of TCP or of UDP.
+    """
+    with contextlib.ExitStack() as opened:
+        while True:
+            held = [opened.enter_context(socket.socket(type=kind)) for kind in _KINDS]
+            for sock in held:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            held[0].bind((HERE, 0))
+            here = held[0].getsockname()
+            with contextlib.suppress(OSError):  # another program has it for UDP: another port
+                held[1].bind(here)
+                break
+        held[1].connect(here)  # to itself: the kernel gives it the datagrams of nobody else
+        yield here[1]
 
 
 @contextmanager

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.nc.moving import nothing_left_open
 from tests.scan.services.peers import (
     HERE,
-    descriptors,
     free_port,
     identify,
     program,
@@ -38,19 +38,17 @@ def _sshd(folder: Path) -> Iterator[int]:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     key = folder / "key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
-    port = free_port()
     options = [f"ListenAddress={HERE}", "PidFile=none", "UsePAM=no"]
     words = [word for option in options for word in ("-o", option)]
-    command = ["sshd", "-D", "-e", "-f", "/dev/null", "-h", str(key), "-p", str(port), *words]
-    with program(command, port, folder):
+    command = ["sshd", "-D", "-e", "-f", "/dev/null", "-h", str(key), *words]
+    with free_port() as port, program([*command, "-p", str(port)], port, folder):
         yield port
 
 
 @contextmanager
 def _http_server(folder: Path) -> Iterator[int]:
-    port = free_port()
-    command = [sys.executable, "-m", "http.server", str(port), "--bind", HERE]
-    with program(command, port, folder):
+    command = [sys.executable, "-m", "http.server", "--bind", HERE]
+    with free_port() as port, program([*command, str(port)], port, folder):
         yield port
 
 
@@ -65,9 +63,8 @@ def _certificate(folder: Path, name: str = "lab.example.org") -> tuple[Path, byt
 @contextmanager
 def _s_server(folder: Path, *options: str) -> Iterator[int]:
     path, _ = _certificate(folder)
-    port = free_port()
-    command = ["openssl", "s_server", "-accept", f"{HERE}:{port}", "-cert", str(path)]
-    with program([*command, "-key", str(path), *options], port, folder):
+    command = ["openssl", "s_server", "-cert", str(path), "-key", str(path), *options]
+    with free_port() as port, program([*command, "-accept", f"{HERE}:{port}"], port, folder):
         yield port
 
 
@@ -167,13 +164,13 @@ def test_a_server_that_wants_a_certificate_of_its_clients_says_so(tmp_path: Path
 
 @pytest.mark.needs("redis-server")
 def test_redis_is_known_with_and_without_a_password(tmp_path: Path) -> None:
-    open_port, closed_port = free_port(), free_port()
-
     def command(port: int, *extra: str) -> list[str]:
         words = ["redis-server", "--bind", HERE, "--port", str(port), "--save", "", "--dir", "."]
         return [*words, *extra]
 
     with (
+        free_port() as open_port,
+        free_port() as closed_port,
         program(command(open_port), open_port, tmp_path),
         program(command(closed_port, "--requirepass", "secret"), closed_port, tmp_path),
     ):
@@ -189,10 +186,9 @@ def test_redis_is_known_with_and_without_a_password(tmp_path: Path) -> None:
 
 @pytest.mark.needs("memcached")
 def test_memcached_is_known_over_tcp_and_udp(tmp_path: Path) -> None:
-    port = free_port()
-    command = ["memcached", "-l", HERE, "-p", str(port), "-U", "0"]
+    command = ["memcached", "-l", HERE, "-U", "0"]
     user = ["-u", "nobody"] if os.geteuid() == 0 else []
-    with program([*command, *user], port, tmp_path):
+    with free_port() as port, program([*command, *user, "-p", str(port)], port, tmp_path):
         service = identify(port)
     assert (service.name, service.product) == ("memcached", "Memcached")
     assert service.cpe == (f"cpe:/a:memcached:memcached:{service.version}",)
@@ -201,19 +197,19 @@ def test_memcached_is_known_over_tcp_and_udp(tmp_path: Path) -> None:
 @pytest.mark.needs("nginx")
 def test_nginx_is_known_in_the_clear_and_inside_tls(tmp_path: Path) -> None:
     path, _ = _certificate(tmp_path)
-    clear, inside = free_port(), free_port()
     # Open to the users that nginx runs its workers as: it is one process here.
     places = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
     temporary = "".join(f"{place}_temp_path {tmp_path}/{place};" for place in places)
-    (tmp_path / "conf").write_text(
-        f"daemon off; master_process off; pid {tmp_path}/pid; error_log {tmp_path}/errors;"
-        f"events {{}} http {{ access_log off; {temporary}"
-        f"server {{ listen {HERE}:{clear}; root {tmp_path}; }}"
-        f"server {{ listen {HERE}:{inside} ssl http2; root {tmp_path};"
-        f"ssl_certificate {path}; ssl_certificate_key {path}; }} }}"
-    )
-    with program(["nginx", "-c", str(tmp_path / "conf")], clear, tmp_path):
-        plain, secret = identify(clear), identify(inside)
+    with free_port() as clear, free_port() as inside:
+        (tmp_path / "conf").write_text(
+            f"daemon off; master_process off; pid {tmp_path}/pid; error_log {tmp_path}/errors;"
+            f"events {{}} http {{ access_log off; {temporary}"
+            f"server {{ listen {HERE}:{clear}; root {tmp_path}; }}"
+            f"server {{ listen {HERE}:{inside} ssl http2; root {tmp_path};"
+            f"ssl_certificate {path}; ssl_certificate_key {path}; }} }}"
+        )
+        with program(["nginx", "-c", str(tmp_path / "conf")], clear, tmp_path):
+            plain, secret = identify(clear), identify(inside)
     assert (plain.name, plain.product, plain.tunnel) == ("http", "nginx", "")
     assert (secret.name, secret.product, secret.tunnel) == ("http", "nginx", "tls")
     assert plain.version == secret.version != ""
@@ -223,13 +219,13 @@ def test_nginx_is_known_in_the_clear_and_inside_tls(tmp_path: Path) -> None:
 
 @pytest.mark.needs("vsftpd", "root")
 def test_vsftpd_is_known_with_its_features(tmp_path: Path) -> None:
-    port = free_port()
     (tmp_path / "empty").mkdir()
     (tmp_path / "conf").write_text(
-        f"listen=YES\nlisten_address={HERE}\nlisten_port={port}\nbackground=NO\nlocal_enable=YES\n"
+        f"listen=YES\nlisten_address={HERE}\nbackground=NO\nlocal_enable=YES\n"
         f"anonymous_enable=NO\nsecure_chroot_dir={tmp_path}/empty\n"
     )
-    with program(["vsftpd", str(tmp_path / "conf")], port, tmp_path):
+    command = ["vsftpd", str(tmp_path / "conf")]
+    with free_port() as port, program([*command, f"-olisten_port={port}"], port, tmp_path):
         service = identify(port)
     assert (service.name, service.product) == ("ftp", "vsftpd")
     assert re.match(r"3\.[0-9.]+$", service.version)
@@ -238,10 +234,9 @@ def test_vsftpd_is_known_with_its_features(tmp_path: Path) -> None:
 
 @pytest.mark.needs("dnsmasq")
 def test_dnsmasq_tells_its_version(tmp_path: Path) -> None:
-    port = free_port()
-    command = ["dnsmasq", "-k", "-C", "/dev/null", "-a", HERE, "-p", str(port), "--no-hosts"]
-    quiet = ["--bind-interfaces", "--no-resolv", "--pid-file"]
-    with program([*command, *quiet], port, tmp_path):
+    command = ["dnsmasq", "-k", "-C", "/dev/null", "-a", HERE, "--no-hosts"]
+    command += ["--bind-interfaces", "--no-resolv", "--pid-file"]
+    with free_port() as port, program([*command, "-p", str(port)], port, tmp_path):
         service = identify(port, "udp")
     assert (service.name, service.product) == ("domain", "dnsmasq")
     assert re.match(r"2\.[0-9]+$", service.version)
@@ -249,20 +244,19 @@ def test_dnsmasq_tells_its_version(tmp_path: Path) -> None:
 
 @pytest.mark.needs("mosquitto")
 def test_mosquitto_tells_its_version(tmp_path: Path) -> None:
-    port = free_port()
-    (tmp_path / "conf").write_text(f"listener {port} {HERE}\nallow_anonymous true\n")
-    with program(["mosquitto", "-c", str(tmp_path / "conf")], port, tmp_path):
-        service = identify(port)
+    with free_port() as port:
+        (tmp_path / "conf").write_text(f"listener {port} {HERE}\nallow_anonymous true\n")
+        with program(["mosquitto", "-c", str(tmp_path / "conf")], port, tmp_path):
+            service = identify(port)
     assert (service.name, service.product) == ("mqtt", "Mosquitto")
     assert re.match(r"[0-9.]+$", service.version)
 
 
 @pytest.mark.needs("rsync")
 def test_rsync_tells_its_protocol(tmp_path: Path) -> None:
-    port = free_port()
-    (tmp_path / "conf").write_text(f"address = {HERE}\nport = {port}\nuse chroot = no\n")
+    (tmp_path / "conf").write_text(f"address = {HERE}\nuse chroot = no\n")
     command = ["rsync", "--daemon", "--no-detach", f"--config={tmp_path}/conf"]
-    with program(command, port, tmp_path):
+    with free_port() as port, program([*command, f"--port={port}"], port, tmp_path):
         service = identify(port)
     assert (service.name, service.product) == ("rsync", "rsync")
     assert float(service.details["rsync.protocol"]) >= 30
@@ -275,10 +269,9 @@ def test_nmap_says_the_same(tmp_path: Path) -> None:
         folder.mkdir()
     with _sshd(folders[0]) as ssh, _http_server(folders[1]) as http:
         ports = [ssh, http]
-        before = descriptors()
-        found = identify_services((HERE, port, "tcp") for port in ports)
-        ours = {key[1]: service for key, service in found}
-        assert descriptors() == before
+        with nothing_left_open():
+            found = identify_services((HERE, port, "tcp") for port in ports)
+            ours = {key[1]: service for key, service in found}
         theirs = _nmap(ports)
     assert ours.keys() == theirs.keys() == set(ports)
     for port in ports:
