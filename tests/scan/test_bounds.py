@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.nc.moving import open_descriptors
 from tests.scan.topology import TARGET, Network, listen
 
 from sockwright.identify.probing import ask
@@ -46,7 +47,15 @@ def network() -> Iterator[Network]:
         index = network.target.links.index("net")
         for last in range(20, 30):
             network.target.links.add_address(index, f"10.62.0.{last}/24")
+        # While a link address is asked for packets wait in the kernel, and then go in one burst.
+        network.scanner.call(_connect, TARGET)
         yield network
+
+
+def _connect(address: str) -> None:
+    with socket.socket() as sock:
+        sock.settimeout(10)
+        sock.connect((address, 50))
 
 
 def scanned(target: str, ports: str | None, **how: Any) -> list[Event]:
@@ -101,8 +110,8 @@ def test_a_host_is_begun_when_the_rate_has_room_for_it(network: Network, method:
     )
     hosts = hosts_of(events)
     assert len(hosts) == 10
-    for host in hosts:  # each has had its time, one after the other
-        assert 15 <= host.probes <= 60, host.host
+    for host in hosts:  # each has had its time, one after the other: all at once it would be 3
+        assert 6 <= host.probes <= 60, host.host
         assert not host.complete
         assert host.ports[0].counts()
     assert (summary_of(events).ended_ns - summary_of(events).started_ns) / 1e9 > 2.5
@@ -113,14 +122,15 @@ def test_hosts_are_scanned_at_once_where_the_rate_allows(network: Network) -> No
         scanned, "10.62.0.100-139", "1-20", rate=10_000.0, discovery="none", retries=1, **_SOON
     )
     seconds = (summary_of(events).ended_ns - summary_of(events).started_ns) / 1e9
-    assert seconds < 3  # one after the other it would be 16
+    assert seconds < 8  # one after the other it would be 16
 
 
 # -- rates ----------------------------------------------------------------------------------------
 
 
 def test_the_rate_of_a_host_holds_for_tcp_and_udp_together(network: Network) -> None:
-    with network.target.capture(interface="net") as capture:
+    # As they leave: on their way packets may be held, and then go on together.
+    with network.scanner.capture(interface="net") as capture:
         network.scanner.call(
             scanned,
             TARGET,
@@ -185,7 +195,6 @@ def test_the_probes_of_a_system_wait_until_they_may_go(network: Network) -> None
             closed_port=51,
             closed_udp_port=None,
             charge=charging,
-            timeout=3.0,
         )
         # Before the first packet it asks when that may go.
         assert [count for count, _ in charging.calls] == [0] + [1] * (len(charging.calls) - 1)
@@ -199,7 +208,7 @@ def test_the_probes_of_a_system_wait_until_they_may_go(network: Network) -> None
 def test_the_ports_that_the_probes_of_a_system_need_are_asked_at_the_rate(
     network: Network,
 ) -> None:
-    with network.target.capture(interface="net") as capture:
+    with network.scanner.capture(interface="net") as capture:
         # No open port is known, so some are tried: 40 that are often open, some high ones.
         network.scanner.call(
             scanned, TARGET, "51", identify_os=True, rate=None, host_rate=200.0, discovery="none"
@@ -223,10 +232,10 @@ def test_the_ports_that_the_probes_of_a_system_need_are_asked_at_the_rate(
 
 def few_descriptors(soft: int, hard: int, **how: Any) -> tuple[tuple[str, ...], str, list[int]]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    before = open_descriptors()
     with Scan(TARGET, ports="45-54", discovery="none", **how) as scan:
         (host,) = hosts_of(list(scan))
-    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+    assert not open_descriptors() - before
     return scan.methods, scan.why_methods, host.ports[0].open_ports()
 
 

@@ -47,7 +47,7 @@ __all__ = [
 SCANNER, SCANNER6 = "10.61.0.2", "fd61::2"
 TARGET, TARGET6 = "10.62.0.2", "fd62::2"
 ALL_PORTS = range(1, 65536)
-_READY_S = 5.0
+_READY_S = 30.0
 
 
 def open_ports(count: int = 201, seed: int = 1) -> list[int]:

@@ -34,9 +34,9 @@ def test_no_pattern_takes_long_for_any_long_text() -> None:
             text = (literal + unit * MOST_TEXT)[:MOST_TEXT]
             best = 1.0
             for _ in range(3):
-                begin = time.perf_counter()
+                begin = time.thread_time()  # what others take of the processor does not count
                 banner.pattern.match(text)
-                best = min(best, time.perf_counter() - begin)
+                best = min(best, time.thread_time() - begin)
                 if best < 0.005:
                     break
             assert best < 0.005, (banner.pattern.pattern, unit)
