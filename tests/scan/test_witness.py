@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.nc.moving import open_descriptors
 from tests.scan.topology import SCANNER, TARGET, TARGET6, Network, listen
 
 from sockwright.records.reading import read_records
@@ -60,7 +60,7 @@ def witnessed(
     path: str, added: Sequence[str], spoken: Sequence[str], protocols: tuple[int, ...]
 ) -> int:
     """Watch hosts while others are spoken to; return how many descriptors were left open."""
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    before = open_descriptors()
     with EvidenceWriter(path, complain=refuse) as evidence:
         witness = Witness(evidence, protocols)
         families = {one: socket.AF_INET6 if ":" in one else socket.AF_INET for one in added}
@@ -70,7 +70,7 @@ def witnessed(
         _talk(spoken, (50, 51))
         witness.close()
         witness.close()
-    return len(os.listdir("/proc/self/fd")) - before  # noqa: PTH208
+    return len(open_descriptors() - before)
 
 
 def packets_of(path: str) -> list[tuple[Packet, str]]:

@@ -17,6 +17,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+from tests.nc.moving import open_descriptors
 from tests.scan.recorded import Recorder
 from tests.scan.topology import SCANNER, TARGET, TARGET6, Network
 
@@ -68,7 +69,7 @@ def discover(
     **settings: Any,
 ) -> Outcome:
     """Discover where this runs; `act` is called when so many probes are out."""
-    before = len(list(Path("/proc/self/fd").iterdir()))
+    before = open_descriptors()
     asked = Settings(rate=rate, **{"first_timeout": 0.2, "max_timeout": 0.3, **settings})
     record = Recorder()
     discovery = Discovery(
@@ -114,7 +115,7 @@ def discover(
         discovery.why,
         discovery.probes,
         len(record.told),
-        len(list(Path("/proc/self/fd").iterdir())) - before,
+        len(open_descriptors() - before),
         frames,
     )
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.nc.moving import open_descriptors
 from tests.scan.topology import SCANNER, SCANNER6, TARGET, TARGET6, Network
 
 from sockwright.scan.asked_host import Assignment
@@ -80,7 +81,7 @@ def carry(
     out = Carried()
     kind, cookies, groups = KINDS[method], Cookies(), Groups()
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    before = open_descriptors()
 
     def record(host: RawHost, octets: bytes, _time_ns: int) -> None:
         out.gone.append(with_ip_header(host.source, host.packed, octets))
@@ -119,7 +120,7 @@ def carry(
         for number in range(100)
         if groups.times[number]
     }
-    out.leaked = len(os.listdir("/proc/self/fd")) - before  # noqa: PTH208
+    out.leaked = len(open_descriptors() - before)
     return out
 
 

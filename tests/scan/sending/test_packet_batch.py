@@ -9,6 +9,7 @@ import struct
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.nc.moving import nothing_left_open, open_descriptors
 
 from sockwright.lab import Lab
 from sockwright.scan.sending.packet_batch import PacketBatch
@@ -99,13 +100,13 @@ def _past_a_firewall(receiving: int) -> tuple[list[tuple[int, int]], list[bytes]
         batch.octets[:] = bytes(range(10))
         batch.addresses[4 * 16 : 5 * 16] = _address(receiving)
         at, told = 0, []
-        before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+        before = open_descriptors()
         while at < 10:
             sent, number = batch.send(sender.fileno(), at, 10 - at)
             told.append((sent, number))
             at += sent + bool(number)
         got = [receiver.recv(9) for _ in range(9)]
-        return told, got, len(os.listdir("/proc/self/fd")) - before  # noqa: PTH208
+        return told, got, len(open_descriptors() - before)
 
 
 @pytest.mark.needs("namespaces", "nft")
@@ -124,16 +125,15 @@ def test_a_packet_that_the_firewall_refuses_is_named_and_the_others_go() -> None
 
 
 def test_batches_leave_no_memory_and_no_descriptors_behind() -> None:
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
-    for _ in range(50):
-        batch = PacketBatch(1024, 2048, 16)
-        del batch
-    with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123
-        first = int(file.read().split()[1])
-    for _ in range(200):
-        batch = PacketBatch(1024, 2048, 16)
-        del batch
+    with nothing_left_open():
+        for _ in range(50):
+            batch = PacketBatch(1024, 2048, 16)
+            del batch
+        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123
+            first = int(file.read().split()[1])
+        for _ in range(200):
+            batch = PacketBatch(1024, 2048, 16)
+            del batch
     with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123
         last = int(file.read().split()[1])
     assert (last - first) * os.sysconf("SC_PAGE_SIZE") < 20 << 20  # of 400 MB
-    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208

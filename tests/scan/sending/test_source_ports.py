@@ -9,9 +9,11 @@ import signal
 import socket
 import struct
 from contextlib import contextmanager
+from itertools import count, islice
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.nc.moving import open_descriptors
 from tests.scan.topology import SCANNER, SCANNER6, TARGET, TARGET6, Network
 
 from sockwright.scan.sending.evidence import with_ip_header
@@ -42,15 +44,20 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def test_neighbouring_ports_are_held_for_both_versions_and_let_go_at_the_end() -> None:
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
-    with SourcePorts(_COUNT) as held:
-        ports = range(held.first, held.first + _COUNT)
-        assert held.count == _COUNT
-        assert not any(map(_is_free, ports))
-    assert all(map(_is_free, ports))
-    held.close()
-    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+def test_neighbouring_ports_are_held_for_both_versions_and_let_go_at_the_end(
+    network: Network,
+) -> None:
+    def hold() -> None:  # where nobody else takes them when they are free
+        before = open_descriptors()
+        with SourcePorts(_COUNT) as held:
+            ports = range(held.first, held.first + _COUNT)
+            assert held.count == _COUNT
+            assert not any(map(_is_free, ports))
+        assert all(map(_is_free, ports))
+        held.close()
+        assert not open_descriptors() - before
+
+    network.scanner.call(hold)
 
 
 def test_two_scans_hold_ports_of_their_own() -> None:
@@ -58,42 +65,37 @@ def test_two_scans_hold_ports_of_their_own() -> None:
         assert abs(one.first - other.first) >= _COUNT
 
 
-def test_a_process_that_is_killed_leaves_no_port_behind() -> None:
+def test_a_process_that_is_killed_leaves_no_port_behind(network: Network) -> None:
     reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
+
+    def hold() -> None:
         held = SourcePorts(_COUNT)
         os.write(writing, struct.pack("!H", held.first))
         signal.pause()
-        os._exit(0)
+
+    call = network.scanner.start(hold)
     try:
         (first,) = struct.unpack("!H", os.read(reading, 2))
-        assert not _is_free(first)
+        assert not network.scanner.call(_is_free, first)
     finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        call.kill()
         os.close(reading)
         os.close(writing)
-    assert all(_is_free(port) for port in range(first, first + _COUNT))
+    ports = range(first, first + _COUNT)
+    assert network.scanner.call(lambda: all(map(_is_free, ports)))
 
 
-def test_where_descriptors_run_out_nothing_is_kept() -> None:
+def test_where_descriptors_run_out_nothing_is_kept(network: Network) -> None:
     def too_few() -> tuple[int, int]:
-        before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
-        resource.setrlimit(resource.RLIMIT_NOFILE, (before + 10, before + 10))
+        before = open_descriptors()
+        taken = {int(number) for number, _ in before}
+        limit = next(islice((one for one in count() if one not in taken), 10, None))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
         with pytest.raises(OSError) as raised:  # noqa: PT011
             SourcePorts(_COUNT)
-        return raised.value.errno or 0, len(os.listdir("/proc/self/fd")) - before  # noqa: PTH208
+        return raised.value.errno or 0, len(open_descriptors() - before)
 
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.write(writing, struct.pack("!ii", *too_few()))
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        assert struct.unpack("!ii", pipe.read()) == (errno.EMFILE, 0)
-    os.waitpid(child, 0)
+    assert network.scanner.call(too_few) == (errno.EMFILE, 0)
 
 
 @pytest.mark.needs("namespaces")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 import socket
-from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from tests.nc.moving import open_descriptors
 
 from sockwright.lab import Lab
 from sockwright.scan.port_table import PortTable
@@ -181,9 +181,9 @@ def test_a_trace_leaves_by_the_interface_that_was_named(line: Line) -> None:
 
 
 def _descriptors_after(address: str) -> int:
-    before = len(list(Path("/proc/self/fd").iterdir()))
+    before = open_descriptors()
     hops_of(address, "user-set", None, closed_port(address))
-    return len(list(Path("/proc/self/fd").iterdir())) - before
+    return len(open_descriptors() - before)
 
 
 def test_no_descriptor_is_left(line: Line) -> None:
