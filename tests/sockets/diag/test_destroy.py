@@ -293,7 +293,7 @@ with socket.socket() as listener, SockDiag() as diag:
     listener.bind(("127.0.0.1", 0))
     listener.listen()
     port = listener.getsockname()[1]
-    (row,) = dump("tcp", where=f"sport = :{port}")
+    (row,) = dump("tcp", where=f"state listening src 127.0.0.1:{port}")
     try:
         destroy(row, diag)
     except PermissionError as error:

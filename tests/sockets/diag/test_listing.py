@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tests.sockets.diag.population import Population
 
     from sockwright.sockets import Dump
+    from sockwright.sockets.diag.inet import TCPSocket
     from sockwright.sockets.diag.netlink import Messages
 
 _LOOPBACK = ("127.0.0.1", 0)
@@ -51,6 +52,15 @@ def _inode(sock: socket.socket) -> int:
 def _only(rows: Dump[SocketRow], sock: socket.socket) -> Any:
     (found,) = (row for row in rows if row.inode == _inode(sock))
     return found
+
+
+def _listeners(rows: Dump[TCPSocket]) -> list[int | None]:
+    """Return the inodes of listeners: nothing else has such an address and port to itself.
+
+    Connections of other tests may end there, or have the port with another address.
+    """
+    wanted = ("LISTEN", "127.0.0.1")
+    return [row.inode for row in rows if (row.state, row.local_address) == wanted]
 
 
 def _connection(stack: contextlib.ExitStack) -> tuple[socket.socket, socket.socket]:
@@ -213,7 +223,7 @@ def test_a_filter_is_text_or_a_condition_or_both_parsed_once(stack: contextlib.E
     text = f"sport = :{port}"
     wheres = (text, parse_filter(text), sport == port, f"state listening {text}", f"  {text} ")
     for where in wheres:
-        assert [row.inode for row in dump("tcp", where=where)] == [_inode(listener)]
+        assert _listeners(dump("tcp", where=where)) == [_inode(listener)]
     inodes = {row.inode for row in dump("tcp", where=f"not {text}")}
     assert _inode(other) in inodes
     assert _inode(listener) not in inodes
@@ -289,7 +299,8 @@ print(*rows.remarks)
     assert remark.startswith(f"{count} {noun} no process that this user may see (")
     assert "processes are closed" in remark
     assert remark.endswith("takes root, or CAP_SYS_PTRACE with CAP_DAC_READ_SEARCH")
-    rows = dump("tcp", where=f"sport = :{listener.getsockname()[1]}", processes=True)
+    where = "state listening src {}:{}".format(*listener.getsockname())
+    rows = dump("tcp", where=where, processes=True)
     assert [(len(row.processes or ()), rows.remarks) for row in rows] == [(1, [])]
 
 
@@ -629,7 +640,7 @@ def test_listeners_that_share_a_port_are_told_apart(stack: contextlib.ExitStack)
     first = stack.enter_context(socket.create_server(_LOOPBACK, reuse_port=True))
     address = first.getsockname()
     others = [stack.enter_context(socket.create_server(address, reuse_port=True)) for _ in range(3)]
-    rows = list(dump("tcp", where=f"sport = :{address[1]}"))
+    rows = list(dump("tcp", where="state listening src {}:{}".format(*address)))
     assert {row.inode for row in rows} == {_inode(sock) for sock in (first, *others)}
     for row in rows:
         again = lookup(row)
