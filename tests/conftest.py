@@ -36,6 +36,12 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     settings.load_profile("patient")
     config.addinivalue_line("markers", "needs(*names): root, namespaces, nobody, or programs")
+    # Of an example that takes 200 ms Hypothesis says that it is too slow, and of many values that
+    # take a second to draw; on a machine that does other things too that says nothing of them.
+    profile = settings.get_profile(settings.get_current_profile_name())
+    kept = set(profile.suppress_health_check) | {HealthCheck.too_slow}
+    settings.register_profile("busy", profile, deadline=None, suppress_health_check=tuple(kept))
+    settings.load_profile("busy")
 
 
 def pytest_xdist_auto_num_workers() -> int:
