@@ -122,14 +122,13 @@ class Live:
         if self._busy:
             self._again = True
             return
-        self._busy = True
-        try:
-            self._draw()
-            while self._again:
-                self._again = False
+        self._again = True
+        while self._again:  # a signal may come at any of these lines
+            self._again, self._busy = False, True
+            try:
                 self._draw()
-        finally:
-            self._busy = False
+            finally:
+                self._busy = False
 
     # -- drawing -----------------------------------------------------------------------------------
 
