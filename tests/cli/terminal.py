@@ -27,7 +27,8 @@ class Terminal:
     """Runs a program on a terminal of that many columns and lines; it inherits `descriptors`.
 
     `lines` is what it shows on the screen that is in use, `alternate` whether that is the alternate
-    one, `main` what was written to the other, `written` all of it with its escape sequences.
+    one, `main` what was written to the other, `written` all of it with its escape sequences. No
+    wait ends in the middle of a picture (synchronised output), which may come in pieces.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Terminal:
         self.main = ""
         self.alternate = False
         self.cursor = True
+        self._drawing = False
         self._rows: dict[int, str] = {}
         self._at = (1, 0)
         self._rest = b""
@@ -103,9 +105,9 @@ class Terminal:
             self.process.send_signal(signal.SIGWINCH)
 
     def until(self, wanted: Callable[[Terminal], object]) -> None:
-        """Read what is written until the terminal is as `wanted`."""
+        """Read what is written until the terminal is as `wanted`, with its picture whole."""
         end = time.monotonic() + _PATIENCE_S
-        while not wanted(self):
+        while self._drawing or not wanted(self):
             left = end - time.monotonic()
             assert left > 0, f"the terminal shows {self.lines}, below it {self.main!r}"
             self._read(left)
@@ -155,6 +157,9 @@ class Terminal:
             if numbers == "1049":
                 self.alternate = what == "h"
                 self._rows = {}
+                self._drawing = False
+            elif numbers == "2026":
+                self._drawing = what == "h"
             elif numbers == "25":
                 self.cursor = what == "h"
         elif what == "H":
