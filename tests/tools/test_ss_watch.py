@@ -79,6 +79,8 @@ def test_each_event_is_a_line_of_json(net: Net) -> None:
         told: list[dict[str, Any]] = [json.loads(sw.line()), json.loads(sw.line())]
         assert [one["event"] for one in told] == ["opened", "opened"]
         assert {one["local"] for one in told} == {_end(client), _end(accepted)}
+        if not all(one["inode"] for one in told):  # seen before it was accepted, and again after
+            assert json.loads(sw.line())["before"] == {"inode": 0}
         client.sendall(b"hello")
         one = json.loads(sw.line())
         assert (one["event"], one["receive_queue"]) == ("changed", 5)
@@ -97,7 +99,8 @@ def test_each_event_is_a_line_of_json(net: Net) -> None:
 
 
 def test_a_pipe_gets_a_line_of_text_an_event(net: Net) -> None:
-    with Piped(net, "--count", "1") as sw:
+    # Not a listener that is bound, and is about to listen.
+    with Piped(net, "--count", "1", "state", "listening") as sw:
         line = sw.line()
         listener = net.listener()
         assert line.split() == ["Time", "Event", "State", *_QUEUES, "Local:Port", "Peer:Port"]
@@ -150,7 +153,7 @@ def test_a_live_table_marks_what_is_new_has_changed_and_has_closed(net: Net) -> 
 def test_what_has_no_room_is_counted_and_what_is_new_comes_first(net: Net) -> None:
     for _ in range(30):
         net.listener()
-    with _shown(net, lines=12) as terminal:
+    with _shown(net, "state", "listening", lines=12) as terminal:
         terminal.until_shown("and 23 more")
         assert len(terminal.lines) == 12
         fresh = net.listener()
@@ -272,7 +275,7 @@ def test_a_column_gets_narrower_some_seconds_after_its_widest_cell_has_gone() ->
 
 
 def test_without_colour_the_marks_are_there_all_the_same(net: Net) -> None:
-    with _shown(net, colour=False) as terminal:
+    with _shown(net, "state", "listening", colour=False) as terminal:
         terminal.until_shown("State")
         net.listener()
         terminal.until(lambda shown: any(line.startswith("+ ") for line in shown.lines))
