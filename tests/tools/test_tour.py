@@ -13,6 +13,7 @@ import struct
 import subprocess
 import sys
 import termios
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -265,8 +266,14 @@ def test_interrupt_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())["step"] == "tcp4"
         family = _descendants(process.pid)
-        spaces = {_link(f"/proc/{pid}/ns/net") for pid in family} - {_link("/proc/self/ns/net")}
-        watched = [os.pidfd_open(pid) for pid in family if Path(f"/proc/{pid}").exists()]
+        # Held open, lest another namespace, of another test, gets the number of one that is gone.
+        held = [one for pid in family if (one := _opened(f"/proc/{pid}/ns/net")) is not None]
+        spaces = {os.fstat(one).st_ino for one in held} - {Path("/proc/self/ns/net").stat().st_ino}
+        assert spaces
+        watched = []
+        for pid in family:
+            with suppress(ProcessLookupError):  # it ended meanwhile, as some do
+                watched.append(os.pidfd_open(pid))
         assert len(watched) >= 2  # the keeper and process 1 of the lab at least
         os.killpg(process.pid, signal.SIGINT)
         _, errors = process.communicate(timeout=20)
@@ -274,7 +281,9 @@ def test_interrupt_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
     for descriptor in watched:
         assert select.select([descriptor], [], [], 10)[0], "a process is left"
         os.close(descriptor)
-    assert not (spaces - {None}) & {_link(f"/proc/{pid}/ns/net") for pid in _processes()}
+    assert not spaces & {_inode(f"/proc/{pid}/ns/net") for pid in _processes()}
+    for descriptor in held:
+        os.close(descriptor)
     with (tmp_path / "tour.pcap").open("rb") as file:
         assert len(list(read_records(file))) >= 10  # the steps that were done are whole
 
@@ -297,8 +306,15 @@ def _descendants(ancestor: int) -> list[int]:
     return found[1:]
 
 
-def _link(path: str) -> str | None:
+def _opened(path: str) -> int | None:
     try:
-        return str(Path(path).readlink())
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+
+
+def _inode(path: str) -> int | None:
+    try:
+        return Path(path).stat().st_ino
     except OSError:
         return None
