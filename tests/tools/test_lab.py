@@ -39,11 +39,12 @@ class Terminal:
     def __init__(self, *words: str, environment: dict[str, str] | None = None) -> None:
         pid, self.screen = pty.fork()
         if pid == 0:
+            # Before anybody asks for it.
+            fcntl.ioctl(0, termios.TIOCSWINSZ, b"\x28\x00\xa0\x00" + bytes(4))
             os.environ.update({"TERM": "xterm", "NO_COLOR": "1"} | (environment or {}))
             os.execv(sys.executable, [*_SW, "lab", *words])
         self.pid = pid
         self.shown = ""
-        fcntl.ioctl(self.screen, termios.TIOCSWINSZ, b"\x28\x00\xa0\x00" + bytes(4))
 
     def __enter__(self) -> Self:
         return self
