@@ -391,7 +391,8 @@ def test_a_full_disk_is_told_on_both_sides(peers: Peers, source: Path, tmp_path:
     sender = _calling(peers, _port(receiver), "--send", str(source))
     _check(sender, 1)
     assert "before it had the whole file" in sender.errors
-    status, kept, name = receiver.read_all().split()
+    _, output, _ = receiver.finish()  # with all that it says on standard error
+    status, kept, name = output.split()
     assert status == b"1"
     assert 0 < int(kept) <= 1 << 20
     assert name == b"file.part"
@@ -468,9 +469,9 @@ def test_what_makes_no_sense_is_a_usage_error(words: list[str], said: str) -> No
 
 
 def test_a_refused_connection_leaves_no_part(target: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    done = _run("--receive", str(target), "127.0.0.1", str(port))
+    with socket.socket() as kept:  # bound, so that nobody listens there meanwhile
+        kept.bind(("127.0.0.1", 0))
+        done = _run("--receive", str(target), "127.0.0.1", str(kept.getsockname()[1]))
     assert done.returncode == 1
     assert "ECONNREFUSED" in done.stderr
     assert not _part(target).exists()
@@ -563,7 +564,9 @@ def test_who_takes_next_to_nothing_does_not_keep_others_out(
             ended.set()
         assert target.stat().st_size == size
         until(lambda: len(server.complaints) == 2, "both are told", server)
-        gone = re.findall(r"let tcp://127.0.0.1:(\d+) go: it took \d+ octets in 3 s", server.errors)
+        # They are judged after 3 s, or when the listener looks at them next.
+        told = r"let tcp://127.0.0.1:(\d+) go: it took \d+ octets in [3-6] s"
+        gone = re.findall(told, server.errors)
         assert {int(number) for number in gone} == {
             silent.getsockname()[1], dripping.getsockname()[1],
         }  # fmt: skip
