@@ -31,9 +31,13 @@ def test_clients_are_served_while_nobody_reads_what_is_told_of_them() -> None:
     process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stderr=writer)
     os.close(writer)
     try:
-        first = os.read(reader, 4096).decode()
+        first = ""
+        while not first.endswith("\n"):
+            assert select.select([reader], [], [], PATIENCE_S)[0], first
+            first += (piece := os.read(reader, 1).decode())
+            assert piece, first
         assert "listening on tcp://127.0.0.1:" in first
-        place = ("127.0.0.1", int(first.split("\n")[0].rpartition(":")[2]))
+        place = ("127.0.0.1", int(first.rpartition(":")[2]))
         for _ in range(_CLIENTS):
             with socket.create_connection(place, PATIENCE_S) as client:
                 client.sendall(b"x")
@@ -44,7 +48,9 @@ def test_clients_are_served_while_nobody_reads_what_is_told_of_them() -> None:
             assert client.recv(1) == b"x"
         while "lines are missing here" not in told:
             assert select.select([reader], [], [], PATIENCE_S)[0], told
-            told += os.read(reader, 65536).decode()
+            piece = os.read(reader, 65536).decode()
+            assert piece, told
+            told += piece
     finally:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
