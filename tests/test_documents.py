@@ -190,7 +190,7 @@ def test_console_of_the_page_shows_what_happens(fence: Fence, tmp_path: Path) ->
     assert fence.body.startswith("$ "), f"{fence.name}: a console fence starts with a command"
     for part in re.split(r"^\$ ", fence.body, flags=re.MULTILINE)[1:]:
         command, _, expected = part.partition("\n")
-        done = _run(["bash", "-c", command], tmp_path)
+        done = _run(_alone(["bash", "-c", command]), tmp_path)
         if not expected.strip():
             assert done.returncode == 0, f"{fence.name}: {command}\n{done.stdout}"
             continue
