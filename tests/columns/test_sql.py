@@ -261,6 +261,7 @@ def test_ctrl_c_ends_a_long_query(path: Path, sql: str) -> None:
     code = f"""
 from sockwright.columns import open_capture
 from sockwright.columns.sql import query
+import duckdb  # before the two seconds begin
 print("ready", flush=True)
 with open_capture({str(path)!r}) as capture:
     list(query(capture, {sql!r}))
@@ -274,7 +275,7 @@ with open_capture({str(path)!r}) as capture:
             with pytest.raises(subprocess.TimeoutExpired):
                 process.wait(2)
             process.send_signal(signal.SIGINT)
-            output, errors = process.communicate(timeout=10)
+            output, errors = process.communicate(timeout=60)
         finally:
             process.kill()
     assert "KeyboardInterrupt" in errors
