@@ -44,7 +44,7 @@ EXAMPLES: tuple[tuple[str, str], ...] = (
 
 Cause = Literal["", "privilege", "setting", "kernel", "build", "package"]
 
-_TIMEOUT = 0.5  # seconds for what happens on the loopback
+_TIMEOUT = 5.0  # seconds for what happens on the loopback
 _EXPERIMENTAL = 253  # RFC 3692: a protocol number for experiments, nobody listens for it
 _SYSCTL = Path("/proc/sys")
 
