@@ -114,7 +114,7 @@ class Replay:
         """Whether everything has been sent, and the end is to be told."""
         self.hurried = 0
         """Pieces that were sent although their answer had not come in full."""
-        self._pieces = self._own(pieces, side)
+        self._pieces = _own(pieces, side, keeps_boundaries=keeps_boundaries)
         self._next: CapturedPiece | None = None
         self._pace = pace
         self._patience_ns = patience_ns
@@ -128,7 +128,7 @@ class Replay:
         if self.done:
             return None
         if self._next is None:
-            self._next = next(self._pieces, _END)
+            self._expected, self._next = next(self._pieces, (self._expected, _END))
         if self._due_ns(now_ns) > now_ns:
             return None
         piece, self._next = self._next, None
@@ -169,15 +169,20 @@ class Replay:
         begin, captured = self._start
         return begin + self._next.time_ns - captured
 
-    def _own(self, pieces: Iterable[CapturedPiece], side: Role) -> Iterator[CapturedPiece]:
-        """Yield the pieces of `side`, and count what the other one sent before each."""
-        for piece in pieces:
-            if piece.sender != side:
-                if self.keeps_boundaries:
-                    self._expected += 1
-                else:
-                    self._expected += len(piece.octets) + piece.missing
-            elif piece.octets or piece.ended or (self.keeps_boundaries and not piece.missing):
-                yield piece
-                if piece.ended:
-                    return
+
+def _own(
+    pieces: Iterable[CapturedPiece], side: Role, *, keeps_boundaries: bool
+) -> Iterator[tuple[int, CapturedPiece]]:
+    """Yield the pieces of `side` up to its end, each behind what the other one sent before it.
+
+    It knows no `Replay`: one that is given up takes this along, and so the file is closed.
+    """
+    expected = 0
+    for piece in pieces:
+        if piece.sender != side:
+            expected += 1 if keeps_boundaries else len(piece.octets) + piece.missing
+        elif piece.octets or piece.ended or (keeps_boundaries and not piece.missing):
+            yield expected, piece
+            if piece.ended:
+                return
+    yield expected, _END
