@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Machine", "key"]
 
 _PROGRAM = Path(__file__).with_name("filtered_sockets.py")
-_SECONDS = 60
+_SECONDS = 200
 # What tells one socket from all others, in a line of ``ss -HOne``.
 _COOKIE = re.compile(r"\ssk:([0-9a-f]+)(?:\s|$)")
 _UNIX = re.compile(r"^u_\S+ .* (\d+)\s+\* \d+", re.DOTALL)
