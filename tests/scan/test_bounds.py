@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.needs("namespaces", "nft")
 
-_NET = "10.62.0.20-29"
+_NET = "10.62.0.20-23"
 _SOON: dict[str, Any] = {"first_timeout": 0.2, "max_timeout": 0.2}
 
 
@@ -101,20 +101,20 @@ def test_a_host_is_begun_when_the_rate_has_room_for_it(network: Network, method:
     events = network.scanner.call(
         scanned,
         _NET,
-        "1-100",
+        "1-500",
         methods=(method,),
         rate=100.0,
         discovery="none",
-        host_timeout=0.3,
+        host_timeout=1.0,
         **_SOON,
     )
     hosts = hosts_of(events)
-    assert len(hosts) == 10
-    for host in hosts:  # each has had its time, one after the other: all at once it would be 3
-        assert 6 <= host.probes <= 60, host.host
+    assert len(hosts) == 4
+    for host in hosts:  # each has had its time, one after the other: all at once it would be 25
+        assert 40 <= host.probes <= 150, host.host
         assert not host.complete
         assert host.ports[0].counts()
-    assert (summary_of(events).ended_ns - summary_of(events).started_ns) / 1e9 > 2.5
+    assert (summary_of(events).ended_ns - summary_of(events).started_ns) / 1e9 > 3.5
 
 
 def test_hosts_are_scanned_at_once_where_the_rate_allows(network: Network) -> None:
