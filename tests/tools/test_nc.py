@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING
 
 import pytest
 from tests.nc.tls_ends import Authority
+from tests.sockets.diag.own_network import own_network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,10 +26,15 @@ PATIENCE_S = 20
 Start = "Callable[..., Served]"
 
 
-def run(*words: str, text: str = "", environment: dict[str, str] | None = None) -> Done:
-    """Run `sw` with words, `text` on its standard input."""
+def run(
+    *words: str,
+    text: str = "",
+    environment: dict[str, str] | None = None,
+    before: tuple[str, ...] = (),
+) -> Done:
+    """Run `sw` with words, by the program `before`, `text` on its standard input."""
     return subprocess.run(
-        [SW, *words],
+        [*before, SW, *words],
         input=text,
         capture_output=True,
         text=True,
@@ -45,9 +51,11 @@ if TYPE_CHECKING:
 class Served:
     """A `sw` that listens: where, and what came of it."""
 
-    def __init__(self, words: tuple[str, ...], folder: Path, *, stdin: int | IO[str]) -> None:
+    def __init__(
+        self, words: tuple[str, ...], folder: Path, *, stdin: int | IO[str], before: tuple[str, ...]
+    ) -> None:
         self.process = subprocess.Popen(
-            [SW, *words],
+            [*before, SW, *words],
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -84,14 +92,29 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
     """Start `sw nc -l`, or another listener; it is ended with the test."""
     started: list[Served] = []
 
-    def start(*words: str, verb: str = "nc", stdin: int | IO[str] = subprocess.DEVNULL) -> Served:
-        served = Served((verb, *words), tmp_path, stdin=stdin)
+    def start(
+        *words: str,
+        verb: str = "nc",
+        stdin: int | IO[str] = subprocess.DEVNULL,
+        before: tuple[str, ...] = (),
+    ) -> Served:
+        served = Served((verb, *words), tmp_path, stdin=stdin, before=before)
         started.append(served)
         return served
 
     yield start
     for served in started:
         served.close()
+
+
+@pytest.fixture
+def inside() -> Iterator[tuple[str, ...]]:
+    """What runs a program in a network of its own, where ports belong to nobody else."""
+    with own_network() as pid:
+        enter = ["nsenter", f"--target={pid}", "--net"]
+        if os.geteuid() != 0:
+            enter += ["--user", "--preserve-credentials"]
+        yield (*enter, "--")
 
 
 @pytest.fixture
@@ -412,16 +435,20 @@ def test_z_has_a_row_for_each_port_and_its_status(
     assert (url.returncode, url.stdout, url.stderr) == (1, "", "")
 
 
-def test_z_shows_of_many_ports_those_that_are_open(serve: Callable[..., Served]) -> None:
-    server = serve("-lk", "0")
+@pytest.mark.needs("namespaces", "unshare", "nsenter")
+def test_z_shows_of_many_ports_those_that_are_open(
+    serve: Callable[..., Served], inside: tuple[str, ...]
+) -> None:
+    # Elsewhere it would come to the listeners of other tests, too.
+    server = serve("-lk", "0", before=inside)
     low = max(1, int(server.port) - 50)
     high = low + 99
-    done = run("nc", "-zr", "127.0.0.1", f"{low}-{high}")
+    done = run("nc", "-zr", "127.0.0.1", f"{low}-{high}", before=inside)
     shown = done.stdout.splitlines()[1:]
     assert any(f" {server.port} " in line for line in shown)
     assert all(" open " in line for line in shown)
     assert done.stderr.startswith("sw nc: 100 ports of 127.0.0.1: ")
-    everything = run("nc", "-zv", "127.0.0.1", f"{low}-{high}")
+    everything = run("nc", "-zv", "127.0.0.1", f"{low}-{high}", before=inside)
     assert len(everything.stdout.splitlines()) == 101
 
 
