@@ -303,14 +303,14 @@ def test_who_is_killed_in_the_middle_is_noticed_and_the_rest_is_sent_later(
 def test_a_stopped_peer_is_given_up_in_time(
     peers: Peers, large: Path, target: Path, stopped: str
 ) -> None:
-    limits = {stopped: [], "sender": ["-w", "0.5"], "receiver": ["-w", "0.5"]} | {stopped: []}
+    limits = {stopped: [], "sender": ["-w", "1.5"], "receiver": ["-w", "1.5"]} | {stopped: []}
     receiver, port = _listening(peers, "--receive", str(target), *limits["receiver"])
     sender = _calling(peers, port, "--send", str(large), "--rate", RATE, *limits["sender"])
     until(lambda: _part(target).exists() and _part(target).stat().st_size > 0, "it runs", receiver)
     still, other = (sender, receiver) if stopped == "sender" else (receiver, sender)
     still.signal(signal.SIGSTOP)
     _check(other, 3)
-    assert "for 0.5 s" in other.errors
+    assert "for 1.5 s" in other.errors
     assert not target.exists()
 
 
