@@ -30,6 +30,7 @@ class Echo:
         self.far.connect(self.near.getsockname())
         self.near.settimeout(5)
         self.far.settimeout(5)
+        self._said = 0
 
     def close(self) -> None:
         self.near.close()
@@ -46,29 +47,37 @@ class Echo:
     def survivors(self, count: int) -> list[int]:
         """Send numbers, a few at a time, and return those that arrived.
 
-        The last word gets through by being said until it is heard.
+        The last word gets through by being said until it is heard; those of it that come later
+        are not taken for another last word.
         """
         came = []
+        self.far.settimeout(0.02)
         for start in range(0, count, 50):
             for number in range(start, start + 50):
                 self.near.send(b"%d" % number)
-            self.far.settimeout(0.02)
-            heard = b""
-            while heard != b"end":
+            end, heard = self._word(), b""
+            while heard != end:
                 try:
-                    heard = self.far.recv(10)
+                    heard = self.far.recv(20)
                 except TimeoutError:
-                    self.near.send(b"end")
+                    self.near.send(end)
                     continue
-                if heard != b"end":
+                if heard.isdigit():
                     came.append(int(heard))
+        self.far.settimeout(5)
         return came
 
-    @staticmethod
-    def _time(one: socket.socket, other: socket.socket) -> float:
+    def _word(self) -> bytes:
+        """Return what was not said before."""
+        self._said += 1
+        return b"word %d" % self._said
+
+    def _time(self, one: socket.socket, other: socket.socket) -> float:
+        word = self._word()
         start = time.perf_counter()
-        one.send(b"x")
-        other.recv(10)
+        one.send(word)
+        while other.recv(20) != word:
+            pass
         return time.perf_counter() - start
 
 
