@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import threading
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sockwright.nc.channels.channel import Channel, SocketChannel
+from sockwright.nc.engine import loop as loop_module
 from sockwright.nc.engine.loop import Loop
 from sockwright.nc.engine.outcome import Outcome
 from sockwright.nc.engine.run import run
@@ -19,11 +21,14 @@ from sockwright.nc.engine.settings import Job, Limits
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import pytest
+
     from sockwright.nc.engine.events import Event
 
 __all__ = [
     "PATIENCE_S",
     "Bench",
+    "Clock",
     "descriptors",
     "events_of",
     "noise",
@@ -71,6 +76,28 @@ def nothing_left_open() -> Iterator[None]:
 def noise(count: int) -> bytes:
     """Return octets of which no piece is like another, so that a wrong order is seen."""
     return b"".join(number.to_bytes(4, "big") for number in range(count // 4 + 1))[:count]
+
+
+class Clock:
+    """The time of a loop, which passes only where the loop waits for a timer, and then at once.
+
+    For a test of times within this process: to hold it up does not make anything late.
+    """
+
+    def __init__(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = time.monotonic()
+        patience = bench.loop._patience
+
+        def skip() -> float:
+            seconds = patience()
+            if seconds < 0:
+                return seconds  # no timer: the kernel is waited for
+            if not select.select([bench.loop._epoll], [], [], 0)[0]:  # else that comes first
+                self.now += seconds
+            return 0.0
+
+        monkeypatch.setattr(loop_module, "monotonic", lambda: self.now)
+        monkeypatch.setattr(bench.loop, "_patience", skip)
 
 
 class Bench(ExitStack):

@@ -72,7 +72,8 @@ def test_each_peer_has_its_own_messages_and_answers(bench: Bench) -> None:
     for number, client in enumerate(clients):
         client.send(b"%d" % number)
         client.send(b"%d again" % number)
-    bench.until(lambda: len(server.peers) == 50)
+    said = sum(2 * len(b"%d" % number) + len(b" again") for number in range(50))
+    bench.until(lambda: server.owner.kept == said)
     for number, peer in enumerate(server.peers):
         assert received(peer) == [b"%d" % number, b"%d again" % number]
         assert peer.send(memoryview(b"answer %d" % number)) > 0
@@ -117,12 +118,15 @@ def test_who_talks_does_not_leave_for_one_that_is_new(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert datagrams._SILENT == 1
-    monkeypatch.setattr(datagrams, "_SILENT", 0.2)
     server = Server(bench, most=2)
+    asked: list[SocketAddress] = []
+    server.owner.allowed = lambda address: asked.append(address) is None
     talks, silent, new = (server.client() for _ in range(3))
     for client in (talks, silent, new):
         client.send(b"x")
-    bench.until(lambda: len(server.peers) == 2)
+    bench.until(lambda: len(asked) == 3)
+    assert len(server.peers) == 2
+    monkeypatch.setattr(datagrams, "_SILENT", 0.2)
     for _ in range(5):
         bench.spend(0.05)
         talks.send(b"still here")

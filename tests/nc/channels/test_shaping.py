@@ -10,10 +10,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.nc.moving import Bench, descriptors, noise
+from tests.nc.moving import Bench, Clock, descriptors, noise
 
 from sockwright.errors import TLSError
 from sockwright.machines.telnet import Telnet
+from sockwright.nc.channels import shaping
 from sockwright.nc.channels.channel import SocketChannel
 from sockwright.nc.channels.datagrams import MessageChannel
 from sockwright.nc.channels.rate import Rate
@@ -273,13 +274,16 @@ def test_an_octet_255_that_was_no_command_has_its_place(bench: Bench) -> None:
 # -- rate and delay --------------------------------------------------------------------------------
 
 
-def test_a_rate_is_kept_within_five_percent(bench: Bench) -> None:
+def test_a_rate_is_kept_within_five_percent(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Without a processor for a while it would be slower, rightly.
+    clock = Clock(bench, monkeypatch)
+    monkeypatch.setattr(shaping, "monotonic", lambda: clock.now)
     far, taking = bench.channel()
     feeding = through(bench, Shaped(far, rate=Rate(200_000)))
     feeding.setblocking(False)
     taking.setblocking(False)
     feeding.send(noise(150_000))
-    began = time.monotonic()
+    began = clock.now
     got = bytearray()
     rates: list[float] = []
 
@@ -288,12 +292,13 @@ def test_a_rate_is_kept_within_five_percent(bench: Bench) -> None:
             got.extend(taking.recv(1 << 20))
         except BlockingIOError:
             return False
-        rates.append(len(got) / (time.monotonic() - began))
+        rates.append(len(got) / (clock.now - began))
         return len(got) >= 100_000
 
     bench.until(more)
-    # It is made up for a moment without a processor, but not before the next octets come.
-    assert max(rates[len(rates) // 2 :]) == pytest.approx(200_000, rel=0.05)
+    assert rates[len(rates) // 2 :] == pytest.approx(
+        [200_000] * (len(rates) - len(rates) // 2), rel=0.05
+    )
     assert got == noise(150_000)[: len(got)]
 
 
@@ -316,7 +321,7 @@ def test_lines_keep_their_distance(bench: Bench) -> None:
     assert [octets for _, octets in arrived] == [b"one\n", b"two\n", b"three\n", b"rest"]
     # A line that came late on a busy machine is nearer to the next one.
     assert all(at - began >= 0.1 * lines for lines, (at, _) in enumerate(arrived))
-    assert arrived[-1][0] - began < 3
+    assert arrived[-1][0] - began < 8
 
 
 def test_one_timer_is_enough_however_often_it_is_asked(bench: Bench) -> None:

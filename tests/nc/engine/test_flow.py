@@ -325,7 +325,7 @@ def test_a_socket_that_waits_as_standard_input_keeps_nobody_waiting(bench: Bench
     for _ in range(5):
         flow.pump()
         bench.spend(0.001)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < PATIENCE_S / 2
     assert sink.taken == _MUCH
     assert os.get_blocking(waits.fileno())
     assert not owner.failed

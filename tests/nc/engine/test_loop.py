@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.nc.moving import PATIENCE_S, descriptors
 
+from sockwright.nc.engine import loop as loop_module
 from sockwright.nc.engine.loop import BOTH, Loop
 
 if TYPE_CHECKING:
@@ -125,11 +127,17 @@ def test_what_is_to_be_done_soon_is_done_once_and_leaves_the_others_their_turn(
     assert order == ["greedy", "event", "greedy"]
 
 
-def test_timers_are_called_in_order_and_only_when_their_time_has_come(loop: Loop) -> None:
+def test_timers_are_called_in_order_and_only_when_their_time_has_come(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     order: list[int] = []
-    for number in (3, 1, 2):
-        loop.later(number / 100, lambda number=number: order.append(number))  # type: ignore[misc]
-    taken_back = loop.later(0.015, lambda: order.append(0))
+    now = time.monotonic()
+    with monkeypatch.context() as meanwhile:
+        # All count from the same moment, however long this takes.
+        meanwhile.setattr(loop_module, "monotonic", lambda: now)
+        for number in (3, 1, 2):
+            loop.later(number / 100, lambda number=number: order.append(number))  # type: ignore[misc]
+        taken_back = loop.later(0.015, lambda: order.append(0))
     taken_back.cancel()
     taken_back.cancel()
     while len(order) < 3:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.nc.moving import Bench, descriptors, noise
+from tests.nc.moving import Bench, Clock, descriptors, noise
 
 from sockwright.nc.channels.channel import SocketChannel
 from sockwright.nc.channels.datagrams import MessageChannel
@@ -414,10 +414,10 @@ def test_what_the_peer_said_before_is_delivered_when_sending_fails(
 
 def test_an_echo_that_cannot_be_sent_holds_nobody_up(bench: Bench) -> None:
     far, peer = bench.channel("peer", tcp=True)
-    bench.session(EchoChannel(), far)
+    session = bench.session(EchoChannel(), far)
     peer.setblocking(False)
     taken = 1
-    while taken:
+    while taken or not session.outward.waiting:
         try:
             taken = peer.send(bytes(1 << 20))
         except BlockingIOError:
@@ -473,7 +473,10 @@ def test_a_session_ends_once(bench: Bench) -> None:
 # -- time ------------------------------------------------------------------------------------------
 
 
-def test_silence_both_ways_is_status_3(bench: Bench, standard: Standard) -> None:
+def test_silence_both_ways_is_status_3(
+    bench: Bench, standard: Standard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Clock(bench, monkeypatch)
     far, peer = bench.channel("peer")
     bench.session(standard.channel, far, Limits(idle=0.4), person=True)
     bench.spend(0.3)
@@ -484,7 +487,8 @@ def test_silence_both_ways_is_status_3(bench: Bench, standard: Standard) -> None
     assert (outcome.status, outcome.text) == (3, "peer: nothing came or went for 0.4 s")
 
 
-def test_looks_at_the_clock_do_not_pile_up(bench: Bench) -> None:
+def test_looks_at_the_clock_do_not_pile_up(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    Clock(bench, monkeypatch)
     near, one = bench.channel()
     far, _ = bench.channel()
     session = bench.session(near, far, Limits(idle=0.02))

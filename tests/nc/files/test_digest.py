@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -85,6 +86,14 @@ def test_a_digest_that_must_be_lets_nobody_run_further_ahead_than_it_may(descrip
         assert size - digest._done <= file_hash.LAG
 
 
+@pytest.fixture
+def moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no time pass, however long a busy machine takes."""
+    now = time.monotonic()
+    monkeypatch.setattr(file_hash, "monotonic", lambda: now)
+
+
+@pytest.mark.usefixtures("moment")
 def test_what_moves_fast_is_not_digested_unless_it_must_be(descriptor: int) -> None:
     os.ftruncate(descriptor, size := file_hash.LAG + 1)
     with FileHash(descriptor, must=False) as digest:
@@ -94,6 +103,7 @@ def test_what_moves_fast_is_not_digested_unless_it_must_be(descriptor: int) -> N
     assert not _threads()
 
 
+@pytest.mark.usefixtures("moment")
 def test_on_one_machine_only_what_is_slow_is_digested(descriptor: int) -> None:
     os.ftruncate(descriptor, size := file_hash.LAG + 1)
     for here, expected in ((False, True), (True, False)):

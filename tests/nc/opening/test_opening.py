@@ -69,6 +69,15 @@ def listener(
     return sock
 
 
+def unheard(bench: Bench) -> int:
+    """Return a port where nobody listens, and that nobody else gets meanwhile."""
+    sock = socket.socket()
+    bench.callback(sock.close)
+    sock.bind(("127.0.0.1", 0))
+    port: int = sock.getsockname()[1]
+    return port
+
+
 def crowd(bench: Bench, sock: socket.socket) -> None:
     """Fill the backlog, so that nobody is answered any more."""
     while True:
@@ -90,10 +99,7 @@ def test_it_connects(bench: Bench) -> None:
 
 
 def test_nobody_there_is_one_line(bench: Bench) -> None:
-    sock = listener(bench)
-    port = sock.getsockname()[1]
-    sock.close()
-    opened = Opened(bench, f"tcp://127.0.0.1:{port}")
+    opened = Opened(bench, f"tcp://127.0.0.1:{unheard(bench)}")
     bench.until(lambda: opened.over)
     (outcome,) = opened.outcomes
     assert outcome.status == 1
@@ -114,11 +120,11 @@ def test_the_next_address_is_tried_when_one_is_silent(bench: Bench) -> None:
     silent = listener(bench, backlog=0)
     answers = listener(bench, "::1", silent.getsockname()[1])
     crowd(bench, silent)
-    opened = Opened(bench, f"tcp://:{silent.getsockname()[1]}")
     began = time.monotonic()
+    opened = Opened(bench, f"tcp://:{silent.getsockname()[1]}")
     bench.until(lambda: opened.over)
     (channel,) = opened.channels
-    assert 0.24 < time.monotonic() - began < 2
+    assert 0.24 < time.monotonic() - began < 8
     answers.accept()[0].close()
     assert channel.receive_into(memoryview(bytearray(10))) in {0, None}
 
@@ -188,10 +194,7 @@ def test_a_name_is_looked_up_without_waiting(bench: Bench) -> None:
     ],
 )
 def test_a_name_that_cannot_be_is_one_line(bench: Bench, host: str, status: int, text: str) -> None:
-    sock = listener(bench)
-    port = sock.getsockname()[1]
-    sock.close()
-    opened = Opened(bench, f"tcp://{host}:{port}")
+    opened = Opened(bench, f"tcp://{host}:{unheard(bench)}")
     bench.until(lambda: opened.over)
     (outcome,) = opened.outcomes
     assert text in outcome.text
