@@ -104,7 +104,8 @@ def test_udp_ports_answer_or_are_refused_or_keep_silent(family: int, address: st
     closed = _closed_port(family, address)
     with _udp(family, address, b"yes") as answering, _udp(family, address, None) as silent:
         ports = [answering, silent, closed]
-        rows = {row.port: row for row in check_ports(address, ports, udp=True, timeout=0.05)}
+        # The time that the silent one takes is what the thread of the answering one has.
+        rows = {row.port: row for row in check_ports(address, ports, udp=True, timeout=1.5)}
     assert {port: row.state for port, row in rows.items()} == {
         answering: "open",
         silent: "open|filtered",
@@ -420,13 +421,13 @@ def test_ports_behind_a_firewall_are_filtered_many_at_once(pair: tuple[Host, Hos
 
     try:
         rows, seconds = a.call(lambda: check(udp=False))
-        assert 0.3 <= seconds < 3
+        assert 0.3 <= seconds < 20  # one after the other it would be 90
         filtered: dict[int | None, str] = dict.fromkeys(range(1000, 1300), "filtered")
         assert _states(rows) == filtered | {2000: "closed", 9: "closed"}
         assert rows[-1].reason.startswith("no answer in time")
         assert rows[-1].rtt_ns is None
         rows, seconds = a.call(lambda: check(udp=True))
-        assert 0.3 <= seconds < 3
+        assert 0.3 <= seconds < 20  # one after the other it would be 90
         silent: dict[int | None, str] = dict.fromkeys(range(1000, 1300), "open|filtered")
         assert _states(rows) == silent | {2000: "filtered", 9: "closed"}
         (row,) = (row for row in rows if row.port == 2000)

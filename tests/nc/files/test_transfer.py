@@ -390,7 +390,7 @@ def test_a_line_that_drips_has_a_limit_as_a_whole(room: Room, whole: bool, begin
             )
     finally:
         over.set()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5  # 60 drops take 6 s
     dripping.result()
 
 
@@ -495,6 +495,8 @@ def test_a_peer_that_sends_nothing_is_given_up_and_what_came_is_kept(room: Room)
 
 
 def test_a_peer_that_does_not_end_is_given_up_where_there_is_a_limit(room: Room) -> None:
+    # As little as the kernel takes at once, or a taker that is late is the one that is told of.
+    room.source.write_bytes(OCTETS[:1000])
     room.aside(_take_all, room.theirs)
     with pytest.raises(TimeoutError, match=r"all was sent, but it did not end its side for 0.2 s"):
         send_file(room.ours, room.source, idle=0.2)
@@ -518,10 +520,10 @@ def test_a_peer_that_acknowledged_all_and_does_not_end_is_said(
 
 def test_a_slow_peer_is_not_a_silent_one(room: Room) -> None:
     # All of it takes longer than the limit, each octet does not.
-    sending = room.aside(send_file, room.ours, room.source, idle=0.4)
-    received = receive_file(room.theirs, room.target, rate=5_000_000)
+    sending = room.aside(send_file, room.ours, room.source, idle=1)
+    received = receive_file(room.theirs, room.target, rate=2_500_000)
     _check(sending.result(), received, room.target)
-    assert received.duration_ns > 0.9e9
+    assert received.duration_ns > 1.9e9
 
 
 def test_a_device_that_is_full_is_told(room: Room) -> None:
@@ -590,7 +592,7 @@ def test_the_rate_is_kept(room: Room, side: str) -> None:
     received = receive_file(room.theirs, room.target, rate=rates[1])
     sending.result()
     assert received.duration_ns >= 1.9e9
-    assert received.duration_ns <= 2.6e9  # a loaded machine is slower, never faster
+    assert received.duration_ns <= 6e9  # a loaded machine is slower, never faster
 
 
 def test_progress_tells_octets_rate_and_what_is_left(room: Room) -> None:
@@ -610,7 +612,7 @@ def test_progress_tells_octets_rate_and_what_is_left(room: Room) -> None:
 
 def test_who_moves_octets_is_followed_from_another_thread(room: Room) -> None:
     progress = TransferProgress()
-    sending = room.aside(send_file, room.ours, room.source, rate=20_000_000, progress=progress)
+    sending = room.aside(send_file, room.ours, room.source, rate=8_000_000, progress=progress)
     receiving = room.aside(receive_file, room.theirs, room.target)
     seen = set()
     while not sending.done():

@@ -41,6 +41,15 @@ def _descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
+def _zombies() -> set[str]:
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    return {
+        pid
+        for pid in children.read_text().split()
+        if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    }
+
+
 def test_words_reach_the_program_as_they_are() -> None:
     with start(["printf", "%s|", "a b", "$HOME", "*", "", "ü"]) as process:
         assert _until(process).decode() == "a b|$HOME|*||ü|"
@@ -195,12 +204,13 @@ def test_a_program_that_heeds_its_signal_ends_at_once() -> None:
 
 
 def test_a_program_on_a_terminal_is_hung_up() -> None:
-    with start(["cat"], pty=True) as process:
+    # It reads nothing: who reads is told of the hang-up, too, and may end by itself before.
+    with start(["sleep", "60"], pty=True) as process:
         assert process.end() == -signal.SIGHUP
 
 
 def test_a_program_that_is_stopped_is_ended_too() -> None:
-    with start(["cat"]) as process:
+    with start(["sleep", "60"]) as process:
         process.send_signal(signal.SIGSTOP)
         assert process.end() == -signal.SIGTERM
 
@@ -251,18 +261,12 @@ def test_an_ended_process_gets_no_signal() -> None:
 
 
 def test_many_starts_leave_neither_descriptors_nor_zombies() -> None:
-    before = _descriptors()
+    before, zombies = _descriptors(), _zombies()
     for number in range(100):
         with start(["true"], pty=number % 2 == 1) as process:
             assert _until(process) == b""
     assert _descriptors() == before
-    children = Path(f"/proc/self/task/{os.getpid()}/children")
-    zombies = [
-        pid
-        for pid in children.read_text().split()
-        if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    ]
-    assert zombies == []
+    assert _zombies() <= zombies
 
 
 @pytest.mark.parametrize("limit", range(6))

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -186,20 +187,26 @@ def test_a_program_ends_when_its_connection_is_reset(served: Served) -> None:
 def test_a_program_that_heeds_nothing_is_killed_while_the_loop_runs(served: Served) -> None:
     code = "trap '' TERM; echo ready; while :; do sleep 1; done"
     peer, channel = served.start(["sh", "-c", code])
-    served.until(lambda: _came(served, peer))
+    _until_ready(served, peer)
     channel.close()
     channel.close()
     served.until(lambda: served.statuses)
     assert served.statuses == [-signal.SIGKILL]
 
 
-def _came(served: Served, peer: socket.socket) -> bool:
+def _until_ready(served: Served, peer: socket.socket) -> None:
+    """Let the loop run until the peer was sent a line, which a terminal gives in pieces."""
+    got = bytearray()
     peer.setblocking(False)
-    served.loop.later(0.001, lambda: None)
-    try:
-        return bool(peer.recv(100))
-    except BlockingIOError:
-        return False
+
+    def came() -> bool:
+        served.loop.later(0.001, lambda: None)
+        with suppress(BlockingIOError):
+            got.extend(peer.recv(100))
+        return got.endswith(b"\n")
+
+    served.until(came)
+    assert got.split() == [b"ready"]
 
 
 def test_programs_that_heed_nothing_end_with_the_interpreter_all_together() -> None:
@@ -248,7 +255,7 @@ def test_a_program_that_was_never_joined_and_heeds_nothing_holds_nobody_up(serve
 def test_a_program_on_a_terminal_talks_and_hears_the_end(served: Served) -> None:
     code = "stty -echo; echo ready; cat; echo late"
     peer, _ = served.start(["sh", "-c", code], pty=True)
-    served.until(lambda: _came(served, peer))
+    _until_ready(served, peer)
     peer.sendall(b"hello\n")
     peer.shutdown(socket.SHUT_WR)
     assert served.receive(peer) == b"hello\r\nlate\r\n"
@@ -269,7 +276,7 @@ def test_the_end_reaches_a_terminal_that_is_full(served: Served) -> None:
         "print('got', got + octets.index(4))\n"
     )
     peer, _ = served.start([sys.executable, "-c", code], pty=True)
-    served.until(lambda: _came(served, peer))
+    _until_ready(served, peer)
     peer.settimeout(_PATIENCE_S)
     peer.sendall(b"x" * 9000)
     peer.shutdown(socket.SHUT_WR)

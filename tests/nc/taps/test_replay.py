@@ -241,8 +241,9 @@ def test_a_recording_that_was_cut_is_refused_but_not_by_force(tmp_path: Path) ->
 
 # -- by the command, against others ----------------------------------------------------------------
 
-# Answers each line only after it has come, and says what it got.
-_SERVER = 'SYSTEM:\'read one; echo "got $one"; read two; echo "and $two"; cat\''
+# Answers each line only after it has come, and says what it got; half closed, it takes its time.
+_SCRIPT = 'SYSTEM:\'read one; echo "got $one"; read two; echo "and $two"; cat\''
+_SERVER = ["socat", "-t", "30", "TCP-LISTEN:0,bind=127.0.0.1", _SCRIPT]
 
 
 @pytest.mark.needs("socat", "tcpdump", "root")
@@ -250,7 +251,7 @@ def test_what_tcpdump_captured_of_others_is_replayed_to_a_new_server(
     peers: Peers, tmp_path: Path
 ) -> None:
     path = tmp_path / "real.pcap"
-    server = peers.run(["socat", "TCP-LISTEN:0,bind=127.0.0.1", _SERVER])
+    server = peers.run(_SERVER)
     port = server.until_listening().port
     watching = ["tcpdump", "-i", "lo", "-U", "--immediate-mode", "-w", str(path)]
     tcpdump = peers.run([*watching, "tcp", "port", str(port)])
@@ -272,7 +273,7 @@ def test_what_tcpdump_captured_of_others_is_replayed_to_a_new_server(
     until(has_both_ends, "the capture has both ends", tcpdump)
     tcpdump.signal(signal.SIGINT)
     tcpdump.wait()
-    again = peers.run(["socat", "TCP-LISTEN:0,bind=127.0.0.1", _SERVER])
+    again = peers.run(_SERVER)
     port = again.until_listening().port
     ours = peers.run([SW, "nc", "--replay", str(path), "127.0.0.1", str(port)])
     assert ours.read_all() == b"got first\nand second\nand the rest\n"

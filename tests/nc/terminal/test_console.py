@@ -506,10 +506,13 @@ def test_a_dumb_terminal_has_the_lines_of_the_kernel() -> None:
 
 def test_without_an_editor_the_lines_of_the_kernel_will_do(tmp_path: Path) -> None:
     (tmp_path / "prompt_toolkit").mkdir()
-    (tmp_path / "prompt_toolkit" / "__init__.py").write_text("raise RuntimeError")
+    look = f"while not os.path.exists({str(tmp_path / 'go')!r}): time.sleep(0.01)"
+    code = f"import os, time\n{look}\nraise RuntimeError"
+    (tmp_path / "prompt_toolkit" / "__init__.py").write_text(code)
     with Talk(environment={"PYTHONPATH": str(tmp_path)}) as talk:
         _look_until(talk, lambda _: not talk.echoes)
         talk.say(b"hello\x1b[31m\n")
+        (tmp_path / "go").touch()  # not before it was seen that keys are hidden
         _look_until(talk, lambda _: talk.echoes)
         talk.press("typed\r")
         talk.hear("typed\n")
@@ -575,7 +578,7 @@ def test_a_raw_terminal_comes_back_when_the_peer_ends() -> None:
 def test_in_the_background_of_a_shell_it_runs_on_and_shows_what_comes() -> None:
     with _Shell() as shell:
         shell.type(f"{_SW} nc -l 0 &\r")
-        port = int(shell.until(rb"listening on tcp://127.0.0.1:(\d+)"))
+        port = int(shell.until(rb"listening on tcp://127.0.0.1:(\d+)\r"))
         with socket.create_connection(("127.0.0.1", port), timeout=_PATIENCE_S) as peer:
             peer.sendall(b"in the background\n")
             shell.until(rb"(in the background)")

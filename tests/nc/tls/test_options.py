@@ -89,8 +89,11 @@ def _descriptors() -> set[str]:
 
 
 def _read_until(running: Running, text: bytes, times: int = 1) -> None:
-    while running.received.count(text) < times:
-        running.read(running.count + 1)
+    while True:
+        seen = running.count  # counted first: what comes after that is more
+        if running.received.count(text) >= times:
+            return
+        running.read(seen + 1)
 
 
 # -- whom we trust ---------------------------------------------------------------------------------
@@ -238,7 +241,7 @@ def test_a_client_certificate_that_is_required_is_verified(
         "wants one of each client"
     )
     far.end_input()
-    assert "alert certificate required" in far.read_errors("alert")
+    far.read_errors("alert certificate required")
 
 
 def test_our_client_says_that_its_certificate_is_missing_or_refused(
@@ -309,7 +312,7 @@ def test_a_version_that_is_too_old_is_refused_on_both_sides(
     client = _s_client(peers, listener, "-tls1_2")
     near = ends.server(replace(good, minimum_version="1.3"))(listener.accept()[0])
     assert "no version of TLS is common to both" in str(_refusal(near))
-    assert "alert protocol version" in client.read_errors("alert")
+    client.read_errors("alert protocol version")
 
 
 # -- files -----------------------------------------------------------------------------------------
