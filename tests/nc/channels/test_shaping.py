@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.nc.moving import Bench, Clock, descriptors, noise
+from tests.nc.moving import Bench, Clock, noise, nothing_left_open
 
 from sockwright.errors import TLSError
 from sockwright.machines.telnet import Telnet
@@ -32,10 +32,8 @@ if TYPE_CHECKING:
 @pytest.fixture
 def bench() -> Iterator[Bench]:
     """Open a loop; see that nothing is left of what was opened."""
-    before = descriptors()
-    with Bench() as one:
+    with nothing_left_open(), Bench() as one:
         yield one
-    assert descriptors() == before
 
 
 class Quiet:

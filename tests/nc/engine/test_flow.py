@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.nc.moving import PATIENCE_S, Bench, descriptors, noise
+from tests.nc.moving import PATIENCE_S, Bench, noise, nothing_left_open
 
 from sockwright.nc.channels.channel import Channel, SocketChannel
 from sockwright.nc.channels.descriptors import DescriptorChannel, file_channel, sink_channel
@@ -73,11 +73,9 @@ class Narrow(Channel):
 @pytest.fixture
 def bench() -> Iterator[Bench]:
     """Open a loop; see that no descriptor is left."""
-    before = descriptors()
-    with Bench() as one:
+    with nothing_left_open(), Bench() as one:
         yield one
         loop = one.loop
-    assert descriptors() == before
     assert (loop.kept, loop.pipes) == (0, 0)
 
 

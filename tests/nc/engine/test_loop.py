@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.nc.moving import PATIENCE_S, descriptors
+from tests.nc.moving import PATIENCE_S, nothing_left_open
 
 from sockwright.nc.engine import loop as loop_module
 from sockwright.nc.engine.loop import BOTH, Loop
@@ -21,10 +21,8 @@ if TYPE_CHECKING:
 @pytest.fixture
 def loop() -> Iterator[Loop]:
     """Open a loop that has nothing of its own at the end."""
-    before = descriptors()
-    with Loop() as one:
+    with nothing_left_open(), Loop() as one:
         yield one
-    assert descriptors() == before
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.nc.moving import PATIENCE_S, descriptors, events_of, noise, served
+from tests.nc.moving import PATIENCE_S, descriptors, events_of, noise, nothing_left_open, served
 from tests.nc.peers import SW
 
 from sockwright.errors import UsageError
@@ -31,9 +31,8 @@ _KEEP = Serving(keep=True)
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left() -> Iterator[None]:
-    before = descriptors()
-    yield
-    assert descriptors() == before
+    with nothing_left_open():
+        yield
 
 
 def side(text: str, *, listen: bool = False, **more: object) -> Side:

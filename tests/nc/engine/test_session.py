@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.nc.moving import Bench, Clock, descriptors, noise
+from tests.nc.moving import Bench, Clock, noise, nothing_left_open
 
 from sockwright.nc.channels.channel import SocketChannel
 from sockwright.nc.channels.datagrams import MessageChannel
@@ -33,11 +33,9 @@ _RESET = struct.pack("ii", 1, 0)  # struct linger: on, 0 s
 @pytest.fixture
 def bench() -> Iterator[Bench]:
     """Open a loop; see that nothing is left of what was opened."""
-    before = descriptors()
-    with Bench() as one:
+    with nothing_left_open(), Bench() as one:
         yield one
         loop = one.loop
-    assert descriptors() == before
     assert (loop.kept, loop.pipes) == (0, 0)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.nc.moving import Bench, descriptors
+from tests.nc.moving import Bench, descriptors, nothing_left_open
 
 from sockwright.nc.ends import SocketEnd, parse_end
 from sockwright.nc.engine.outcome import Outcome
@@ -29,10 +29,8 @@ if TYPE_CHECKING:
 @pytest.fixture
 def bench() -> Iterator[Bench]:
     """Open a loop; see that nothing is left of what was opened."""
-    before = descriptors()
-    with Bench() as one:
+    with nothing_left_open(), Bench() as one:
         yield one
-    assert descriptors() == before
 
 
 class Opened:

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.nc.moving import Bench, descriptors
+from tests.nc.moving import Bench, descriptors, nothing_left_open
 
 from sockwright.nc.access import Access
 from sockwright.nc.engine.settings import Serving
@@ -27,10 +27,8 @@ if TYPE_CHECKING:
 @pytest.fixture
 def bench() -> Iterator[Bench]:
     """Open a loop; see that nothing is left of what was opened."""
-    before = descriptors()
-    with Bench() as one:
+    with nothing_left_open(), Bench() as one:
         yield one
-    assert descriptors() == before
 
 
 class Server:

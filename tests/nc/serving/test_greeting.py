@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.nc.moving import PATIENCE_S, Bench, descriptors, served
+from tests.nc.moving import PATIENCE_S, Bench, nothing_left_open, served
 
 from sockwright.nc.ends import EchoEnd, StandardEnd, parse_end
 from sockwright.nc.engine.settings import Job, Serving, Side
@@ -71,10 +71,9 @@ def shake(sock: socket.socket) -> ssl.SSLSocket:
 
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
-    """Count the descriptors before and after."""
-    before = descriptors()
-    yield
-    assert descriptors() == before
+    """See that no descriptor is left open."""
+    with nothing_left_open():
+        yield
 
 
 def test_who_shakes_hands_is_given_as_a_channel() -> None:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.nc.moving import Bench, descriptors, noise
+from tests.nc.moving import Bench, noise, nothing_left_open
 
 from sockwright.nc.channels.channel import SocketChannel
 from sockwright.nc.channels.descriptors import DescriptorChannel
@@ -26,11 +26,9 @@ if TYPE_CHECKING:
 @pytest.fixture
 def bench() -> Iterator[Bench]:
     """Open a loop; see that nothing is left of what was opened."""
-    before = descriptors()
-    with Bench() as one:
+    with nothing_left_open(), Bench() as one:
         yield one
         loop = one.loop
-    assert descriptors() == before
     assert loop.kept == 0
 
 
