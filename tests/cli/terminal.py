@@ -128,7 +128,7 @@ class Terminal:
     def _read(self, seconds: float) -> None:
         while select.select([self._ours], [], [], seconds)[0]:
             octets = self._rest + os.read(self._ours, 65536)
-            whole = octets.rfind(b"\x1b") if not _complete(octets) else len(octets)
+            whole = _whole(octets)
             self._rest = octets[whole:]
             self._take(octets[:whole].decode())
             seconds = 0
@@ -172,11 +172,18 @@ class Terminal:
             self._rows = {number: text for number, text in self._rows.items() if number < kept}
 
 
-def _complete(octets: bytes) -> bool:
-    """Tell whether no escape sequence, and no character, is cut at the end."""
-    try:
-        text = octets.decode()
-    except UnicodeDecodeError:
-        return False
-    last = text.rfind("\x1b")
-    return last < 0 or _SEQUENCE.match(text, last) is not None
+def _whole(octets: bytes) -> int:
+    """Return how many octets there are before an escape sequence or a character that is cut."""
+    end = len(octets)
+    for back in range(1, min(3, end) + 1):
+        octet = octets[end - back]
+        if octet >= 0xC0:  # the first of a character of two to four
+            if 2 + (octet >= 0xE0) + (octet >= 0xF0) > back:
+                end -= back
+            break
+        if octet < 0x80:
+            break
+    last = octets.rfind(b"\x1b", 0, end)
+    if last >= 0 and _SEQUENCE.match(octets[last:end].decode()) is None:
+        return last
+    return end
