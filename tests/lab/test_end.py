@@ -96,7 +96,11 @@ class Running:
         while self._held:
             os.close(self._held.pop())
         self.process.kill()
-        self.process.communicate()
+        self.process.wait()
+        # Not read to their end: a copy of the program may have them open, too.
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if stream is not None:
+                stream.close()
 
 
 def _read(link: str) -> str | None:

@@ -32,6 +32,13 @@ def bench() -> Iterator[Bench]:
     assert loop.kept == 0
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nobody go for taking too little in a time: a busy machine takes its own."""
+    monkeypatch.setattr(hub_module, "_STALLED", 3600.0)
+    monkeypatch.setattr(hub_module, "_STALLED_INPUT", 3600.0)
+
+
 class Client:
     """A client of a hub, as the test sees it."""
 
@@ -102,6 +109,7 @@ def test_what_one_says_goes_to_all_others(bench: Bench) -> None:
     assert [client.listen() for client in clients] == [b"hello", b"", b"hello"]
 
 
+@pytest.mark.usefixtures("patient")
 def test_every_octet_comes_in_order_whatever_the_receivers_do(bench: Bench) -> None:
     """Two senders at once, receivers that take now and then: nothing overtakes or is mixed up."""
     rng = random.Random(5)  # the same each time
@@ -131,6 +139,7 @@ def test_every_octet_comes_in_order_whatever_the_receivers_do(bench: Bench) -> N
     assert all(client.got == receivers[0].got for client in receivers)
 
 
+@pytest.mark.usefixtures("patient")
 def test_sources_pause_while_a_receiver_is_full_and_memory_is_bounded(bench: Bench) -> None:
     hub = Hub(bench.loop, None)
     sender, slow = Client(bench, hub), Client(bench, hub, buffer=4096)
@@ -145,6 +154,7 @@ def test_sources_pause_while_a_receiver_is_full_and_memory_is_bounded(bench: Ben
     assert len(slow.listen()) > before
 
 
+@pytest.mark.usefixtures("patient")
 def test_very_many_small_pieces_are_bounded_too(bench: Bench) -> None:
     hub = Hub(bench.loop, None)
     sender, slow = Client(bench, hub), Client(bench, hub, buffer=4096)
@@ -243,6 +253,7 @@ def test_new_clients_one_after_the_other_hold_up_the_others_for_little_in_all(
     assert hub._credit < 0.25
 
 
+@pytest.mark.usefixtures("patient")
 def test_who_leaves_in_the_middle_takes_nobody_along(bench: Bench) -> None:
     hub = Hub(bench.loop, None)
     sender, *others = (Client(bench, hub, buffer=4096) for _ in range(6))
@@ -263,6 +274,7 @@ def test_who_leaves_in_the_middle_takes_nobody_along(bench: Bench) -> None:
     assert stays.outcome is None
 
 
+@pytest.mark.usefixtures("patient")
 def test_many_that_leave_at_once_are_no_matter(bench: Bench) -> None:
     hub = Hub(bench.loop, None)
     sender, stays, *leave = (Client(bench, hub) for _ in range(400))
@@ -279,6 +291,7 @@ def test_many_that_leave_at_once_are_no_matter(bench: Bench) -> None:
     assert stays.got.count(b"last words") == len(leave)
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_piece_is_kept_once_for_all(bench: Bench) -> None:
     hub = Hub(bench.loop, None)
     sender, *others = (Client(bench, hub, buffer=4096) for _ in range(4))
@@ -443,6 +456,7 @@ def test_an_input_that_is_left_alone_never_ends(bench: Bench) -> None:
     assert os.read(out_of, 100) == b"hello"
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_full_standard_output_loses_nothing_of_anybody(bench: Bench) -> None:
     channel, into, out_of = standard(bench)
     hub = Hub(bench.loop, channel)
