@@ -5,9 +5,10 @@
 
 Each row gives the three the same job; the octets that come out must be the same. In every round the
 three take turns, so that a machine that slows down slows all of them; the ratio is the median over
-the rounds, the figure beside it the best round. As with `timeit`, the garbage collector waits while
-the clock runs. Memory is what a fresh process grows by. A row without a floor is there because it
-is asked about: the peers leave addresses and options as they came, or read them in any case.
+the rounds, the figure beside it the best round. The clock is that of the thread's own time on the
+processor; as with `timeit`, the garbage collector waits while it runs. Memory is what a fresh
+process grows by. A row without a floor is there because it is asked about: the peers leave
+addresses and options as they came, or read them in any case.
 
 Exit status 1 says that a floor was missed.
 """
