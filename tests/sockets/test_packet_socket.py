@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.sockets.frames_of import NOT_OF_SERVICES, only
+from tests.sockets.live import hosts
 
 from sockwright.errors import EndpointError
 from sockwright.sockets import Frame, PacketSocket, datagram, packet
+from sockwright.sockets.packet_socket import bind_interface
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -106,20 +108,22 @@ def test_a_vlan_tag_is_put_back_where_it_was() -> None:
 
 
 def test_promiscuous_mode_ends_with_the_socket() -> None:
-    def memberships() -> int:
-        with open("/proc/net/dev_mcast") as table:  # noqa: PTH123 - only to see that it can be read
-            table.read()
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            import fcntl
+    with hosts() as net:
 
-            answer = fcntl.ioctl(probe, 0x8913, struct.pack("16sH22x", b"lo", 0))  # SIOCGIFFLAGS
-            return int(struct.unpack("16xH22x", answer)[0])
+        def promiscuous() -> bool:
+            shown = net.b.run(["ip", "-d", "link", "show", "eth0"], check=True).stdout
+            return "promiscuity 1" in shown
 
-    before = memberships()
-    with packet("lo", promiscuous=True) as sock:
-        sock.set_promiscuous(False)
-        sock.set_promiscuous(True)
-    assert memberships() == before
+        sock = net.b.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        with PacketSocket(sock) as found:
+            bind_interface(sock, "eth0", 0)
+            assert not promiscuous()
+            found.set_promiscuous(True)
+            assert promiscuous()
+            found.set_promiscuous(False)
+            assert not promiscuous()
+            found.set_promiscuous(True)
+        assert not promiscuous()
 
 
 def test_drops_are_counted() -> None:
