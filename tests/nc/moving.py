@@ -10,6 +10,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.open_files import open_descriptors
+
 from sockwright.nc.channels.channel import Channel, SocketChannel
 from sockwright.nc.engine import loop as loop_module
 from sockwright.nc.engine.loop import Loop
@@ -33,7 +35,6 @@ __all__ = [
     "events_of",
     "noise",
     "nothing_left_open",
-    "open_descriptors",
     "served",
 ]
 
@@ -43,19 +44,6 @@ PATIENCE_S = 10.0
 def descriptors() -> int:
     """Count the descriptors of this process."""
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
-
-
-def open_descriptors() -> set[tuple[str, str]]:
-    """Return the descriptors of this process, and what each of them is.
-
-    Leaks are what is new. How many there are may fall meanwhile, in a call in a host of a lab, too:
-    it has a copy of the garbage of this process, and collects it.
-    """
-    found = set()
-    for descriptor in Path("/proc/self/fd").iterdir():
-        with suppress(FileNotFoundError):  # that of the listing itself
-            found.add((descriptor.name, str(descriptor.readlink())))
-    return found
 
 
 @contextmanager

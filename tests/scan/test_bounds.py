@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.nc.moving import open_descriptors
+from tests.open_files import open_descriptors
 from tests.scan.topology import TARGET, Network, listen
 
 from sockwright.identify.probing import ask

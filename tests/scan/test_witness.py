@@ -6,7 +6,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.nc.moving import open_descriptors
+from tests.open_files import open_descriptors
 from tests.scan.topology import SCANNER, TARGET, TARGET6, Network, listen
 
 from sockwright.records.reading import read_records

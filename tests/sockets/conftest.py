@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.open_files import open_descriptors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,8 +51,4 @@ def no_descriptor_is_left_open() -> Iterator[None]:
 
 
 def _sockets() -> set[tuple[str, str]]:
-    found = set()
-    for entry in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(OSError):  # the descriptor of the listing itself is gone by now
-            found.add((entry.name, str(entry.readlink())))
-    return {(fd, name) for fd, name in found if name.startswith("socket:")}
+    return {(fd, name) for fd, name in open_descriptors() if name.startswith("socket:")}

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import pytest
+from tests.open_files import open_files
 from tests.sockets.live import MARK, Net, hosts, marked, only_marked, tagged
-from tests.sockets.open_files import open_files
 
 from sockwright.filters import FilterError, compile_filter
 from sockwright.records import read_records

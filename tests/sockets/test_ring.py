@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.open_files import open_files
 from tests.sockets.live import MARK, Net, hosts, marked, only_marked, tagged
-from tests.sockets.open_files import open_files
 
 from sockwright.sockets.ring import (
     BLOCK_SIZE,

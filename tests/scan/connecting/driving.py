@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.nc.moving import open_descriptors
+from tests.open_files import open_descriptors
 
 from sockwright.scan.engine.pace import Pace
 from sockwright.scan.settings import Settings

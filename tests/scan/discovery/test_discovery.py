@@ -17,7 +17,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from tests.nc.moving import open_descriptors
+from tests.open_files import open_descriptors
 from tests.scan.recorded import Recorder
 from tests.scan.topology import SCANNER, TARGET, TARGET6, Network
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.nc.moving import open_descriptors
+from tests.open_files import open_descriptors
 from tests.scan.topology import SCANNER, SCANNER6, TARGET, TARGET6, Network
 
 from sockwright.scan.asked_host import Assignment

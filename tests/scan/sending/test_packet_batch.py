@@ -9,7 +9,8 @@ import struct
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.nc.moving import nothing_left_open, open_descriptors
+from tests.nc.moving import nothing_left_open
+from tests.open_files import open_descriptors
 
 from sockwright.lab import Lab
 from sockwright.scan.sending.packet_batch import PacketBatch

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.nc.moving import open_descriptors
+from tests.open_files import open_descriptors
 from tests.scan.connecting.driving import Found, scan
 from tests.scan.recorded import Recorder
 from tests.scan.target import KINDS, REASON, REJECTED, REJECTED6, populate

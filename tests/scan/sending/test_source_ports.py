@@ -13,7 +13,7 @@ from itertools import count, islice
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.nc.moving import open_descriptors
+from tests.open_files import open_descriptors
 from tests.scan.topology import SCANNER, SCANNER6, TARGET, TARGET6, Network
 
 from sockwright.scan.sending.evidence import with_ip_header

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from tests.nc.moving import open_descriptors
+from tests.open_files import open_descriptors
 
 from sockwright.lab import Lab
 from sockwright.scan.port_table import PortTable

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.open_files import open_files
 from tests.sockets.diag.kernel_voice import answering, datagrams_of, done, with_flag
 from tests.sockets.diag.own_network import as_nobody
-from tests.sockets.open_files import open_files
 
 from sockwright.errors import UsageError
 from sockwright.filters import FilterError

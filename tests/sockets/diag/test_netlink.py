@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.open_files import open_files
 from tests.sockets.diag.kernel_voice import answering, datagrams_of, done, with_flag
-from tests.sockets.open_files import open_files
 
 from sockwright.sockets.diag.inet import inet_request
 from sockwright.sockets.diag.netlink import (

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.open_files import open_files
 from tests.sockets.diag.own_network import as_nobody, cookie, own_network
 from tests.sockets.diag.watched import Net, until
-from tests.sockets.open_files import open_files
 
 from sockwright.errors import UsageError
 from sockwright.sockets.diag.inet import TCPSocket
